@@ -392,10 +392,6 @@ class Hello(_message.Message):
     HAT_ID_FIELD_NUMBER: _builtins.int
     BOARD_FIELD_NUMBER: _builtins.int
     FIRMWARE_FIELD_NUMBER: _builtins.int
-    REQUEST_ID_FIELD_NUMBER: _builtins.int
-    CONSOLE_OFFSET_FIELD_NUMBER: _builtins.int
-    HOST_SESSION_FIELD_NUMBER: _builtins.int
-    LIMITS_CRC_FIELD_NUMBER: _builtins.int
     protocol_min: _builtins.int
     """The oldest protocol version the HAT speaks."""
     protocol_max: _builtins.int
@@ -424,14 +420,6 @@ class Hello(_message.Message):
     """The board and its revision, such as "hat-a"."""
     firmware: _builtins.str
     """The firmware's version, such as "0.1.0"."""
-    request_id: _builtins.int
-    """The highest request id of this host session that the HAT has seen."""
-    console_offset: _builtins.int
-    """The console input offset that the HAT expects next."""
-    host_session: _builtins.int
-    """The host session that request_id and console_offset belong to; 0 when there was none."""
-    limits_crc: _builtins.int
-    """The gate's limits in force, as a fingerprint that changes when any limit does."""
     def __init__(
         self,
         *,
@@ -449,14 +437,10 @@ class Hello(_message.Message):
         hat_id: _builtins.bytes = ...,
         board: _builtins.str = ...,
         firmware: _builtins.str = ...,
-        request_id: _builtins.int = ...,
-        console_offset: _builtins.int = ...,
-        host_session: _builtins.int = ...,
-        limits_crc: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ms", b"at_ms", "board", b"board", "boot", b"boot", "boot_continues", b"boot_continues", "console_offset", b"console_offset", "event_sequence", b"event_sequence", "firmware", b"firmware", "hat_id", b"hat_id", "host_session", b"host_session", "limits_crc", b"limits_crc", "log_boot", b"log_boot", "log_offset", b"log_offset", "protocol_max", b"protocol_max", "protocol_min", b"protocol_min", "request_id", b"request_id", "reset_cause", b"reset_cause", "session", b"session", "supply_state", b"supply_state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ms", b"at_ms", "board", b"board", "boot", b"boot", "boot_continues", b"boot_continues", "event_sequence", b"event_sequence", "firmware", b"firmware", "hat_id", b"hat_id", "log_boot", b"log_boot", "log_offset", b"log_offset", "protocol_max", b"protocol_max", "protocol_min", b"protocol_min", "reset_cause", b"reset_cause", "session", b"session", "supply_state", b"supply_state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -748,11 +732,11 @@ class LogRecord(_message.Message):
     boot: _builtins.int
     """The boot, counted from 1 within the session."""
     offset: _builtins.int
-    """The offset of the first byte of `data`, or of the gap."""
+    """The offset of the first byte of `data`, or of the gap. In the record that starts a boot: where the boot before it ended."""
     at_ms: _builtins.int
     """The HAT's clock when the first byte arrived."""
     lost_bytes: _builtins.int
-    """The number of bytes from `offset` on that are lost. `data` is empty then."""
+    """The number of bytes from `offset` on that are lost; `data` is empty then. In the record that starts a boot: the bytes of `lost_boots`."""
     gap_reason: Global___GapReason.ValueType
     """Why they are lost."""
     boot_cause: Global___BootCause.ValueType
@@ -794,8 +778,9 @@ class Event(_message.Message):
     LIMIT_FIELD_NUMBER: _builtins.int
     DETAIL_FIELD_NUMBER: _builtins.int
     BOOT_FIELD_NUMBER: _builtins.int
+    LOST_BEFORE_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
-    """Grows by 1 with every event of the session, from 1. A jump means that events were lost: the HAT's queue was full."""
+    """Grows by 1 with every event of the session, from 1."""
     at_ms: _builtins.int
     """The HAT's clock when it happened."""
     kind: Global___EventKind.ValueType
@@ -808,6 +793,8 @@ class Event(_message.Message):
     """A further number that `kind` explains."""
     boot: _builtins.int
     """The boot that was running."""
+    lost_before: _builtins.int
+    """The events right before this one that are lost: the HAT's queue was full."""
     def __init__(
         self,
         *,
@@ -818,10 +805,11 @@ class Event(_message.Message):
         limit: _builtins.int = ...,
         detail: _builtins.int = ...,
         boot: _builtins.int = ...,
+        lost_before: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ms", b"at_ms", "boot", b"boot", "detail", b"detail", "kind", b"kind", "limit", b"limit", "sequence", b"sequence", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ms", b"at_ms", "boot", b"boot", "detail", b"detail", "kind", b"kind", "limit", b"limit", "lost_before", b"lost_before", "sequence", b"sequence", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -934,34 +922,42 @@ class Acknowledge(_message.Message):
     LOG_BOOT_FIELD_NUMBER: _builtins.int
     LOG_OFFSET_FIELD_NUMBER: _builtins.int
     EVENT_SEQUENCE_FIELD_NUMBER: _builtins.int
-    RESEND_FIELD_NUMBER: _builtins.int
+    LOG_RESEND_FIELD_NUMBER: _builtins.int
     RESEND_BOOT_FIELD_NUMBER: _builtins.int
     RESEND_OFFSET_FIELD_NUMBER: _builtins.int
+    EVENT_RESEND_FIELD_NUMBER: _builtins.int
+    RESEND_SEQUENCE_FIELD_NUMBER: _builtins.int
     log_boot: _builtins.int
     """The log is stored durably up to this boot…"""
     log_offset: _builtins.int
     """…and this offset."""
     event_sequence: _builtins.int
     """Events below this sequence number are stored durably."""
-    resend: _builtins.bool
-    """True when a record was missed: send again from `resend_boot`, `resend_offset` on."""
+    log_resend: _builtins.bool
+    """True when a log record was missed: send again from `resend_boot`, `resend_offset` on."""
     resend_boot: _builtins.int
     """The boot of the first missing byte."""
     resend_offset: _builtins.int
     """The offset of the first missing byte."""
+    event_resend: _builtins.bool
+    """True when an event was missed: send again from `resend_sequence` on."""
+    resend_sequence: _builtins.int
+    """The sequence number of the first missing event."""
     def __init__(
         self,
         *,
         log_boot: _builtins.int = ...,
         log_offset: _builtins.int = ...,
         event_sequence: _builtins.int = ...,
-        resend: _builtins.bool = ...,
+        log_resend: _builtins.bool = ...,
         resend_boot: _builtins.int = ...,
         resend_offset: _builtins.int = ...,
+        event_resend: _builtins.bool = ...,
+        resend_sequence: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_sequence", b"event_sequence", "log_boot", b"log_boot", "log_offset", b"log_offset", "resend", b"resend", "resend_boot", b"resend_boot", "resend_offset", b"resend_offset"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_resend", b"event_resend", "event_sequence", b"event_sequence", "log_boot", b"log_boot", "log_offset", b"log_offset", "log_resend", b"log_resend", "resend_boot", b"resend_boot", "resend_offset", b"resend_offset", "resend_sequence", b"resend_sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

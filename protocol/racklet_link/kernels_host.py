@@ -1,0 +1,182 @@
+"""The byte kernels for CPython, and what each of them does.
+
+The frame kernels stand on C (`cobs`, `zlib`). The field kernels are plain Python: here they serve only tests and
+simulations of the HAT's end, for hostd reads and writes messages with google.protobuf.
+
+A message's table holds four bytes for each field, in field order: the tag as the wire has it (two bytes, the second 0
+for fields below 16), the kind, and the first 32-bit slot the field occupies. Kinds: 0 unsigned, 1 signed (zigzag),
+2 unsigned 64 bits (two slots, low word first), 3 bool, 4 message (two slots: where its bytes start and how many there
+are), 5 + n bytes in blob n (two slots likewise).
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING
+
+from cobs import cobs  # type: ignore[import-untyped]
+
+if TYPE_CHECKING:
+    from array import array
+    from collections.abc import Sequence
+
+UNSIGNED, SIGNED, UNSIGNED_64, BOOL, MESSAGE, BYTES = range(6)
+_VARINT_MAX = 10
+
+
+def const(value: int) -> int:
+    """Return the value. MicroPython's compiler sets it in wherever the name stands."""
+    return value
+
+
+def crc32_append(buf: bytearray, start: int, end: int) -> None:
+    """Write the CRC-32 (IEEE 802.3) of `buf[start:end]` to the four bytes that follow, low byte first."""
+    buf[end : end + 4] = zlib.crc32(memoryview(buf)[start:end]).to_bytes(4, "little")
+
+
+def crc32_matches(buf: bytearray, start: int, end: int) -> bool:
+    """Tell whether the four bytes at `end` are the CRC-32 of `buf[start:end]`."""
+    return zlib.crc32(memoryview(buf)[start:end]) == int.from_bytes(buf[end : end + 4], "little")
+
+
+def cobs_encode(src: bytearray, start: int, end: int, dst: bytearray) -> int:
+    """Write COBS of `src[start:end]` and the closing 0x00 to the start of `dst`; return how many bytes that are."""
+    encoded = cobs.encode(memoryview(src)[start:end])
+    size = len(encoded)
+    dst[:size] = encoded
+    dst[size] = 0
+    return size + 1
+
+
+def cobs_decode(buf: bytearray, end: int) -> int:
+    """Decode `buf[:end]`, which holds no closing 0x00, in place; return the new length, or -1 when it is no COBS."""
+    try:
+        decoded = cobs.decode(memoryview(buf)[:end])
+    except cobs.DecodeError:
+        return -1
+    buf[: len(decoded)] = decoded
+    return len(decoded)
+
+
+def copy(dst: bytearray, dst_pos: int, src: bytes | bytearray, src_pos: int, size: int) -> None:
+    """Copy `size` bytes from `src[src_pos:]` to `dst[dst_pos:]`. The two do not overlap."""
+    dst[dst_pos : dst_pos + size] = src[src_pos : src_pos + size]
+
+
+def find_zero(buf: bytes | bytearray, pos: int, end: int) -> int:
+    """Return the index of the first 0x00 in `buf[pos:end]`, or `end`."""
+    found = buf.find(0, pos, end)
+    return end if found < 0 else found
+
+
+def put_time(slots: array[int], slot: int, turns: int, now_ms: int) -> None:
+    """Store `turns` * 2**30 + `now_ms` in the two slots from `slot` on."""
+    put_unsigned_64(slots, slot, (turns << 30) + now_ms)
+
+
+def put_unsigned_64(slots: array[int], slot: int, value: int) -> None:
+    """Store a 64-bit number in the two slots from `slot` on."""
+    slots[slot] = _as_word(value)
+    slots[slot + 1] = _as_word(value >> 32)
+
+
+def pack_header(buf: bytearray, start: int, end: int, tag: int) -> int:
+    """Write a one-byte `tag` and the length of `buf[start:end]` right before it; return where they start.
+
+    At most 16383 bytes.
+    """
+    header = bytes([tag]) + _varint(end - start)
+    buf[start - len(header) : start] = header
+    return start - len(header)
+
+
+def pack_fields(table: bytes, table_size: int, slots: array[int], blobs: Sequence[bytes], buf: bytearray, end: int) -> int:  # noqa: PLR0913 - as on the HAT, where a tuple would cost heap
+    """Write every field that is not 0 or empty so that the last byte lies before `buf[end]`; return where they start."""
+    for entry in range(table_size - 4, -1, -4):
+        tag, tag_more, kind, slot = table[entry : entry + 4]
+        if kind == MESSAGE:
+            continue
+        value = slots[slot] & 0xFFFFFFFF
+        field = b""
+        if kind == SIGNED:
+            value = (slots[slot] << 1) ^ (slots[slot] >> 31)
+            value &= 0xFFFFFFFF
+        elif kind == UNSIGNED_64:
+            value |= (slots[slot + 1] & 0xFFFFFFFF) << 32
+        elif kind >= BYTES:
+            start, value = slots[slot], slots[slot + 1]
+            field = bytes(blobs[kind - BYTES][start : start + value]) if value else b""
+        if value:
+            field = bytes([tag, tag_more] if tag_more else [tag]) + _varint(value) + field
+            buf[end - len(field) : end] = field
+            end -= len(field)
+    return end
+
+
+def unpack_fields(table: bytes, table_size: int, slots: array[int], slot_count: int, buf: bytearray, pos: int, end: int) -> bool:  # noqa: PLR0913 - as pack_fields
+    """Read the fields in `buf[pos:end]` into slots, the others becoming 0; False when the bytes are no message.
+
+    Unknown fields are passed over; of a repeated one the last counts. Bytes and messages are left where they are.
+    """
+    for slot in range(slot_count):
+        slots[slot] = 0
+    fields = {table[entry] | table[entry + 1] << 8: table[entry + 2 : entry + 4] for entry in range(0, table_size, 4)}
+    while pos < end:
+        key, pos = _read_varint(buf, pos, end, 5)
+        if key >> 3 == 0:
+            return False
+        value, wire = 0, key & 7
+        if wire in {0, 2}:
+            value, pos = _read_varint(buf, pos, end, _VARINT_MAX)
+        start = pos
+        pos += {0: 0, 1: 8, 2: value, 5: 4}.get(wire, end)
+        if pos > end or value < 0:
+            return False
+        tag = key if key < 128 else (key & 127 | 128) | key >> 7 << 8  # noqa: PLR2004 - the varint's seven bits
+        if tag in fields:
+            kind, slot = fields[tag]
+            _store(slots, slot, kind, value, start)
+    return True
+
+
+def _store(slots: array[int], slot: int, kind: int, value: int, start: int) -> None:
+    if kind >= MESSAGE:
+        slots[slot] = start
+        slots[slot + 1] = value
+    elif kind == UNSIGNED_64:
+        put_unsigned_64(slots, slot, value)
+    elif kind == SIGNED:
+        value &= 0xFFFFFFFF
+        slots[slot] = (value >> 1) ^ -(value & 1)
+    elif kind == BOOL:
+        slots[slot] = int(value != 0)
+    else:
+        slots[slot] = _as_word(value)
+
+
+def _as_word(value: int) -> int:
+    """Return the low 32 bits as the signed number that an array of 'i' holds."""
+    return (value & 0xFFFFFFFF ^ 0x80000000) - 0x80000000
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 127:  # noqa: PLR2004 - the varint's seven bits
+        out.append(value & 127 | 128)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def _read_varint(buf: bytearray, pos: int, end: int, size_max: int) -> tuple[int, int]:
+    """Return the number at `pos` and where it ends; (-1 or 0, beyond `end`) when it is cut off or too long."""
+    value = 0
+    for count in range(size_max):
+        if pos >= end:
+            break
+        byte = buf[pos]
+        pos += 1
+        value |= (byte & 127) << (7 * count)
+        if byte < 128:  # noqa: PLR2004 - the varint's seven bits
+            return value, pos
+    return -1, end + 1

@@ -1,0 +1,296 @@
+"""The byte kernels for MicroPython: viper, no heap, the same on 32 and 64 bits.
+
+`kernels_host` states what each does. Two things shape this code. A viper integer is a machine word, so nothing
+here depends on bits above 31: a varint is put together from parts of 28, 28 and 8 bits. And a literal of 2**31 or
+more does not compile on a 32-bit part, so there is none.
+"""
+
+from array import array
+
+import micropython
+from micropython import const as const
+
+# CRC-32 of every nibble (IEEE 802.3, reflected), and all ones, which starts and ends the sum.
+_CRC = array(
+    "I",
+    (
+        0x00000000, 0x1DB71064, 0x3B6E20C8, 0x26D930AC, 0x76DC4190, 0x6B6B51F4, 0x4DB26158, 0x5005713C,
+        0xEDB88320, 0xF00F9344, 0xD6D6A3E8, 0xCB61B38C, 0x9B64C2B0, 0x86D3D2D4, 0xA00AE278, 0xBDBDF21C,
+        0xFFFFFFFF,
+    ),
+)  # fmt: skip
+
+
+@micropython.viper
+def crc32_append(buf: ptr8, start: int, end: int):
+    table = ptr32(_CRC)
+    crc = uint(table[16])
+    while start < end:
+        crc = crc ^ buf[start]
+        crc = uint(table[int(crc) & 15]) ^ (crc >> 4)
+        crc = uint(table[int(crc) & 15]) ^ (crc >> 4)
+        start += 1
+    crc = crc ^ uint(table[16])
+    buf[end] = int(crc) & 0xFF
+    buf[end + 1] = int(crc >> 8) & 0xFF
+    buf[end + 2] = int(crc >> 16) & 0xFF
+    buf[end + 3] = int(crc >> 24) & 0xFF
+
+
+@micropython.viper
+def crc32_matches(buf: ptr8, start: int, end: int) -> bool:
+    table = ptr32(_CRC)
+    crc = uint(table[16])
+    while start < end:
+        crc = crc ^ buf[start]
+        crc = uint(table[int(crc) & 15]) ^ (crc >> 4)
+        crc = uint(table[int(crc) & 15]) ^ (crc >> 4)
+        start += 1
+    crc = crc ^ uint(table[16])
+    return (
+        buf[end] == int(crc) & 0xFF
+        and buf[end + 1] == int(crc >> 8) & 0xFF
+        and buf[end + 2] == int(crc >> 16) & 0xFF
+        and buf[end + 3] == int(crc >> 24) & 0xFF
+    )
+
+
+@micropython.viper
+def cobs_encode(src: ptr8, start: int, end: int, dst: ptr8) -> int:
+    code_at = 0
+    code = 1
+    out = 1
+    while start < end:
+        byte = src[start]
+        start += 1
+        if byte:
+            dst[out] = byte
+            out += 1
+            code += 1
+            if code < 255 or start == end:
+                continue
+        dst[code_at] = code
+        code_at = out
+        code = 1
+        out += 1
+    dst[code_at] = code
+    dst[out] = 0
+    return out + 1
+
+
+@micropython.viper
+def cobs_decode(buf: ptr8, end: int) -> int:
+    pos = 0
+    out = 0
+    while pos < end:
+        code = buf[pos]
+        pos += 1
+        stop = pos + code - 1
+        if code == 0 or stop > end:
+            return -1
+        while pos < stop:
+            byte = buf[pos]
+            if byte == 0:
+                return -1
+            buf[out] = byte
+            out += 1
+            pos += 1
+        if code < 255 and pos < end:
+            buf[out] = 0
+            out += 1
+    return out
+
+
+@micropython.viper
+def copy(dst: ptr8, dst_pos: int, src: ptr8, src_pos: int, size: int):
+    stop = src_pos + size
+    while src_pos < stop:
+        dst[dst_pos] = src[src_pos]
+        dst_pos += 1
+        src_pos += 1
+
+
+@micropython.viper
+def find_zero(buf: ptr8, pos: int, end: int) -> int:
+    while pos < end and buf[pos]:
+        pos += 1
+    return pos
+
+
+@micropython.viper
+def put_time(slots: ptr32, slot: int, turns: int, now_ms: int):
+    slots[slot] = now_ms | (turns << 30)
+    slots[slot + 1] = turns >> 2
+
+
+@micropython.viper
+def pack_header(buf: ptr8, start: int, end: int, tag: int) -> int:
+    size = end - start
+    if size > 127:
+        start -= 1
+        buf[start] = size >> 7
+        size = (size & 127) | 128
+    buf[start - 1] = size
+    buf[start - 2] = tag
+    return start - 2
+
+
+@micropython.viper
+def pack_fields(table: ptr8, table_size: int, slots: ptr32, blobs, buf: ptr8, end: int) -> int:
+    entry = table_size
+    while entry:
+        entry -= 4
+        kind = table[entry + 2]
+        slot = table[entry + 3]
+        low = slots[slot]
+        middle = 0
+        high = 0
+        if kind == 1:  # signed: zigzag
+            sign = 0 - ((low >> 31) & 1)
+            middle = ((low >> 27) ^ sign) & 15
+            low = ((low << 1) ^ sign) & 0xFFFFFFF
+        elif kind == 2:  # 64 bits
+            upper = slots[slot + 1]
+            middle = ((low >> 28) & 15) | ((upper & 0xFFFFFF) << 4)
+            high = (upper >> 24) & 255
+            low = low & 0xFFFFFFF
+        elif kind >= 5:  # bytes; the number of the blob is kind - 5
+            size = slots[slot + 1]
+            if size:
+                blob = ptr8(blobs[kind - 5])
+                pos = low + size
+                while pos > low:
+                    pos -= 1
+                    end -= 1
+                    buf[end] = blob[pos]
+            low = size
+        elif kind == 4:  # a message: packed by the caller, behind these fields
+            continue
+        else:
+            middle = (low >> 28) & 15
+            low = low & 0xFFFFFFF
+        more = 0
+        if high:
+            if high > 127:
+                end -= 1
+                buf[end] = 1
+                more = 128
+            end -= 1
+            buf[end] = (high & 127) | more
+            more = 128
+        if middle | more:
+            shift = 21
+            while shift >= 0:
+                group = (middle >> shift) & 127
+                if group | more:
+                    end -= 1
+                    buf[end] = group | more
+                    more = 128
+                shift -= 7
+        if low | more:
+            shift = 21
+            while shift >= 0:
+                group = (low >> shift) & 127
+                if group | more:
+                    end -= 1
+                    buf[end] = group | more
+                    more = 128
+                shift -= 7
+            if table[entry + 1]:
+                end -= 1
+                buf[end] = table[entry + 1]
+            end -= 1
+            buf[end] = table[entry]
+    return end
+
+
+@micropython.viper
+def unpack_fields(table: ptr8, table_size: int, slots: ptr32, slot_count: int, buf: ptr8, pos: int, end: int) -> bool:
+    while slot_count:
+        slot_count -= 1
+        slots[slot_count] = 0
+    entry = 0
+    while pos < end:
+        tag = buf[pos]
+        pos += 1
+        tag_more = 0
+        wire = tag & 7
+        if tag > 127:
+            shift = 0
+            known = True
+            while True:
+                if pos >= end or shift > 3:
+                    return False
+                byte = buf[pos]
+                pos += 1
+                if shift == 0:
+                    tag_more = byte & 127
+                elif byte & 127:
+                    known = False
+                shift += 1
+                if byte < 128:
+                    break
+            if tag_more == 0 and known:
+                tag = tag & 127
+            if not known:
+                tag = 255
+                tag_more = 255  # no table has this
+        if tag < 8:
+            return False  # field number 0
+
+        low = 0
+        middle = 0
+        high = 0
+        if wire == 0 or wire == 2:
+            count = 0
+            while True:
+                if pos >= end or count == 10:
+                    return False
+                byte = buf[pos]
+                pos += 1
+                group = byte & 127
+                if count < 4:
+                    low |= group << (7 * count)
+                elif count < 8:
+                    middle |= group << (7 * (count - 4))
+                else:
+                    high |= group << (7 * (count - 8))
+                count += 1
+                if byte < 128:
+                    break
+            if wire == 2 and (middle | high or low > end - pos):
+                return False
+        elif wire == 5 or wire == 1:
+            pos += 4 if wire == 5 else 8
+            if pos > end:
+                return False
+            continue
+        else:
+            return False
+
+        searched = 0
+        while searched < table_size:
+            if entry == table_size:
+                entry = 0
+            if table[entry] == tag and table[entry + 1] == tag_more:
+                break
+            entry += 4
+            searched += 4
+        if searched < table_size:
+            kind = table[entry + 2]
+            slot = table[entry + 3]
+            if kind == 0:
+                slots[slot] = low | ((middle & 15) << 28)
+            elif kind == 1:
+                slots[slot] = ((low >> 1) | ((middle & 15) << 27)) ^ (0 - (low & 1))
+            elif kind == 2:
+                slots[slot] = low | ((middle & 15) << 28)
+                slots[slot + 1] = ((middle >> 4) & 0xFFFFFF) | ((high & 255) << 24)
+            elif kind == 3:
+                slots[slot] = 1 if low | middle | high else 0
+            else:
+                slots[slot] = pos
+                slots[slot + 1] = low
+        if wire == 2:
+            pos += low
+    return True

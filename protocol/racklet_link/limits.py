@@ -1,0 +1,28 @@
+"""Sizes, times and versions that both ends of a link hold to."""
+
+PROTOCOL_MIN = 1
+PROTOCOL_MAX = 1
+
+MAX_PAYLOAD = 512  # bytes of one protobuf Frame
+CRC_SIZE = 4
+MAX_FRAME = 519  # on the wire, without the closing 0x00: payload, CRC and one COBS code byte in 254
+
+LOG_DATA_MAX = 448  # what fits into a LogRecord when every other field is at its longest
+CONSOLE_DATA_MAX = 256
+REPLIES_KEPT = 8
+REQUESTS_OUTSTANDING_MAX = 4  # fewer than REPLIES_KEPT, so that a repeat always finds its reply
+
+HELLO_EVERY_MS = 1000
+KEEPALIVE_EVERY_MS = 1000
+LINK_LOST_AFTER_MS = 2500  # two keepalives may be lost; a pulled HAT is offline within 3 s
+RESEND_AFTER_MS = 3000  # longer than hostd's slowest store-and-acknowledge period of 2 s
+
+TELEMETRY_PERIOD_MIN_MS = 50
+TELEMETRY_PERIOD_MAX_MS = 60000
+
+TICK_MASK = 0x3FFFFFFF  # a HAT's milliseconds wrap at 2**30, the largest span of small integers
+
+
+def elapsed_ms(now_ms: int, then_ms: int) -> int:
+    """Return the milliseconds from `then_ms` to `now_ms`, both on a clock that wraps at 2**30; spans of up to 12 days."""
+    return (now_ms - then_ms) & TICK_MASK
