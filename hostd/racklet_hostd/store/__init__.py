@@ -1,0 +1,33 @@
+"""What hostd keeps on disk: boot logs, events, counters."""
+
+from racklet_hostd.store.boot_log import BootLog
+from racklet_hostd.store.events import EventStore
+from racklet_hostd.store.model import (
+    BootSummary,
+    Event,
+    LogFailure,
+    NodeTotals,
+    StoredPositions,
+    StoreLimits,
+    SyncReport,
+)
+from racklet_hostd.store.node_store import NodeStore
+from racklet_hostd.store.records import Chunk, GapPiece, Piece
+from racklet_hostd.store.store import Store
+
+__all__ = [
+    "BootLog",
+    "BootSummary",
+    "Chunk",
+    "Event",
+    "EventStore",
+    "GapPiece",
+    "LogFailure",
+    "NodeStore",
+    "NodeTotals",
+    "Piece",
+    "Store",
+    "StoreLimits",
+    "StoredPositions",
+    "SyncReport",
+]

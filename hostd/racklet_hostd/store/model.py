@@ -1,0 +1,136 @@
+"""What the store tells its callers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class StoreLimits:
+    """How much is kept. What is beyond is thrown away, oldest first, and counted.
+
+    Attributes:
+        log_bytes_per_node: size of a node's segment files. The newest segment always stays.
+        boots_per_node: number of a node's boots.
+        events: number of events.
+        free_bytes_kept: boot logs are not written when the disk has less left, so that events and counters still are.
+    """
+
+    log_bytes_per_node: int = 256 * MIB
+    boots_per_node: int = 1000
+    events: int = 100_000
+    free_bytes_kept: int = 16 * MIB
+
+
+@dataclass(frozen=True)
+class StoredPositions:
+    """What is durable of a HAT session, in the session's own counting.
+
+    Attributes:
+        log_boot: the newest boot that is stored; 0 before the first.
+        log_offset: its bytes below this offset are stored.
+        event_sequence: events below this number are stored.
+    """
+
+    log_boot: int
+    log_offset: int
+    event_sequence: int
+
+
+@dataclass(frozen=True)
+class BootSummary:
+    """One boot, as a list shows it.
+
+    Attributes:
+        number: only grows; whole boots that were lost leave their numbers out.
+        start_ms: unix time when it began.
+        last_byte_ms: unix time when its last byte came; `start_ms` before the first.
+        end: length of its log in bytes, gaps included.
+        lost_bytes: bytes of its log that were lost on the way here; not what retention took.
+        from_supply_on: False when the HAT found the node running.
+    """
+
+    number: int
+    start_ms: int
+    last_byte_ms: int
+    end: int
+    lost_bytes: int
+    from_supply_on: bool
+
+
+@dataclass(frozen=True)
+class NodeTotals:
+    """Counters of a node over all sessions. They are durable, so a crash never takes one back.
+
+    Attributes:
+        energy_uj: energy the node took.
+        boots: boots that were recorded.
+        log_bytes: bytes that were stored, not counting gaps.
+        log_lost_bytes: bytes that gaps stand for.
+        retired_boots: boots thrown away by retention.
+        retired_bytes: log bytes, gaps included, thrown away by retention.
+    """
+
+    energy_uj: int = 0
+    boots: int = 0
+    log_bytes: int = 0
+    log_lost_bytes: int = 0
+    retired_boots: int = 0
+    retired_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened.
+
+    Attributes:
+        sequence: only grows, also over a crash; numbers may be left out.
+        node: the node's name; "" when it concerns the rack.
+        at_ms: unix time when it happened.
+        kind: such as "supply_state".
+        message: the same as a sentence.
+        lost_before: events of this node that were lost before this one.
+    """
+
+    sequence: int
+    node: str
+    at_ms: int
+    kind: str
+    message: str
+    lost_before: int
+
+
+@dataclass(frozen=True)
+class LogFailure:
+    """Bytes of a boot log that the disk did not take. They are dropped; a gap stands for them.
+
+    Attributes:
+        node: the node's name.
+        boot: the boot's number.
+        dropped_bytes: how many.
+        reason: "disk_full" or "disk_error".
+        problem: what the system said, for a person.
+    """
+
+    node: str
+    boot: int
+    dropped_bytes: int
+    reason: str
+    problem: str
+
+
+@dataclass(frozen=True)
+class SyncReport:
+    """What one sync did.
+
+    Attributes:
+        positions: of each node that has a HAT session, what is durable now.
+        failures: the boot logs whose bytes were dropped.
+        index_problem: why events, counters and positions could not be committed, for a person; "" when they were.
+            They are tried again with the next sync, and `positions` have not moved.
+    """
+
+    positions: Mapping[str, StoredPositions]
+    failures: tuple[LogFailure, ...]
+    index_problem: str
