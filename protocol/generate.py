@@ -73,9 +73,11 @@ def _read(path: Path) -> str:
 def _generate(target: Path) -> descriptor_pb2.FileDescriptorProto:
     descriptors = target / "descriptors"
     include = files("grpc_tools") / "_proto"
-    command = ["protoc", f"-I{ROOT}", f"-I{include}", "--include_imports", f"--descriptor_set_out={descriptors}"]
+    plugins = [f"--plugin={name}={Path(sys.executable).parent / name}" for name in ("protoc-gen-mypy", "protoc-gen-mypy_grpc")]
+    base = ["protoc", f"-I{ROOT}", f"-I{include}", *plugins]
+    command = [*base, "--include_imports", f"--descriptor_set_out={descriptors}"]
     command += [f"--python_out={target}", f"--mypy_out=quiet:{target}", LINK_PROTO, RACK_PROTO]
-    grpc = ["protoc", f"-I{ROOT}", f"-I{include}", f"--grpc_python_out={target}", f"--mypy_grpc_out=quiet:{target}", RACK_PROTO]
+    grpc = [*base, f"--grpc_python_out={target}", f"--mypy_grpc_out=quiet:{target}", RACK_PROTO]
     if protoc.main(command) or protoc.main(grpc):
         raise SystemExit("protoc failed")
     proto_files = descriptor_pb2.FileDescriptorSet.FromString(descriptors.read_bytes()).file
@@ -101,13 +103,14 @@ def _state_numbers(known: dict[str, int], target: Path) -> None:
 
 
 def numbers(link: descriptor_pb2.FileDescriptorProto) -> dict[str, int]:
-    """Return the slot of every field, as MESSAGE_FIELD, and the number of every enum value."""
+    """Return the slot of every field as MESSAGE_FIELD, its tag as MESSAGE_FIELD_TAG, and every enum value."""
     known = {value.name: value.number for enum in link.enum_type for value in enum.value}
     for message in link.message_type:
         slot = 0
         for field in message.field:
             known[f"{_constant(message.name)}_{field.name.upper()}"] = slot
             slot += SLOTS[KINDS[field.type]]
+            known[f"{_constant(message.name)}_{field.name.upper()}_TAG"] = field.number << 3 | WIRE_TYPES[KINDS[field.type]]
     return known
 
 

@@ -1,0 +1,122 @@
+"""What hostd's end of a link tells: one class for each kind of news. All times are milliseconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from racklet.link.v1 import link_pb2
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPositions:
+    """How far a HAT session is stored durably: the log up to (boot, offset), the events below `event_sequence`."""
+
+    log_boot: int = 0
+    log_offset: int = 0
+    event_sequence: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class HelloReceived:
+    """A HAT introduced itself, for the first time or again. Answer with `HostLink.welcome`."""
+
+    hello: link_pb2.Hello
+
+
+@dataclass(frozen=True, slots=True)
+class Incompatible:
+    """The HAT speaks no protocol version that we speak."""
+
+    hello: link_pb2.Hello
+
+
+@dataclass(frozen=True, slots=True)
+class LinkLost:
+    """Nothing valid came for LINK_LOST_AFTER_MS."""
+
+
+@dataclass(frozen=True, slots=True)
+class BootStarted:
+    """A boot began at the HAT's `at_ms`, after `lost_boots` of which nothing but `lost_bytes`, their size, is known."""
+
+    boot: int
+    at_ms: int
+    from_supply_on: bool
+    lost_boots: int
+    lost_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogData:
+    """Console bytes that follow what was told before."""
+
+    boot: int
+    offset: int
+    at_ms: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LogGap:
+    """Console bytes that are lost. `reason` is the name of a GapReason, or GAP_REASON_NOT_KEPT when the HAT freed them."""
+
+    boot: int
+    offset: int
+    at_ms: int
+    lost_bytes: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventReceived:
+    """Something happened on the HAT, after `lost_before` events that are lost."""
+
+    event: link_pb2.Event
+    lost_before: int
+
+
+@dataclass(frozen=True, slots=True)
+class TelemetryReceived:
+    """A measurement."""
+
+    telemetry: link_pb2.Telemetry
+
+
+@dataclass(frozen=True, slots=True)
+class RequestEnded:
+    """A request got its final reply."""
+
+    request_id: int
+    reply: link_pb2.Reply
+
+
+@dataclass(frozen=True, slots=True)
+class RequestTimedOut:
+    """A request got no final reply in its time, or its HAT restarted. Whether it was executed is not known."""
+
+    request_id: int
+    hat_restarted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleTaken:
+    """The HAT has taken console input up to `offset`, counted over all that was typed."""
+
+    offset: int
+
+
+LinkEvent = (
+    HelloReceived
+    | Incompatible
+    | LinkLost
+    | BootStarted
+    | LogData
+    | LogGap
+    | EventReceived
+    | TelemetryReceived
+    | RequestEnded
+    | RequestTimedOut
+    | ConsoleTaken
+)

@@ -1,0 +1,92 @@
+"""Frames on the wire: COBS( payload ‖ CRC-32 ) ‖ 0x00."""
+
+from racklet_link.kernels import cobs_decode, cobs_encode, copy, crc32_append, crc32_matches, find_zero, pack_header
+from racklet_link.limits import CRC_SIZE, MAX_FRAME, MAX_PAYLOAD
+from racklet_link.message import Message
+
+
+class FrameDecoder:
+    """Finds frames in whatever a line carries. Holds at most one frame; a damaged one is counted and dropped.
+
+    `on_payload(buf, end)` is called for every good frame: the payload is `buf[:end]`, valid during the call.
+    """
+
+    def __init__(self, on_payload: "object") -> None:
+        self._on_payload = on_payload
+        self._buf = bytearray(MAX_FRAME + 1)
+        self._fill = 0
+        self._too_long = False
+        self.frames = 0
+        self.bad_cobs = 0
+        self.bad_crc = 0
+        self.oversize = 0
+
+    @property
+    def bad_frames(self) -> int:
+        """All frames that were dropped as damaged."""
+        return self.bad_cobs + self.bad_crc + self.oversize
+
+    def feed(self, data: "bytes | bytearray", size: int) -> None:
+        """Take the first `size` bytes of `data`."""
+        start = 0
+        while start < size:
+            stop = find_zero(data, start, size)
+            self._take(data, start, stop)
+            if stop < size:
+                self._end_frame()
+            start = stop + 1
+
+    def _take(self, data: "bytes | bytearray", start: int, stop: int) -> None:
+        count = stop - start
+        if count > MAX_FRAME - self._fill:
+            self._too_long = True
+            count = MAX_FRAME - self._fill
+        copy(self._buf, self._fill, data, start, count)
+        self._fill += count
+
+    def _end_frame(self) -> None:
+        end, self._fill = self._fill, 0
+        if self._too_long:
+            self._too_long = False
+            self.oversize += 1
+            return
+        if end == 0:
+            return  # a sender may open with 0x00 to end whatever lies in the line
+        end = cobs_decode(self._buf, end) - CRC_SIZE
+        if end < 0:
+            self.bad_cobs += 1
+        elif not crc32_matches(self._buf, 0, end):
+            self.bad_crc += 1
+        else:
+            self.frames += 1
+            self._on_payload(self._buf, end)
+
+    def drop_partial(self) -> None:
+        """Forget a frame that was begun and not ended: its sender is gone."""
+        if self._fill:
+            self._fill = 0
+            self._too_long = False
+            self.bad_cobs += 1
+
+    @property
+    def wants_repl(self) -> bool:
+        """True when what came since the last frame is CR, Ctrl-C: a person wants the REPL.
+
+        No frame begins so: the second byte would be the tag of field 0, which does not exist.
+        """
+        return self._fill == 2 and self._buf[0] == 13 and self._buf[1] == 3
+
+
+class FrameEncoder:
+    """Makes one frame at a time, in a buffer that the next one overwrites."""
+
+    def __init__(self) -> None:
+        self.wire = bytearray(MAX_FRAME + 1)
+        self._plain = bytearray(MAX_PAYLOAD + CRC_SIZE)
+
+    def seal(self, body: Message, tag: int) -> int:
+        """Frame `body` as the Frame field of `tag`; return how many bytes of `wire` that takes."""
+        plain = self._plain
+        start = pack_header(plain, body.pack(plain, MAX_PAYLOAD), MAX_PAYLOAD, tag)
+        crc32_append(plain, start, MAX_PAYLOAD)
+        return cobs_encode(plain, start, MAX_PAYLOAD + CRC_SIZE, self.wire)

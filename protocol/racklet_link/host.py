@@ -1,0 +1,264 @@
+"""hostd's end of the link: bytes and time in, events and bytes out. No I/O, no waiting."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from cobs import cobs  # type: ignore[import-untyped]
+from google.protobuf.message import DecodeError
+
+from racklet.link.v1 import link_pb2
+from racklet_link.events import HelloReceived, Incompatible, LinkEvent, LinkLost, StoredPositions, TelemetryReceived
+from racklet_link.framing import FrameDecoder
+from racklet_link.kernels_host import crc32_append
+from racklet_link.limits import (
+    KEEPALIVE_EVERY_MS,
+    LINK_LOST_AFTER_MS,
+    PROTOCOL_MAX,
+    PROTOCOL_MIN,
+)
+from racklet_link.receiver import EventReceiver, LogReceiver, Missing
+from racklet_link.requester import ConsoleTyper, Operation, Requester
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+KNOCK_EVERY_MS: Final = 500
+
+
+@dataclass(slots=True)
+class LinkCounters:
+    """What went over a link. Error reasons: crc, cobs, oversize (damaged frames), malformed, unexpected (their contents)."""
+
+    frames_received: int = 0
+    frames_sent: int = 0
+    errors: Counter[str] = field(default_factory=Counter)
+
+
+class HostLink:
+    """hostd's end of one link.
+
+    Feed it with `receive` and `tick`, act on the events they return, and write what `take_output` gives. It knocks
+    until a HAT says Hello; then it wants `welcome`, and later `acknowledge` whenever more is stored.
+    """
+
+    def __init__(self, host_session: int, telemetry_period_ms: int, now_ms: int) -> None:
+        self.counters = LinkCounters()
+        self.is_up = False
+        self.version = 0
+        self._host_session = host_session
+        self._telemetry_period_ms = telemetry_period_ms
+        self._decoder = FrameDecoder(self._on_payload)
+        self._events: list[LinkEvent] = []
+        self._output = bytearray(1)  # a 0x00 first: it ends whatever an earlier talk left in the line
+        self._now_ms = now_ms
+        self._heard_ms = now_ms
+        self._knock_ms = now_ms - KNOCK_EVERY_MS
+        self._said_ms = now_ms
+        self._hat_session = 0
+        self._hello = link_pb2.Hello()
+        self._stored = StoredPositions()
+        self._log = LogReceiver(0, 0)
+        self._log_missing = Missing()
+        self._event_receiver = EventReceiver(1)
+        self._event_missing = Missing()
+        self._requester = Requester()
+        self._typer = ConsoleTyper()
+
+    def receive(self, data: bytes, now_ms: int) -> list[LinkEvent]:
+        """Take bytes from the line, whatever they are; return what they tell."""
+        self._now_ms = now_ms
+        self._decoder.feed(data, len(data))
+        self._count_damage()
+        return self._take_events()
+
+    def tick(self, now_ms: int) -> list[LinkEvent]:
+        """Let time pass. Call it at least every 100 ms."""
+        self._now_ms = now_ms
+        if self.is_up and now_ms - self._heard_ms > LINK_LOST_AFTER_MS:
+            self.is_up = False
+            self._events.append(LinkLost())
+        self._events += self._requester.expire(now_ms)
+        if not self.is_up:
+            if now_ms - self._knock_ms >= KNOCK_EVERY_MS and self.version == 0:
+                self._knock_ms = now_ms
+                knock = link_pb2.Knock(protocol_min=PROTOCOL_MIN, protocol_max=PROTOCOL_MAX)
+                self._say(link_pb2.Frame(knock=knock))
+            return self._take_events()
+        self._say_requests()
+        if now_ms - self._said_ms >= KEEPALIVE_EVERY_MS:
+            self._say_acknowledge()
+        return self._take_events()
+
+    def take_output(self) -> bytes:
+        """Return what to write to the line now."""
+        output = bytes(self._output)
+        self._output.clear()
+        return output
+
+    def welcome(self, stored: StoredPositions, unix_ms: int, now_ms: int) -> None:
+        """Answer the newest Hello: the HAT frees what is stored and sends what follows."""
+        self._now_ms = now_ms
+        hello = self._hello
+        if hello.session != self._hat_session:
+            self._hat_session = hello.session
+            self._log = LogReceiver(stored.log_boot, stored.log_offset)
+            self._event_receiver = EventReceiver(stored.event_sequence)
+        self._events += self._log.skip_to(hello.log_boot, hello.log_offset, hello.at_ms)
+        self._event_receiver.sequence = max(self._event_receiver.sequence, hello.event_sequence)
+        self._stored = stored
+        self.version = min(PROTOCOL_MAX, hello.protocol_max)
+        self._say(
+            link_pb2.Frame(
+                welcome=link_pb2.Welcome(
+                    version=self.version,
+                    protocol_min=PROTOCOL_MIN,
+                    protocol_max=PROTOCOL_MAX,
+                    session=hello.session,
+                    host_session=self._host_session,
+                    unix_ms=unix_ms,
+                    telemetry_period_ms=self._telemetry_period_ms,
+                    log_boot=stored.log_boot,
+                    log_offset=stored.log_offset,
+                    event_sequence=stored.event_sequence,
+                )
+            )
+        )
+        self.is_up = True
+        self._heard_ms = now_ms
+
+    def acknowledge(self, stored: StoredPositions, now_ms: int) -> None:
+        """Tell the HAT that it may free what is stored durably."""
+        self._now_ms = now_ms
+        if self.is_up and stored != self._stored:
+            self._stored = stored
+            self._say_acknowledge()
+
+    def request(self, operation: Operation, timeout_ms: int, now_ms: int) -> int:
+        """Ask the HAT for something; RequestEnded or RequestTimedOut with the id that is returned tells the outcome.
+
+        Raises RequestsFullError when too many are outstanding.
+        """
+        self._now_ms = now_ms
+        request_id = self._requester.add(operation, timeout_ms, now_ms)
+        if self.is_up:
+            self._say_requests()
+        return request_id
+
+    def type_console(self, data: bytes, now_ms: int) -> int:
+        """Type on the node's console; return how many bytes were taken. ConsoleTaken tells when there is room again."""
+        self._now_ms = now_ms
+        count = self._typer.add(data)
+        if self.is_up:
+            self._say_requests()
+        return count
+
+    def _take_events(self) -> list[LinkEvent]:
+        events, self._events = self._events, []
+        return events
+
+    def _say(self, frame: link_pb2.Frame) -> None:
+        payload = frame.SerializeToString()
+        sealed = bytearray(payload)
+        crc32_append(sealed, 0, len(payload))
+        self._output += cobs.encode(sealed)
+        self._output.append(0)
+        self.counters.frames_sent += 1
+
+    def _say_requests(self) -> None:
+        for request in self._requester.due(self._now_ms):
+            self._say(link_pb2.Frame(request=request))
+        console_input = self._typer.due(self._now_ms)
+        if console_input is not None:
+            self._say(link_pb2.Frame(console_input=console_input))
+
+    def _say_acknowledge(self, *, log_resend: bool = False, event_resend: bool = False) -> None:
+        self._said_ms = self._now_ms
+        acknowledge = link_pb2.Acknowledge(
+            log_boot=self._stored.log_boot,
+            log_offset=self._stored.log_offset,
+            event_sequence=self._stored.event_sequence,
+        )
+        if log_resend:
+            acknowledge.log_resend = True
+            acknowledge.resend_boot = self._log.boot
+            acknowledge.resend_offset = self._log.offset
+        if event_resend:
+            acknowledge.event_resend = True
+            acknowledge.resend_sequence = self._event_receiver.sequence
+        self._say(link_pb2.Frame(acknowledge=acknowledge))
+
+    def _count_damage(self) -> None:
+        decoder, errors = self._decoder, self.counters.errors
+        errors["crc"] += decoder.bad_crc
+        errors["cobs"] += decoder.bad_cobs
+        errors["oversize"] += decoder.oversize
+        self.counters.frames_received += decoder.frames
+        decoder.bad_crc = decoder.bad_cobs = decoder.oversize = decoder.frames = 0
+
+    def _on_payload(self, buf: bytearray, end: int) -> None:
+        try:
+            frame = link_pb2.Frame.FromString(bytes(buf[:end]))
+        except DecodeError:
+            self.counters.errors["malformed"] += 1
+            return
+        body = frame.WhichOneof("body")
+        if body == "hello":
+            self._on_hello(frame.hello)
+        elif not self.is_up:
+            self.counters.errors["unexpected"] += 1
+        else:
+            self._heard_ms = self._now_ms
+            self._on_body(frame, body)
+
+    def _on_body(self, frame: link_pb2.Frame, body: str | None) -> None:
+        news: Sequence[LinkEvent] = ()
+        match body:
+            case "telemetry":
+                news = [TelemetryReceived(frame.telemetry)]
+            case "log_record":
+                news = self._on_log_record(frame.log_record)
+            case "event":
+                news = self._on_event(frame.event)
+            case "reply":
+                news = self._requester.take(frame.reply, self._now_ms)
+            case "console_acknowledge":
+                news = self._typer.take(frame.console_acknowledge, self._now_ms)
+                self._say_requests()
+            case _:
+                self.counters.errors["unexpected"] += 1
+        self._events += news
+
+    def _on_hello(self, hello: link_pb2.Hello) -> None:
+        self._heard_ms = self._now_ms
+        self._hello = hello
+        if hello.session != self._hat_session:
+            self.is_up = False
+            self._events += self._requester.abandon()
+        if min(PROTOCOL_MAX, hello.protocol_max) < max(PROTOCOL_MIN, hello.protocol_min):
+            self.is_up = False
+            refusal = link_pb2.Welcome(protocol_min=PROTOCOL_MIN, protocol_max=PROTOCOL_MAX, session=hello.session)
+            self._say(link_pb2.Frame(welcome=refusal))
+            self._events.append(Incompatible(hello))
+            return
+        self._events.append(HelloReceived(hello))
+
+    def _on_log_record(self, record: link_pb2.LogRecord) -> Sequence[LinkEvent]:
+        news = self._log.take(record)
+        if news is not None:
+            self._log_missing.asked_ms = None
+            return news
+        if self._log_missing.should_ask(self._now_ms):
+            self._say_acknowledge(log_resend=True)
+        return ()
+
+    def _on_event(self, event: link_pb2.Event) -> Sequence[LinkEvent]:
+        news = self._event_receiver.take(event)
+        if news is not None:
+            self._event_missing.asked_ms = None
+            return news
+        if self._event_missing.should_ask(self._now_ms):
+            self._say_acknowledge(event_resend=True)
+        return ()

@@ -1,0 +1,359 @@
+"""The HAT's ring of console bytes: what the node sent and hostd has not stored yet."""
+
+from array import array
+
+from racklet_link.kernels import const, copy, put_time
+from racklet_link.limits import LOG_DATA_MAX, elapsed_ms
+from racklet_link.message import Message
+
+CHUNK_MS = 20  # one time stamp serves the bytes of so long; any byte can be given a time well within 50 ms
+
+_LOG_RECORD_BOOT = const(0)
+_LOG_RECORD_OFFSET = const(1)
+_LOG_RECORD_AT_MS = const(3)
+_LOG_RECORD_LOST_BYTES = const(5)
+_LOG_RECORD_GAP_REASON = const(6)
+_LOG_RECORD_BOOT_CAUSE = const(7)
+_LOG_RECORD_LOST_BOOTS = const(8)
+_LOG_RECORD_DATA = const(9)
+_GAP_REASON_RING_FULL = const(1)
+_GAP_REASON_UART_OVERRUN = const(2)
+
+# A record in the ring: size and kind (2 bytes), time (4 bytes), `size` bytes. It never runs around the ring's end:
+# less room there than a head, or a head of kind WRAP, means that the next record stands at the start.
+_HEAD = const(6)
+_WRAP = const(0)
+_DATA = const(1)
+_BOOT = const(2)  # one byte: the cause
+_OVERRUN = const(3)  # four bytes: how many bytes the UART lost
+
+
+class LogRing:
+    """Console bytes in a fixed ring, as records with (boot, offset) and time.
+
+    Three positions matter. Everything before `acked` is stored by hostd and freed. From there to the cursor it was
+    sent, and can be sent again by `rewind`. From the cursor on it waits for `next_record`. When the ring is full the
+    oldest record goes. What went is told by up to three records in its place: the gap in the boot that was being
+    read, the start of the newest boot whose start is gone, and the gap in that.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._ring = bytearray(size)
+        self._size = size
+        self._head = 0  # where the oldest record stands
+        self._held = 0  # bytes of the ring in use
+        self._sent = 0  # of these, how many lie before the cursor
+        self._open = -1  # where the record stands that may still grow
+        self._open_ms = 0
+        self.boot = 0  # the position at the end: what the next byte gets
+        self.offset = 0
+        self._head_boot = 0  # the position of the oldest record
+        self._head_offset = 0
+        self.acked_boot = 0  # where hostd is; differs from the head only while a loss is to be told
+        self.acked_offset = 0
+        self._cursor_boot = 0
+        self._cursor_offset = 0
+        self._told = 3  # how many of the three records about the loss lie before the cursor
+        self._lost_before = 0  # bytes lost at the acked position
+        self._start_lost = False  # the head's boot lost its start…
+        self._lost_after = 0  # …and this many bytes behind it
+        self._lost_boots = 0  # boots between that are lost as a whole…
+        self._lost_boots_bytes = 0  # …and the bytes they had
+        self._loss_cause = 0
+        self._loss_ms = 0
+        self._turns = 0
+        self.uart_lost_bytes = 0
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of the ring in use."""
+        return self._held
+
+    def begin_boot(self, cause: int, now_ms: int, turns: int) -> None:
+        """Begin the next boot: offsets count from 0 again."""
+        self._ring[self._add(_BOOT, 1, now_ms, turns)] = cause
+        self.boot += 1
+        self.offset = 0
+
+    def append(self, data: "bytes | bytearray", size: int, now_ms: int, turns: int) -> None:
+        """Add the first `size` bytes of `data`. Drops the oldest records when there is no room."""
+        start = 0
+        while start < size:
+            count = self._room(now_ms)
+            if count == 0:
+                self._add(_DATA, 0, now_ms, turns)
+                continue
+            if count > size - start:
+                count = size - start
+            while self._held + count > self._size:
+                self._drop_oldest()
+            copy(self._ring, self._end(), data, start, count)
+            grown = self._record_size(self._open) + count
+            self._ring[self._open] = grown & 255
+            self._ring[self._open + 1] = grown >> 8 | _DATA << 4
+            self._held += count
+            self.offset += count
+            start += count
+
+    def lose(self, count: int, now_ms: int, turns: int) -> None:
+        """Note that the UART lost `count` bytes here."""
+        at = self._add(_OVERRUN, 4, now_ms, turns)
+        for shift in (0, 8, 16, 24):
+            self._ring[at] = count >> shift & 255
+            at += 1
+        self.offset += count
+        self.uart_lost_bytes += count
+
+    def next_record(self, record: Message) -> bool:
+        """Fill `record` with what is at the cursor and move on; False when everything was sent."""
+        if self._loss_pending() and self._tell_loss(record):
+            return True
+        if self._sent == self._held:
+            return False
+        record.clear()
+        at = self._at(self._sent)
+        slots = record.slots
+        size = self._record_size(at)
+        kind = self._ring[at + 1] >> 4
+        slots[_LOG_RECORD_BOOT] = self._cursor_boot + 1 if kind == _BOOT else self._cursor_boot
+        record.put_number(_LOG_RECORD_OFFSET, self._cursor_offset)
+        self._put_record_time(slots, at)
+        if kind == _DATA:
+            record.blobs[0] = self._ring
+            slots[_LOG_RECORD_DATA] = at + _HEAD
+            slots[_LOG_RECORD_DATA + 1] = size
+        elif kind == _BOOT:
+            slots[_LOG_RECORD_BOOT_CAUSE] = self._ring[at + _HEAD]
+        else:
+            slots[_LOG_RECORD_LOST_BYTES] = self._record_bytes(at)
+            slots[_LOG_RECORD_GAP_REASON] = _GAP_REASON_UART_OVERRUN
+        self._step()
+        return True
+
+    def acknowledge(self, boot: int, offset: int) -> None:
+        """Free what lies before (boot, offset). A position beyond the end, or one that was passed, changes nothing."""
+        if _before(self.boot, self.offset, boot, offset) or not _before(self.acked_boot, self.acked_offset, boot, offset):
+            return
+        if self._loss_pending():
+            if _before(boot, offset, self._head_boot, self._head_offset):
+                self._acknowledge_loss(boot, offset)
+                return
+            self._forget_loss()
+        while self._held and self._frees(boot, offset):
+            self._remove_oldest()
+        self.acked_boot = self._head_boot
+        self.acked_offset = self._head_offset
+
+    def rewind(self, boot: int, offset: int) -> None:
+        """Move the cursor back to (boot, offset), or to the oldest that is held."""
+        self._sent = 0
+        self._told = 0
+        self._cursor_boot = self._head_boot
+        self._cursor_offset = self._head_offset
+        if self._loss_pending():
+            if _before(boot, offset, self._head_boot, self._head_offset):
+                return
+            self._told = 3
+        while self._sent < self._held:
+            at = self._at(self._sent)
+            if self._ring[at + 1] >> 4 == _BOOT:
+                behind = _before(boot, offset, self._cursor_boot + 1, 0)
+            else:
+                behind = _before(boot, offset, self._cursor_boot, self._cursor_offset + self._record_bytes(at))
+            if behind:
+                return
+            self._step()
+
+    def _room(self, now_ms: int) -> int:
+        """Return how many bytes the open record can take; 0 when a new one is due."""
+        if self._open < 0 or self._sent == self._held or elapsed_ms(now_ms, self._open_ms) > CHUNK_MS:
+            return 0
+        by_size = LOG_DATA_MAX - self._record_size(self._open)
+        by_end = self._size - self._end()
+        if by_end == self._size:  # the record ends where the ring does
+            return 0
+        return by_size if by_size < by_end else by_end
+
+    def _add(self, kind: int, size: int, now_ms: int, turns: int) -> int:
+        """Begin a record of `size` bytes at the end; return where these stand."""
+        at = self._end()
+        needed = _HEAD + size + (kind == _DATA)
+        if self._size - at < needed:
+            self._run_around(at)
+            at = 0
+        self._make_room(needed)
+        ring = self._ring
+        ring[at] = size
+        ring[at + 1] = kind << 4
+        ring[at + 2] = now_ms & 255
+        ring[at + 3] = now_ms >> 8 & 255
+        ring[at + 4] = now_ms >> 16 & 255
+        ring[at + 5] = now_ms >> 24 & 63 | (turns & 3) << 6
+        self._held += _HEAD + size
+        self._open = at if kind == _DATA else -1
+        self._open_ms = now_ms
+        self._turns = turns
+        return at + _HEAD
+
+    def _run_around(self, at: int) -> None:
+        """Let the next record stand at the start of the ring."""
+        rest = self._size - at
+        self._make_room(rest)
+        if self._held == 0:
+            self._head = 0
+            return
+        if rest >= _HEAD:
+            self._ring[at + 1] = _WRAP << 4
+        if self._sent == self._held:
+            self._sent += rest
+        self._held += rest
+
+    def _make_room(self, count: int) -> None:
+        while self._held + count > self._size:
+            self._drop_oldest()
+
+    def _end(self) -> int:
+        return self._at(self._held)
+
+    def _at(self, distance: int) -> int:
+        """Return where the byte at `distance` behind the head stands."""
+        at = self._head + distance
+        return at - self._size if at >= self._size else at
+
+    def _record_size(self, at: int) -> int:
+        return self._ring[at] | (self._ring[at + 1] & 15) << 8
+
+    def _record_bytes(self, at: int) -> int:
+        """Return how many of the node's bytes the record at `at` stands for."""
+        ring = self._ring
+        kind = ring[at + 1] >> 4
+        if kind == _DATA:
+            return self._record_size(at)
+        if kind == _BOOT:
+            return 0
+        at += _HEAD
+        return ring[at] | ring[at + 1] << 8 | ring[at + 2] << 16 | ring[at + 3] << 24
+
+    def _rest_after(self, at: int) -> int:
+        """Return how many bytes at `at` hold no record because the next stands at the ring's start."""
+        rest = self._size - at
+        return rest if rest < _HEAD or self._ring[at + 1] >> 4 == _WRAP else 0
+
+    def _put_record_time(self, slots: "array[int]", at: int) -> None:
+        ring = self._ring
+        turns = self._turns - (self._turns - (ring[at + 5] >> 6) & 3)
+        put_time(slots, _LOG_RECORD_AT_MS, turns, self._record_ms(at))
+
+    def _record_ms(self, at: int) -> int:
+        ring = self._ring
+        return ring[at + 2] | ring[at + 3] << 8 | ring[at + 4] << 16 | (ring[at + 5] & 63) << 24
+
+    def _step(self) -> None:
+        """Move the cursor behind the record it stands at."""
+        at = self._at(self._sent)
+        if self._ring[at + 1] >> 4 == _BOOT:
+            self._cursor_boot += 1
+            self._cursor_offset = 0
+        else:
+            self._cursor_offset += self._record_bytes(at)
+        self._sent += _HEAD + self._record_size(at)
+        if self._sent < self._held:
+            self._sent += self._rest_after(self._at(self._sent))
+
+    def _remove_oldest(self) -> None:
+        at = self._head
+        if self._ring[at + 1] >> 4 == _BOOT:
+            self._head_boot += 1
+            self._head_offset = 0
+        else:
+            self._head_offset += self._record_bytes(at)
+        if at == self._open:
+            self._open = -1
+        self._free(_HEAD + self._record_size(at))
+        if self._held:
+            self._free(self._rest_after(self._head))
+        if self._sent == 0:
+            self._cursor_boot = self._head_boot
+            self._cursor_offset = self._head_offset
+
+    def _free(self, count: int) -> None:
+        self._head = self._at(count)
+        self._held -= count
+        self._sent = self._sent - count if self._sent > count else 0
+
+    def _frees(self, boot: int, offset: int) -> bool:
+        """Tell whether the oldest record ends at or before (boot, offset)."""
+        if self._ring[self._head + 1] >> 4 == _BOOT:
+            return not _before(boot, offset, self._head_boot + 1, 0)
+        return not _before(boot, offset, self._head_boot, self._head_offset + self._record_bytes(self._head))
+
+    def _drop_oldest(self) -> None:
+        at = self._head
+        if self._ring[at + 1] >> 4 == _BOOT:
+            if self._start_lost:
+                self._lost_boots += 1
+                self._lost_boots_bytes += self._lost_after
+                self._lost_after = 0
+            self._start_lost = True
+            self._loss_cause = self._ring[at + _HEAD]
+        elif self._start_lost:
+            self._lost_after += self._record_bytes(at)
+        else:
+            self._lost_before += self._record_bytes(at)
+        self._loss_ms = self._record_ms(at)
+        self._remove_oldest()
+        self._told = 3 if self._sent else 0
+
+    def _loss_pending(self) -> bool:
+        return self._lost_before > 0 or self._start_lost
+
+    def _forget_loss(self) -> None:
+        self._lost_before = 0
+        self._start_lost = False
+        self._lost_after = 0
+        self._lost_boots = 0
+        self._lost_boots_bytes = 0
+
+    def _acknowledge_loss(self, boot: int, offset: int) -> None:
+        """Shorten the loss to what lies behind (boot, offset)."""
+        if boot == self.acked_boot:
+            gone = offset - self.acked_offset
+            self._lost_before = self._lost_before - gone if self._lost_before > gone else 0
+        elif boot == self._head_boot:
+            left = self._head_offset - offset
+            self._forget_loss()
+            self._lost_before = left
+        else:
+            return  # within a boot that is lost as a whole: hostd cannot be there
+        self.acked_boot = boot
+        self.acked_offset = offset
+
+    def _tell_loss(self, record: Message) -> bool:
+        """Fill `record` with the next of the three records about the loss that has something to tell."""
+        record.clear()
+        slots = record.slots
+        put_time(slots, _LOG_RECORD_AT_MS, self._turns, self._loss_ms)
+        while self._told < 3:
+            self._told += 1
+            slots[_LOG_RECORD_BOOT] = self._head_boot
+            if self._told == 1 and self._lost_before:
+                slots[_LOG_RECORD_BOOT] = self.acked_boot
+                record.put_number(_LOG_RECORD_OFFSET, self.acked_offset)
+                slots[_LOG_RECORD_LOST_BYTES] = self._lost_before
+                slots[_LOG_RECORD_GAP_REASON] = _GAP_REASON_RING_FULL
+                return True
+            if self._told == 2 and self._start_lost:
+                record.put_number(_LOG_RECORD_OFFSET, self.acked_offset + self._lost_before)
+                slots[_LOG_RECORD_BOOT_CAUSE] = self._loss_cause
+                slots[_LOG_RECORD_LOST_BOOTS] = self._lost_boots
+                slots[_LOG_RECORD_LOST_BYTES] = self._lost_boots_bytes
+                return True
+            if self._told == 3 and self._lost_after:
+                slots[_LOG_RECORD_LOST_BYTES] = self._lost_after
+                slots[_LOG_RECORD_GAP_REASON] = _GAP_REASON_RING_FULL
+                return True
+        return False
+
+
+def _before(boot: int, offset: int, other_boot: int, other_offset: int) -> bool:
+    return boot < other_boot or (boot == other_boot and offset < other_offset)

@@ -1,0 +1,85 @@
+"""The replies the HAT keeps, so that a repeated request is answered again and never executed again."""
+
+from array import array
+
+from racklet_link.kernels import const
+from racklet_link.message import Message
+
+_REPLY_ID = const(0)
+_REPLY_RESULT = const(1)
+_RESULT_PENDING = const(2)
+
+_DUE = const(0)  # words of one reply: 1 while it waits to be sent, then the Reply's slots
+
+
+class ReplyCache:
+    """The newest replies of one host session, in fixed memory."""
+
+    def __init__(self, capacity: int, reply_slots: int) -> None:
+        self._capacity = capacity
+        self._width = reply_slots + 1
+        self._words = array("i", bytes(4 * self._width * capacity))
+        self._forgotten = 0  # the highest id whose reply is gone
+
+    def clear(self) -> None:
+        """Forget everything: a new host session counts from 1 again."""
+        self._forgotten = 0
+        for index in range(len(self._words)):
+            self._words[index] = 0
+
+    def repeat(self, request_id: int) -> bool:
+        """If the request is known, let its reply be sent again and return True."""
+        at = self._find(request_id)
+        if at < 0:
+            return False
+        self._words[at + _DUE] = 1
+        return True
+
+    def is_stale(self, request_id: int) -> bool:
+        """Tell whether the reply to this id may have been forgotten."""
+        return request_id <= self._forgotten
+
+    def has_room(self) -> bool:
+        """False when every kept reply is pending: hostd has sent more requests at once than it may."""
+        return self._replaceable() >= 0
+
+    def put(self, reply: Message) -> None:
+        """Keep `reply`, to be sent. It replaces that of the same id, else the final one of the lowest id."""
+        at = self._find(reply.slots[_REPLY_ID])
+        if at < 0:
+            at = self._replaceable()
+            self._forgotten = max(self._forgotten, self._words[at + 1 + _REPLY_ID])
+        words = self._words
+        words[at + _DUE] = 1
+        for slot in range(self._width - 1):
+            words[at + 1 + slot] = reply.slots[slot]
+
+    def next_reply(self, reply: Message) -> bool:
+        """Fill `reply` with one that waits to be sent; False when there is none."""
+        words = self._words
+        for at in range(0, len(words), self._width):
+            if words[at + _DUE]:
+                words[at + _DUE] = 0
+                for slot in range(self._width - 1):
+                    reply.slots[slot] = words[at + 1 + slot]
+                return True
+        return False
+
+    def _find(self, request_id: int) -> int:
+        words = self._words
+        for at in range(0, len(words), self._width):
+            if words[at + 1 + _REPLY_ID] == request_id:
+                return at
+        return -1
+
+    def _replaceable(self) -> int:
+        """Return the place of a reply that may go: a free one, else that of the lowest final id; -1 when there is none."""
+        words = self._words
+        best = -1
+        for at in range(0, len(words), self._width):
+            if words[at + 1 + _REPLY_ID] == 0:
+                return at
+            final = words[at + 1 + _REPLY_RESULT] != _RESULT_PENDING
+            if final and (best < 0 or words[at + 1 + _REPLY_ID] < words[best + 1 + _REPLY_ID]):
+                best = at
+        return best
