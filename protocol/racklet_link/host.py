@@ -78,11 +78,11 @@ class HostLink:
         """Let time pass. Call it at least every 100 ms."""
         self._now_ms = now_ms
         if self.is_up and now_ms - self._heard_ms > LINK_LOST_AFTER_MS:
-            self.is_up = False
+            self._end_talk()
             self._events.append(LinkLost())
         self._events += self._requester.expire(now_ms)
         if not self.is_up:
-            if now_ms - self._knock_ms >= KNOCK_EVERY_MS and self.version == 0:
+            if now_ms - self._knock_ms >= KNOCK_EVERY_MS:
                 self._knock_ms = now_ms
                 knock = link_pb2.Knock(protocol_min=PROTOCOL_MIN, protocol_max=PROTOCOL_MAX)
                 self._say(link_pb2.Frame(knock=knock))
@@ -231,14 +231,18 @@ class HostLink:
                 self.counters.errors["unexpected"] += 1
         self._events += news
 
+    def _end_talk(self) -> None:
+        self.is_up = False
+        self.version = 0
+
     def _on_hello(self, hello: link_pb2.Hello) -> None:
         self._heard_ms = self._now_ms
         self._hello = hello
         if hello.session != self._hat_session:
-            self.is_up = False
+            self._end_talk()
             self._events += self._requester.abandon()
         if min(PROTOCOL_MAX, hello.protocol_max) < max(PROTOCOL_MIN, hello.protocol_min):
-            self.is_up = False
+            self._end_talk()
             refusal = link_pb2.Welcome(protocol_min=PROTOCOL_MIN, protocol_max=PROTOCOL_MAX, session=hello.session)
             self._say(link_pb2.Frame(welcome=refusal))
             self._events.append(Incompatible(hello))

@@ -41,7 +41,7 @@ def crc32_matches(buf: bytearray, start: int, end: int) -> bool:
 
 def cobs_encode(src: bytearray, start: int, end: int, dst: bytearray) -> int:
     """Write COBS of `src[start:end]` and the closing 0x00 to the start of `dst`; return how many bytes that are."""
-    encoded = cobs.encode(memoryview(src)[start:end])
+    encoded = cobs.encode(src[start:end])
     size = len(encoded)
     dst[:size] = encoded
     dst[size] = 0
@@ -51,7 +51,7 @@ def cobs_encode(src: bytearray, start: int, end: int, dst: bytearray) -> int:
 def cobs_decode(buf: bytearray, end: int) -> int:
     """Decode `buf[:end]`, which holds no closing 0x00, in place; return the new length, or -1 when it is no COBS."""
     try:
-        decoded = cobs.decode(memoryview(buf)[:end])
+        decoded = cobs.decode(buf[:end])
     except cobs.DecodeError:
         return -1
     buf[: len(decoded)] = decoded

@@ -1,0 +1,49 @@
+"""What several parts' tests share."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MODULE_FOLDERS = ("protocol", "firmware", "hostd", "firmware/virtual")
+for folder in MODULE_FOLDERS:
+    assert (ROOT / folder).is_dir()
+
+
+def micropython_path() -> str | None:
+    """Return the MicroPython unix port beside this Python, else the one on PATH."""
+    beside = Path(sys.executable).parent / "micropython"
+    return str(beside) if beside.exists() else shutil.which("micropython")
+
+
+def micropython32_path() -> str | None:
+    """Return the 32-bit MicroPython that `tools/micropython32` fetches, if it was fetched."""
+    wrapper = ROOT / ".cache" / "micropython32" / "micropython"
+    return str(wrapper) if wrapper.exists() else None
+
+
+def interpreter(name: str) -> str:
+    """Return the path of an interpreter; skip the test where there is none."""
+    path = {"cpython": sys.executable, "micropython": micropython_path(), "micropython32": micropython32_path()}[name]
+    if path is None:
+        pytest.skip(f"no {name} here; 'just setup' gets it")
+    return path
+
+
+def run_micropython(code: str, *, name: str = "micropython", heap: str = "4M") -> str:
+    """Run `code` on a MicroPython that finds the project's modules; return what it printed."""
+    done = subprocess.run(
+        [interpreter(name), "-X", f"heapsize={heap}", "-c", code],
+        env={"MICROPYPATH": ":".join(str(ROOT / folder) for folder in ("protocol", "firmware"))},
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout

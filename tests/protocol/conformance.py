@@ -1,0 +1,133 @@
+"""Answers questions about the link core, one a line, in whatever interpreter runs it: CPython or MicroPython.
+
+A line is an operation and its arguments; bytes are hex, `-` when empty. The answer is one line.
+"""
+
+import binascii
+import sys
+
+from racklet_link import kernels, messages
+from racklet_link.message import Message
+
+
+def text(data):
+    return binascii.hexlify(data).decode() or "-"
+
+
+def data(word):
+    return binascii.unhexlify("" if word == "-" else word)
+
+
+def padded(word, room):
+    raw = data(word)
+    buf = bytearray(len(raw) + room)
+    buf[: len(raw)] = raw
+    return buf, len(raw)
+
+
+def crc32(word):
+    buf, size = padded(word, 4)
+    kernels.crc32_append(buf, 0, size)
+    answer = text(buf[size:]) + " " + str(int(kernels.crc32_matches(buf, 0, size)))
+    buf[size] ^= 1
+    return answer + " " + str(int(kernels.crc32_matches(buf, 0, size)))
+
+
+def cobs_encode(word):
+    buf, size = padded(word, 0)
+    out = bytearray(size + size // 254 + 3)
+    return text(out[: kernels.cobs_encode(buf, 0, size, out)])
+
+
+def cobs_decode(word):
+    buf, size = padded(word, 1)
+    size = kernels.cobs_decode(buf, size)
+    return "bad" if size < 0 else text(buf[:size])
+
+
+def find_zero(word, pos):
+    return str(kernels.find_zero(data(word), int(pos), len(data(word))))
+
+
+def repack(name, word):
+    """Unpack a message and all it holds, pack it again; -1 when it is none."""
+    buf, size = padded(word, 0)
+    message = Message(getattr(messages, name))
+    if not message.unpack(buf, 0, size):
+        return "bad"
+    out = bytearray(2 * size + 64)
+    start = pack(name, message, buf, out)
+    return "bad" if start < 0 else text(out[start:])
+
+
+def pack(name, message, buf, out):
+    end = len(out)
+    for entry in range(len(message.table) - 4, -1, -4):
+        tag, _, kind, slot = message.table[entry : entry + 4]
+        start, size = message.slots[slot], message.slots[slot + 1] if slot + 1 < message.slot_count else 0
+        if kind == 4 and start:
+            child_name = CHILDREN[name + "." + str(tag >> 3)]
+            child = Message(getattr(messages, child_name))
+            if not child.unpack(buf, start, start + size):
+                return -1
+            inner = bytearray(2 * size + 64)
+            at = pack(child_name, child, buf, inner)
+            if at < 0:
+                return -1
+            end -= len(inner) - at
+            out[end : end + len(inner) - at] = inner[at:]
+            end = kernels.pack_header(out, end, end + len(inner) - at, tag)
+    for index in range(len(message.blobs)):
+        message.blobs[index] = buf
+    return message.pack(out, end)
+
+
+def slots(name, word):
+    buf, size = padded(word, 0)
+    message = Message(getattr(messages, name))
+    if not message.unpack(buf, 0, size):
+        return "bad"
+    return " ".join(str(value & 0xFFFFFFFF) for value in message.slots)
+
+
+def numbers(name, slot, value):
+    message = Message(getattr(messages, name))
+    message.put_number(int(slot), int(value))
+    return str(message.number(int(slot)))
+
+
+def put_time(turns, now_ms):
+    message = Message(messages.TELEMETRY)
+    kernels.put_time(message.slots, 1, int(turns), int(now_ms))
+    return str(message.number(1))
+
+
+CHILDREN = {}
+OPERATIONS = {
+    "crc32": crc32,
+    "cobs_encode": cobs_encode,
+    "cobs_decode": cobs_decode,
+    "find_zero": find_zero,
+    "repack": repack,
+    "slots": slots,
+    "numbers": numbers,
+    "put_time": put_time,
+}
+
+
+def main():
+    while True:
+        line = sys.stdin.readline()
+        if not line:
+            return
+        words = line.split()
+        if words[0] == "child":
+            CHILDREN[words[1]] = words[2]
+            print("ok")
+        else:
+            print(OPERATIONS[words[0]](*words[1:]))
+        if hasattr(sys.stdout, "flush"):
+            sys.stdout.flush()
+
+
+main()

@@ -1,0 +1,201 @@
+"""Both forms of the byte kernels, on CPython and on MicroPython of 64 and 32 bits, against independent libraries."""
+
+from __future__ import annotations
+
+import subprocess
+import zlib
+from typing import TYPE_CHECKING, Self
+
+import pytest
+from cobs import cobs
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from racklet.link.v1 import link_pb2
+from racklet_link.limits import MAX_PAYLOAD
+from tests.conftest import ROOT, interpreter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import TracebackType
+
+MESSAGES = list(link_pb2.DESCRIPTOR.message_types_by_name.values())
+SETTINGS = settings(max_examples=150, deadline=None)
+PAYLOADS = st.binary(max_size=MAX_PAYLOAD) | st.lists(st.sampled_from(b"\0\0\x01\xff"), max_size=MAX_PAYLOAD).map(bytes)
+
+
+def constant(name: str) -> str:
+    return "".join(f"_{c}" if c.isupper() and index else c for index, c in enumerate(name)).upper()
+
+
+class Conformance:
+    """`conformance.py` in one interpreter, asked line by line."""
+
+    def __init__(self, name: str) -> None:
+        self._command = [interpreter(name), str(ROOT / "tests/protocol/conformance.py")]
+
+    def __enter__(self) -> Self:
+        path = str(ROOT / "protocol")
+        self._process = subprocess.Popen(
+            self._command,
+            env={"PYTHONPATH": path, "MICROPYPATH": path},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+        )
+        for descriptor in MESSAGES:
+            for field in descriptor.fields:
+                if field.message_type:
+                    self.ask("child", f"{constant(descriptor.name)}.{field.number}", constant(field.message_type.name))
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._process.stdin.close()
+        self._process.stdout.close()
+        self._process.wait(10)
+
+    def ask(self, *words: object) -> str:
+        print(*words, file=self._process.stdin)
+        return self._process.stdout.readline().strip()
+
+
+@pytest.fixture(scope="module", params=["cpython", "micropython", "micropython32"])
+def ask(request: pytest.FixtureRequest) -> Iterator[Callable[..., str]]:
+    with Conformance(request.param) as conformance:
+        yield conformance.ask
+
+
+def hexed(data: bytes) -> str:
+    return data.hex() or "-"
+
+
+@given(data=PAYLOADS)
+@SETTINGS
+def test_crc32_is_that_of_zlib_and_a_flipped_bit_is_seen(ask: Callable[..., str], data: bytes) -> None:
+    assert ask("crc32", hexed(data)) == f"{zlib.crc32(data).to_bytes(4, 'little').hex()} 1 0"
+
+
+@given(data=PAYLOADS)
+@SETTINGS
+def test_cobs_is_that_of_the_library_and_comes_back(ask: Callable[..., str], data: bytes) -> None:
+    encoded = cobs.encode(data)
+    assert ask("cobs_encode", hexed(data)) == encoded.hex() + "00"
+    assert ask("cobs_decode", encoded.hex()) == hexed(data)
+
+
+@pytest.mark.parametrize("size", [253, 254, 255, 256, 507, 508, 509])
+def test_cobs_holds_around_its_block_length(ask: Callable[..., str], size: int) -> None:
+    data = b"\x07" * size
+    assert ask("cobs_encode", data.hex()) == cobs.encode(data).hex() + "00"
+
+
+@given(data=st.binary(min_size=1, max_size=600))
+@SETTINGS
+def test_any_bytes_are_decoded_as_the_library_does_or_refused(ask: Callable[..., str], data: bytes) -> None:
+    try:
+        expected = hexed(cobs.decode(data))
+    except cobs.DecodeError:
+        expected = "bad"
+    assert ask("cobs_decode", data.hex()) == expected
+
+
+@given(data=PAYLOADS, pos=st.integers(0, MAX_PAYLOAD))
+@SETTINGS
+def test_find_zero_finds_the_first_or_the_end(ask: Callable[..., str], data: bytes, pos: int) -> None:
+    pos = min(pos, len(data))
+    found = data.find(0, pos)
+    assert ask("find_zero", hexed(data), pos) == str(len(data) if found < 0 else found)
+
+
+@given(turns=st.integers(0, 2**20), now_ms=st.integers(0, 2**30 - 1))
+@SETTINGS
+def test_times_are_put_together_from_turns_and_milliseconds(ask: Callable[..., str], turns: int, now_ms: int) -> None:
+    assert ask("put_time", turns, now_ms) == str(turns * 2**30 + now_ms)
+
+
+@given(value=st.integers(0, 2**64 - 1))
+@SETTINGS
+def test_a_64_bit_number_comes_back_from_its_two_slots(ask: Callable[..., str], value: int) -> None:
+    assert ask("numbers", "TELEMETRY", 1, value) == str(value)
+
+
+def scalars(field: FieldDescriptor) -> st.SearchStrategy[object]:
+    match field.type:
+        case FieldDescriptor.TYPE_UINT32:
+            return st.integers(0, 2**32 - 1) | st.integers(0, 300)
+        case FieldDescriptor.TYPE_SINT32:
+            return st.integers(-(2**31), 2**31 - 1) | st.integers(-300, 300)
+        case FieldDescriptor.TYPE_UINT64:
+            return st.integers(0, 2**64 - 1) | st.integers(0, 300)
+        case FieldDescriptor.TYPE_BOOL:
+            return st.booleans()
+        case FieldDescriptor.TYPE_ENUM:
+            return st.sampled_from([value.number for value in field.enum_type.values])
+        case FieldDescriptor.TYPE_BYTES:
+            return st.binary(max_size=200)
+        case FieldDescriptor.TYPE_STRING:
+            return st.text(max_size=20)
+    raise AssertionError(field.full_name)
+
+
+@st.composite
+def filled(draw: st.DrawFn, descriptor: object) -> Message:
+    message = GetMessageClass(descriptor)()
+    for field in descriptor.fields:
+        if field.message_type is None and draw(st.booleans()):
+            setattr(message, field.name, draw(scalars(field)))
+    children = [field for field in descriptor.fields if field.message_type]
+    if children:
+        field = draw(st.sampled_from(children))
+        getattr(message, field.name).CopyFrom(draw(filled(field.message_type)))
+    return message
+
+
+@pytest.mark.parametrize("descriptor", MESSAGES, ids=lambda descriptor: descriptor.name)
+@given(data=st.data())
+@settings(max_examples=40, deadline=None)
+def test_every_message_is_read_and_written_as_protobuf_does(ask: Callable[..., str], descriptor: object, data: st.DataObject) -> None:
+    wire = data.draw(filled(descriptor)).SerializeToString(deterministic=True)
+    assert ask("repack", constant(descriptor.name), hexed(wire)) == hexed(wire)
+
+
+@given(message=filled(link_pb2.Telemetry.DESCRIPTOR))
+@SETTINGS
+def test_slots_hold_the_values_of_the_fields(ask: Callable[..., str], message: link_pb2.Telemetry) -> None:
+    slots = [int(word) for word in ask("slots", "TELEMETRY", hexed(message.SerializeToString())).split()]
+    expected = []
+    for field in message.DESCRIPTOR.fields:
+        value = getattr(message, field.name)
+        expected.append(value & 0xFFFFFFFF)
+        if field.type == FieldDescriptor.TYPE_UINT64:
+            expected.append(value >> 32)
+    assert slots == expected
+
+
+@given(message=filled(link_pb2.Event.DESCRIPTOR), data=st.data())
+@SETTINGS
+def test_unknown_fields_are_passed_over_and_a_repeated_one_counts_last(
+    ask: Callable[..., str], message: link_pb2.Event, data: st.DataObject
+) -> None:
+    unknown = data.draw(st.sampled_from(["f03f05", "fa3f03616263", "f53f01020304", "f13f0102030405060708", "fd01aabbccdd"]))
+    wire = bytes.fromhex("0863") + message.SerializeToString() + bytes.fromhex(unknown)
+    expected = link_pb2.Event.FromString(wire)
+    expected.DiscardUnknownFields()
+    assert ask("repack", "EVENT", wire.hex()) == hexed(expected.SerializeToString(deterministic=True))
+
+
+@pytest.mark.parametrize("descriptor", MESSAGES, ids=lambda descriptor: descriptor.name)
+@given(data=st.binary(max_size=64))
+@settings(max_examples=60, deadline=None)
+def test_any_bytes_are_refused_or_read_as_some_message(ask: Callable[..., str], descriptor: object, data: bytes) -> None:
+    name = constant(descriptor.name)
+    repacked = ask("repack", name, hexed(data))
+    if repacked == "bad":
+        return
+    assert ask("repack", name, repacked) == repacked
+    if not any(field.type == FieldDescriptor.TYPE_STRING for field in descriptor.fields):  # may hold invalid UTF-8
+        GetMessageClass(descriptor).FromString(bytes.fromhex(repacked.strip("-")))
