@@ -1,0 +1,1 @@
+"""The `racklet` command: a client of hostd's gRPC API."""

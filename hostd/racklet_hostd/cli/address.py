@@ -1,0 +1,57 @@
+"""Where hostd is."""
+
+import os
+import re
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+import typer
+
+ADDRESS_VARIABLE = "RACKLET_ADDRESS"
+_LOOPBACK = "127.0.0.1:50551"
+_HOST_AND_PORT = re.compile(r"(?:\[[0-9A-Fa-f:.%\w]+\]|[\w.-]+):(?P<port>\d{1,5})")
+_HIGHEST_PORT = 65_535
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A gRPC target: unix:PATH or HOST:PORT."""
+
+    target: str
+
+    @classmethod
+    def parse(cls, text: str) -> "Address":
+        """Return the address `text` names; a usage error when it names none."""
+        if text.startswith("unix:") and len(text) > len("unix:"):
+            return cls(text)
+        match = _HOST_AND_PORT.fullmatch(text)
+        if match and 0 < int(match["port"]) <= _HIGHEST_PORT:
+            return cls(text)
+        raise typer.BadParameter(f"{text!r} is no address: give unix:PATH or HOST:PORT")
+
+    @classmethod
+    def default(cls) -> "Address":
+        """Return hostd's unix socket when there is one, else its port on loopback."""
+        path = default_socket()
+        return cls(f"unix:{path}" if path.exists() else _LOOPBACK)
+
+    def explain(self) -> str:
+        """Return why nothing may answer here, as far as this side can see; empty when it cannot."""
+        if self == Address(_LOOPBACK):
+            return f"nothing answers there, and there is no socket {default_socket()}"
+        if not self.target.startswith("unix:"):
+            return "nothing answers there"
+        path = Path(self.target.removeprefix("unix:").removeprefix("//"))
+        if not path.exists():
+            return "there is no such socket"
+        if not os.access(path, os.R_OK | os.W_OK):
+            return "you may not open that socket"
+        return "nothing answers on that socket"
+
+
+def default_socket() -> Path:
+    """Return the path of hostd's socket in this user's runtime folder."""
+    with warnings.catch_warnings(action="ignore"):  # platformdirs warns without XDG_RUNTIME_DIR, but has an answer
+        return Path(platformdirs.user_runtime_dir("racklet", appauthor=False)) / "racklet.sock"

@@ -1,0 +1,165 @@
+"""The way to hostd. Only this module knows gRPC's channel and errors; here they become a CommandError."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager, suppress
+from typing import Protocol, TypeAlias, TypeVar
+
+import grpc
+
+from racklet.v1 import rack_pb2, rack_pb2_grpc
+from racklet_hostd.cli.address import Address
+from racklet_hostd.cli.errors import CommandError, LostError, NotFoundError, RefusedError, UnreachableError
+from racklet_hostd.cli.terminal_text import printable
+
+_CONNECT_TIMEOUT_S = 5.0  # a network that drops packets looks like a slow one until then
+_ANSWER_TIMEOUT_S = 20.0  # for calls that hostd answers from memory or disk
+_PROBE_TIMEOUT_S = 2.0
+_RETRY_PAUSE_S = 0.2
+
+_OPTIONS = [
+    ("grpc.enable_http_proxy", 0),  # a rack is near, never behind the web proxy
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.min_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 2_000),  # a hostd that starts again is seen within this
+]
+_MAYBE_LOST = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED})
+
+Request = TypeVar("Request")
+Response = TypeVar("Response", covariant=True)  # noqa: PLC0105 - the word of the API
+_ConsoleCall: TypeAlias = grpc.aio.StreamStreamCall[rack_pb2.AttachConsoleRequest, rack_pb2.AttachConsoleResponse]
+
+
+class _ReadableCall(Protocol[Response]):
+    def __aiter__(self) -> AsyncIterator[Response]: ...
+    def cancel(self) -> bool: ...
+
+
+class Connection:
+    """An open way to hostd. `rack` holds the API's methods, to be handed to `ask`, `stream` and `follow`.
+
+    A call that fails raises CommandError and nothing else; `about` names what was asked for in its sentence.
+    """
+
+    def __init__(self, channel: grpc.aio.Channel, address: Address) -> None:
+        self.address = address
+        self.rack: rack_pb2_grpc.RackAsyncStub = rack_pb2_grpc.RackStub(channel)
+
+    async def ask(
+        self,
+        method: grpc.aio.UnaryUnaryMultiCallable[Request, Response],
+        request: Request,
+        about: str = "",
+        timeout_s: float | None = _ANSWER_TIMEOUT_S,
+    ) -> Response:
+        """Return the answer; None as `timeout_s` waits as long as hostd takes."""
+        try:
+            return await method(request, timeout=timeout_s)
+        except grpc.aio.AioRpcError as error:
+            raise await self._translated(error, about) from error
+
+    async def stream(
+        self, method: grpc.aio.UnaryStreamMultiCallable[Request, Response], request: Request, about: str = ""
+    ) -> AsyncGenerator[Response, None]:
+        """Yield what comes until hostd ends it. Raises LostError when it breaks off."""
+        async with aclosing(self._read(method(request), about)) as responses:
+            async for response in responses:
+                yield response
+
+    async def follow(
+        self,
+        method: grpc.aio.UnaryStreamMultiCallable[Request, Response],
+        next_request: Callable[[], Request],
+        about: str = "",
+        *,
+        on_change: Callable[[bool], None],
+    ) -> AsyncGenerator[Response, None]:
+        """Like `stream`, but go on when hostd comes back, with what `next_request` asks for then.
+
+        `on_change` is told False when hostd is away, and True when it is back.
+        """
+        while True:
+            try:
+                async with aclosing(self._read(method(next_request()), about)) as responses:
+                    async for response in responses:
+                        yield response
+            except LostError:
+                on_change(False)  # noqa: FBT003 - the one argument
+                await self._until_it_answers()
+                on_change(True)  # noqa: FBT003 - the one argument
+            else:
+                return
+
+    @asynccontextmanager
+    async def console(self, first: rack_pb2.AttachConsoleRequest, about: str) -> AsyncIterator["Console"]:
+        """Attach to a console until the block ends. A refusal comes from `Console.output`."""
+        call = self.rack.AttachConsole()
+        console = Console(call, self._read(call, about))
+        try:
+            await console.send(first)
+            yield console
+        finally:
+            await console.output.aclose()
+
+    async def _read(self, call: _ReadableCall[Response], about: str) -> AsyncGenerator[Response, None]:
+        try:
+            async for response in call:
+                yield response
+        except grpc.aio.AioRpcError as error:
+            raise await self._translated(error, about) from error
+        finally:
+            call.cancel()
+
+    async def _translated(self, error: grpc.aio.AioRpcError, about: str) -> CommandError:
+        if error.code() in _MAYBE_LOST and not await self._answers():
+            return LostError(f"hostd at {self.address.target} went away")
+        kind = NotFoundError if error.code() is grpc.StatusCode.NOT_FOUND else RefusedError
+        reason = printable(error.details() or "") or f"hostd answered {error.code().name}"
+        return kind(about, error.code().name, reason)
+
+    async def _until_it_answers(self) -> None:
+        while not await self._answers():  # noqa: ASYNC110 - the event is another process's
+            await asyncio.sleep(_RETRY_PAUSE_S)
+
+    async def _answers(self) -> bool:
+        """Tell whether hostd is there: a status such as UNAVAILABLE may be its own word or the lack of one."""
+        try:
+            await self.rack.GetRack(rack_pb2.GetRackRequest(), timeout=_PROBE_TIMEOUT_S)
+        except grpc.aio.AioRpcError as error:
+            return error.code() not in _MAYBE_LOST | {grpc.StatusCode.DEADLINE_EXCEEDED}
+        return True
+
+
+class Console:
+    """A node's console: `output` is what hostd sends."""
+
+    def __init__(self, call: _ConsoleCall, output: AsyncGenerator[rack_pb2.AttachConsoleResponse, None]) -> None:
+        self._call = call
+        self.output = output
+
+    async def send(self, request: rack_pb2.AttachConsoleRequest) -> None:
+        """Send once hostd has room for it. After the end it does nothing: `output` has said why it ended."""
+        with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            await self._call.write(request)
+
+
+@asynccontextmanager
+async def connect(address: Address) -> AsyncIterator[Connection]:
+    """Reach hostd at `address`. Raises UnreachableError within 5 s when it is not there."""
+    async with grpc.aio.insecure_channel(address.target, options=_OPTIONS) as channel:
+        if not await _is_reached(channel):
+            raise UnreachableError(
+                f"cannot reach hostd at {address.target}: {address.explain()}. "
+                "Start it with `racklet-hostd`, or name its address with --address or RACKLET_ADDRESS"
+            )
+        yield Connection(channel, address)
+
+
+async def _is_reached(channel: grpc.aio.Channel) -> bool:
+    state = channel.get_state(try_to_connect=True)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+            while state not in {grpc.ChannelConnectivity.READY, grpc.ChannelConnectivity.TRANSIENT_FAILURE}:
+                await channel.wait_for_state_change(state)
+                state = channel.get_state()
+    return state is grpc.ChannelConnectivity.READY

@@ -1,0 +1,107 @@
+"""Pieces of a boot log as JSON, as bytes for a pipe, and as text for a terminal."""
+
+import codecs
+from typing import Protocol
+
+from racklet.v1 import rack_pb2
+from racklet_hostd.cli import units
+from racklet_hostd.cli.names import boot_number
+from racklet_hostd.cli.output import Output, complain
+from racklet_hostd.cli.terminal_text import TerminalText, printable
+
+
+class LogPrinter(Protocol):
+    """Shows pieces of boot logs in the order they come."""
+
+    def piece(self, piece: rack_pb2.ReadBootLogResponse) -> None:
+        """Show a piece."""
+
+    def boot(self, boot: str) -> None:
+        """Say that what comes belongs to another boot."""
+
+    def finish(self) -> None:
+        """Leave the output tidy; nothing comes after it."""
+
+
+class JsonPrinter:
+    """One object a piece: its exact bytes in `data` as base64, and in `text` as UTF-8 for reading.
+
+    A character that is cut by the end of a piece is whole in the `text` of the next one; what is not UTF-8 is U+FFFD.
+    """
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+
+    def piece(self, piece: rack_pb2.ReadBootLogResponse) -> None:
+        """Write the piece's fields, and `text` when it has bytes."""
+        if piece.HasField("data"):
+            self._output.json(piece, text=self._decoder.decode(piece.data))
+        else:
+            self._decoder.reset()
+            self._output.json(piece)
+
+    def boot(self, boot: str) -> None:
+        """Do nothing but begin anew: each piece names its boot."""
+        del boot
+        self._decoder.reset()
+
+    def finish(self) -> None:
+        """Do nothing: each line is complete."""
+
+
+class BytePrinter:
+    """The bytes as they are to stdout; words about them to stderr."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+
+    def piece(self, piece: rack_pb2.ReadBootLogResponse) -> None:
+        """Write the bytes, or that there are none."""
+        if piece.HasField("data"):
+            self._output.data(piece.data)
+        else:
+            complain(gap_line(piece.gap))
+
+    def boot(self, boot: str) -> None:
+        """Name the boot."""
+        complain(boot_line(boot))
+
+    def finish(self) -> None:
+        """Do nothing: nothing is added to the bytes."""
+
+
+class TerminalPrinter:
+    """Text that does no harm, with our own words on lines of their own."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._text = TerminalText()
+
+    def piece(self, piece: rack_pb2.ReadBootLogResponse) -> None:
+        """Show the bytes, or that there are none."""
+        if piece.HasField("data"):
+            self._output.text(self._text.feed(piece.data))
+        else:
+            self._own_line(gap_line(piece.gap))
+
+    def boot(self, boot: str) -> None:
+        """Name the boot."""
+        self._own_line(boot_line(boot))
+
+    def finish(self) -> None:
+        """End the colours and the line."""
+        self._output.text(self._text.break_line())
+
+    def _own_line(self, words: str) -> None:
+        self._output.text(f"{self._text.break_line()}{words}\n")
+
+
+def gap_line(gap: rack_pb2.Gap) -> str:
+    """Return the line that stands for lost bytes."""
+    return f"--- {units.byte_count(gap.lost_bytes)} lost: {printable(gap.reason)} ---"
+
+
+def boot_line(boot: str) -> str:
+    """Return the line between two boots."""
+    return f"--- boot {printable(boot_number(boot))} ---"

@@ -1,0 +1,63 @@
+"""The `racklet` command: wires its parts together."""
+
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from racklet_hostd.cli import boots, console, events, logs, nodes, power, watch
+from racklet_hostd.cli.address import ADDRESS_VARIABLE
+from racklet_hostd.cli.session import ADDRESS_HELP
+
+_EPILOG = "Exit codes: 0 done; 1 the request failed; 2 wrong usage; 3 hostd cannot be reached; 4 not found; 130 Ctrl-C."
+
+app = typer.Typer(
+    name="racklet",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,  # a traceback is a bug's, and reads best plain
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(is_wanted: bool) -> None:  # noqa: FBT001 - typer's callback
+    if is_wanted:
+        typer.echo(f"racklet {version('racklet')}")
+        raise typer.Exit
+
+
+@app.callback(epilog=_EPILOG)
+def racklet(
+    context: typer.Context,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            "--address",
+            envvar=ADDRESS_VARIABLE,
+            metavar="ADDRESS",
+            help=f"{ADDRESS_HELP} Without it: hostd's socket in the runtime folder, else 127.0.0.1:50551.",
+        ),
+    ] = None,
+    *,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """See and steer a rack of nodes through its daemon, racklet-hostd."""
+    context.obj = address
+
+
+app.command()(nodes.nodes)
+app.command()(watch.watch)
+app.add_typer(power.app, name="power")
+app.command()(logs.logs)
+app.command()(boots.boots)
+app.command()(console.console)
+app.command()(events.events)
+app.command()(nodes.identify)
+app.command()(nodes.info)
+
+
+def main() -> None:
+    """Run the command."""
+    app()

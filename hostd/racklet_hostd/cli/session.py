@@ -1,0 +1,99 @@
+"""What every command shares: --address and --json, the way to hostd, and how it ends."""
+
+import asyncio
+import functools
+import inspect
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from racklet_hostd.cli.address import Address
+from racklet_hostd.cli.connection import Connection, connect
+from racklet_hostd.cli.errors import CommandError, ExitCode, StoppedError
+from racklet_hostd.cli.output import Output, remark
+
+ADDRESS_HELP = "Where hostd is: unix:PATH or HOST:PORT."
+AddressOption = Annotated[str | None, typer.Option("--address", metavar="ADDRESS", help=ADDRESS_HELP)]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
+
+_KEYWORD = inspect.Parameter.KEYWORD_ONLY
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One run of a command."""
+
+    connection: Connection
+    output: Output
+
+
+def command(function: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Make a typer command of a coroutine whose first argument is the session; add --address and --json to it.
+
+    CommandError becomes its sentence and exit code; a reader of stdout that went away ends the command in silence.
+    """
+
+    @functools.wraps(function)
+    def run(context: typer.Context, address: str | None, *, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - typer's
+        place = Address.parse(named) if (named := address or context.obj) else Address.default()
+
+        async def session() -> None:
+            async with connect(place) as connection:
+                await function(Session(connection, Output(as_json)), **options)
+
+        _run(session())
+
+    own = list(inspect.signature(function).parameters.values())[1:]
+    shared = [
+        inspect.Parameter("context", _KEYWORD, annotation=typer.Context),
+        inspect.Parameter("address", _KEYWORD, annotation=AddressOption, default=None),
+        inspect.Parameter("as_json", _KEYWORD, annotation=JsonOption, default=False),
+    ]
+    run.__signature__ = inspect.Signature([*(p.replace(kind=_KEYWORD) for p in own), *shared])  # type: ignore[attr-defined]
+    return run
+
+
+def _run(session: Coroutine[Any, Any, None]) -> None:
+    try:
+        asyncio.run(_until_stopped(session))
+    except CommandError as error:
+        remark(str(error))
+        raise typer.Exit(error.exit_code) from error
+    except StoppedError as error:
+        raise typer.Exit(error.exit_code) from error
+    except KeyboardInterrupt as error:
+        raise typer.Exit(ExitCode.INTERRUPTED) from error
+    except BrokenPipeError:
+        _leave_quietly()
+
+
+async def _until_stopped(session: Coroutine[Any, Any, None]) -> None:
+    """Run `session`; let it clean up when SIGTERM or SIGHUP comes, as asyncio does for Ctrl-C."""
+    task = asyncio.current_task()
+    received: list[signal.Signals] = []
+
+    def stop(number: signal.Signals) -> None:
+        received.append(number)
+        if task:
+            task.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup means it
+            asyncio.get_running_loop().add_signal_handler(number, stop, number)
+    try:
+        await session
+    except asyncio.CancelledError:
+        if received:
+            raise StoppedError(received[0]) from None
+        raise
+
+
+def _leave_quietly() -> NoReturn:
+    """End with success: the reader of stdout has what it wanted. What Python still holds for it goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise typer.Exit(ExitCode.OK)
