@@ -155,6 +155,11 @@ class HostLink:
             self._say_requests()
         return count
 
+    @property
+    def is_busy(self) -> bool:
+        """True while a request or console input waits for the HAT's answer."""
+        return self._requester.is_busy or self._typer.is_busy
+
     def _take_events(self) -> list[LinkEvent]:
         events, self._events = self._events, []
         return events

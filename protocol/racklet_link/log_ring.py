@@ -69,6 +69,11 @@ class LogRing:
         """Bytes of the ring in use."""
         return self._held
 
+    @property
+    def all_acked(self) -> bool:
+        """True when hostd has stored everything."""
+        return self._held == 0 and not self._loss_pending()
+
     def begin_boot(self, cause: int, now_ms: int, turns: int) -> None:
         """Begin the next boot: offsets count from 0 again."""
         self._ring[self._add(_BOOT, 1, now_ms, turns)] = cause

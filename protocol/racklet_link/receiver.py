@@ -11,6 +11,7 @@ from racklet_link.events import BootStarted, EventReceived, LogData, LogGap
 if TYPE_CHECKING:
     from racklet_link.events import LinkEvent
 
+BOOTS_REMEMBERED = 8192  # more starts than a HAT's ring can hold unacknowledged
 RESEND_REQUEST_EVERY_MS = 250  # one round trip with a full window takes less
 
 
@@ -34,6 +35,7 @@ class LogReceiver:
     def __init__(self, boot: int, offset: int) -> None:
         self.boot = boot
         self.offset = offset
+        self._ends: dict[int, int] = {}  # how many bytes the newest BOOTS_REMEMBERED boots had
 
     def take(self, record: link_pb2.LogRecord) -> list[LinkEvent] | None:
         """Return what is new in `record`; None when records before it are missing."""
@@ -67,22 +69,39 @@ class LogReceiver:
         return skipped
 
     def _take_start(self, record: link_pb2.LogRecord) -> list[LinkEvent] | None:
+        """Take the start of a boot, which tells where the boot before it ended and what was lost between.
+
+        The HAT speaks of what it dropped without an acknowledgement; some of that may have come all the same.
+        """
         if record.boot <= self.boot:
             return []
         before = record.boot - 1 - record.lost_boots
-        if (before, record.offset) != (self.boot, self.offset):
+        if (self.boot, self.offset) < (before, record.offset):
             return None
+        news: list[LinkEvent] = []
+        lost_boots = record.boot - 1 - self.boot
+        lost_bytes = record.lost_bytes
+        if self.boot > before:
+            lost_bytes -= self.offset + sum(end for boot, end in self._ends.items() if before < boot < self.boot)
+            if lost_boots == 0 and lost_bytes > 0:
+                news.append(LogGap(self.boot, self.offset, record.at_ms, lost_bytes, "GAP_REASON_RING_FULL"))
+                self.offset += lost_bytes
+                lost_bytes = 0
+        self._ends[self.boot] = self.offset
+        if lost_boots:
+            self._ends[record.boot - 1] = lost_bytes  # of all that are lost: only sums are asked for
+        while len(self._ends) > BOOTS_REMEMBERED:
+            del self._ends[next(iter(self._ends))]
         self.boot, self.offset = record.boot, 0
         from_supply_on = record.boot_cause == link_pb2.BOOT_CAUSE_SUPPLY_ON
-        return [
-            BootStarted(
-                record.boot,
-                record.at_ms,
-                from_supply_on=from_supply_on,
-                lost_boots=record.lost_boots,
-                lost_bytes=record.lost_bytes,
-            )
-        ]
+        start = BootStarted(
+            record.boot,
+            record.at_ms,
+            from_supply_on=from_supply_on,
+            lost_boots=lost_boots,
+            lost_bytes=lost_bytes,
+        )
+        return [*news, start]
 
 
 class EventReceiver:

@@ -50,6 +50,11 @@ class Requester:
         self._outstanding[self._last_id] = _Outstanding(request, now_ms + timeout_ms, now_ms)
         return self._last_id
 
+    @property
+    def is_busy(self) -> bool:
+        """True while a request has no final reply."""
+        return bool(self._outstanding)
+
     def take(self, reply: link_pb2.Reply, now_ms: int) -> list[RequestEnded]:
         """Take a reply: nothing when it is pending, or when nobody waits for it."""
         waiting = self._outstanding.get(reply.id)
@@ -96,6 +101,11 @@ class ConsoleTyper:
         count = min(len(data), CONSOLE_BUFFER - len(self._pending))
         self._pending += data[:count]
         return count
+
+    @property
+    def is_busy(self) -> bool:
+        """True while something typed was not taken."""
+        return bool(self._pending)
 
     def take(self, acknowledge: link_pb2.ConsoleAcknowledge, now_ms: int) -> list[ConsoleTaken]:
         """Take an acknowledgement; what lies behind it is due at once if some of it is new."""
