@@ -26,7 +26,7 @@ TakeOverOption = Annotated[
     bool, typer.Option("--take-over", help="Type even if somebody else does; they only look then.")
 ]
 
-_HELP = "Ctrl-] then q leaves, Ctrl-] then ? shows this, Ctrl-] twice types one Ctrl-]"
+_HELP = "Ctrl-] then q leaves, ? shows this, Ctrl-] types one Ctrl-]; any other key is typed with it."
 
 
 @command
@@ -45,9 +45,12 @@ async def console(
         with raw_terminal() if is_raw else nullcontext():
             screen = _Screen(session.output, is_raw=is_raw)
             if is_raw:
-                screen.say(f"{name}: {'looking at' if read_only else 'attached to'} its console. {_HELP}.")
-            async with beside(_show(attached, screen, name)):
-                await (_type_keys if is_raw else _type_all)(attached, screen, read_only=read_only)
+                screen.say(f"{'looking at' if read_only else 'attached to'} {name}. Ctrl-] q leaves, Ctrl-] ? helps.")
+            try:
+                async with beside(_show(attached, screen, name)):
+                    await (_type_keys if is_raw else _type_all)(attached, screen, read_only=read_only)
+            finally:
+                screen.finish()
     remark(f"left the console of {name}")
 
 
@@ -58,6 +61,7 @@ class _Screen:
         self._output = output
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._line = "\r\nracklet: {}\r\n" if is_raw else "racklet: {}\n"
+        self._end = "\r\n" if is_raw else ""
 
     def show(self, response: rack_pb2.AttachConsoleResponse) -> None:
         """Write what hostd sent."""
@@ -76,6 +80,11 @@ class _Screen:
         sys.stderr.flush()
 
 
+    def finish(self) -> None:
+        """End the line that the node may have left open on a raw terminal."""
+        sys.stderr.write(self._end)
+
+
 async def _show(attached: Console, screen: _Screen, name: str) -> None:
     async for response in attached.output:
         screen.show(response)
@@ -92,7 +101,7 @@ async def _type_keys(attached: Console, screen: _Screen, *, read_only: bool) -> 
         if action is KeyAction.LEAVE:
             return
         if action is KeyAction.HELP:
-            screen.say(f"{_HELP}.")
+            screen.say(_HELP)
 
 
 async def _type_all(attached: Console, _screen: _Screen, *, read_only: bool) -> None:

@@ -20,14 +20,14 @@ _WIDTH = 80
 _WIDE = 140  # columns from which on the last console line has room beside the numbers
 _COLUMNS: tuple[tuple[str, int, AlignMethod], ...] = (
     ("NODE", 10, "left"),
-    ("  SUPPLY", 13, "left"),
+    ("  SUPPLY", 12, "left"),
     ("VOLTS", 6, "right"),
     ("AMPS", 6, "right"),
     ("WATTS", 6, "right"),
     ("ENERGY", 10, "right"),
     ("BOOT", 5, "right"),
     ("UP", 8, "right"),
-    ("STAGE", 8, "left"),
+    (" STAGE", 9, "left"),
 )
 _MARKS: dict[int, tuple[str, str]] = {
     rack_pb2.SUPPLY_STATE_OFF: ("○", "dim"),
@@ -130,7 +130,7 @@ class RackView:
             Text(units.energy(node.energy_uj)),
             Text(boot_number(node.boot)) if node.boot else NONE.copy(),
             Text(uptime) if uptime else NONE.copy(),
-            Text(stage.name.lower(), _STAGE_STYLES.get(stage, "")) if stage else NONE.copy(),
+            Text(f" {stage.name.lower()}", _STAGE_STYLES.get(stage, "")) if stage else Text(" -", "dim"),
         ]
 
 

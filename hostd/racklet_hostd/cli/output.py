@@ -11,12 +11,17 @@ from rich.console import Console, RenderableType
 _WIDE = 1_000  # columns of a table that no terminal limits
 
 
+def _console() -> Console:
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=_WIDE)
+
+
 @dataclass(frozen=True, slots=True)
 class Output:
     """One command's stdout and stderr. Every write is flushed, since a reader may follow."""
 
     as_json: bool
-    console: Console = field(default_factory=lambda: Console(highlight=False))
+    console: Console = field(default_factory=_console)
 
     @property
     def is_terminal(self) -> bool:
@@ -38,7 +43,7 @@ class Output:
             self.console.print(renderable)
             return
         with self.console.capture() as capture:
-            self.console.print(renderable, width=_WIDE)
+            self.console.print(renderable)
         self.text("".join(f"{line.rstrip()}\n" for line in capture.get().splitlines()))
 
     def json(self, message: Message, **extra: object) -> None:

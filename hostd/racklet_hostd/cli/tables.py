@@ -49,14 +49,15 @@ def plain_table(*columns: str, right: Sequence[str] = ()) -> Table:
     """Return a table without lines, that reads well and parses well; the columns in `right` hold numbers."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", no_wrap=True, overflow="ellipsis")
+        table.add_column(column, justify="right" if column in right else "left", no_wrap=True)
     return table
 
 
 def nodes_table(nodes: Sequence[rack_pb2.Node]) -> Table:
     """Return one row a node."""
     numbers = ("VOLTS", "AMPS", "WATTS", "ENERGY", "BOOT")
-    table = plain_table("NODE", "HAT", "SUPPLY", *numbers, "LAST LINE", right=numbers)
+    table = plain_table("NODE", "HAT", "SUPPLY", *numbers, right=numbers)
+    table.add_column("LAST LINE")  # the only one that gives way where room is short
     for node in nodes:
         table.add_row(
             Text(printable(short_name(node.name))),
@@ -65,7 +66,7 @@ def nodes_table(nodes: Sequence[rack_pb2.Node]) -> Table:
             *measured(node),
             units.energy(node.energy_uj),
             Text(boot_number(node.boot)) if node.boot else NONE,
-            Text(printable(node.last_line), DIM),
+            Text(printable(node.last_line), DIM, no_wrap=True, overflow="ellipsis"),
         )
     return table
 

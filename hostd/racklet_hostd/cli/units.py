@@ -41,12 +41,12 @@ def byte_count(count: int) -> str:
 
 
 def span(seconds: float) -> str:
-    """Return "0:42", "1:03:22" or "3d 04:12"; never negative."""
+    """Return "0:42", "1:03:22" or "3d 4h"; never negative."""
     minutes, second = divmod(max(0, int(seconds)), 60)
     hours, minute = divmod(minutes, 60)
     days, hour = divmod(hours, 24)
     if days:
-        return f"{days}d {hour:02}:{minute:02}"
+        return f"{days}d {hour}h"
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 

@@ -1,0 +1,118 @@
+"""Names, numbers, keys and stages: the small pure parts."""
+
+import random
+
+import pytest
+import typer
+from hypothesis import given
+from hypothesis import strategies as st
+
+from racklet_hostd.cli import units
+from racklet_hostd.cli.names import boot_number, natural_key, node_resource, short_name
+from racklet_hostd.cli.raw_terminal import EscapeKey, KeyAction
+from racklet_hostd.cli.stage import Stage, StageWatch
+
+
+def test_a_node_is_named_with_or_without_its_collection() -> None:
+    assert node_resource("node-3") == node_resource("nodes/node-3") == "nodes/node-3"
+
+
+@pytest.mark.parametrize("name", ["", "nodes/", "nodes/a/boots/1", "no de", "a\x1b"])
+def test_what_can_be_no_name_is_wrong_usage(name: str) -> None:
+    with pytest.raises(typer.BadParameter):
+        node_resource(name)
+
+
+def test_short_names_are_for_people() -> None:
+    assert (short_name("nodes/node-3"), boot_number("nodes/node-3/boots/17"), boot_number("")) == ("node-3", "17", "")
+
+
+def test_names_sort_as_people_count() -> None:
+    names = ["a", "node-1", "node-2", "node-10", "node-10b", "rack-1-node-2", "rack-2-node-1"]
+    mixed = random.Random(3).sample(names, len(names))
+    assert sorted(mixed, key=natural_key) == names
+
+
+@given(st.lists(st.text()))
+def test_any_names_can_be_sorted(names: list[str]) -> None:
+    sorted(names, key=natural_key)
+
+
+@pytest.mark.parametrize(
+    ("uj", "text"),
+    [(0, "0.0 J"), (812_400_000, "812.4 J"), (3_600_000_000, "1.00 Wh"), (5_000 * 3_600_000_000, "5.00 kWh")],
+)
+def test_energy_has_a_unit_that_fits(uj: int, text: str) -> None:
+    assert units.energy(uj) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(-5, "0:00"), (42.9, "0:42"), (3_802, "1:03:22"), (3 * 86_400 + 15_000, "3d 4h")]
+)
+def test_spans_read_like_clocks(seconds: float, text: str) -> None:
+    assert units.span(seconds) == text
+
+
+def test_a_lost_count_of_zero_means_unknown() -> None:
+    assert [units.byte_count(count) for count in (0, 1, 2)] == ["an unknown number of bytes", "1 byte", "2 bytes"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "passed", "action"),
+    [
+        (b"ls\r", b"ls\r", None),
+        (b"\x1dq", b"", KeyAction.LEAVE),
+        (b"ab\x1dqcd", b"ab", KeyAction.LEAVE),
+        (b"a\x1d?b", b"ab", KeyAction.HELP),
+        (b"\x1d\x1d", b"\x1d", None),
+        (b"\x1dx", b"\x1dx", None),
+        (b"q?\x03", b"q?\x03", None),
+    ],
+)
+def test_the_escape_key_is_found_also_when_it_comes_byte_by_byte(
+    typed: bytes, passed: bytes, action: KeyAction | None
+) -> None:
+    assert EscapeKey().feed(typed) == (passed, action)
+    slow = EscapeKey()
+    got, actions = b"", []
+    for code in typed:
+        part, found = slow.feed(bytes((code,)))
+        got += part
+        actions.append(found)
+        if found is KeyAction.LEAVE:
+            break
+    assert got == passed
+    assert [found for found in actions if found] == ([action] if action else [])
+
+
+BOOT = (
+    ("U-Boot 2025.01 (Jun 24 2026 - 09:07:15 +0000)", Stage.FIRMWARE),
+    ("[    0.000000] Booting Linux on physical CPU 0x0", Stage.KERNEL),
+    ("[  OK  ] Reached target basic.target.", Stage.SERVICES),
+    ("[    9.123456] random: crng init done", Stage.SERVICES),
+    ("raspberrypi login: ", Stage.READY),
+    ("[   70.123456] usb 1-1: new device", Stage.READY),
+    ("[   99.000001] reboot: Power down", Stage.HALTED),
+)
+
+
+def test_a_boot_goes_through_its_stages_and_never_back() -> None:
+    watch = StageWatch()
+    assert [watch.see("boots/1", line) for line, _ in BOOT] == [stage for _, stage in BOOT]
+
+
+def test_a_new_boot_begins_at_the_firmware() -> None:
+    watch = StageWatch()
+    watch.see("boots/1", "raspberrypi login: ")
+    assert watch.see("boots/2", "") is Stage.FIRMWARE
+
+
+def test_the_stage_of_a_node_that_ran_before_is_unknown_until_it_shows() -> None:
+    watch = StageWatch()
+    assert watch.see("boots/1", "job 17 done") is Stage.UNKNOWN
+
+
+def test_a_panic_stays_a_panic() -> None:
+    watch = StageWatch()
+    watch.see("boots/1", "[    1.234567] Kernel panic - not syncing: VFS: Unable to mount root fs")
+    assert watch.see("boots/1", "[    1.300000] ---[ end Kernel panic ]---") is Stage.PANIC
