@@ -1,0 +1,286 @@
+"""The firmware: the tasks that join the board, the link, the gate and the log."""
+
+import asyncio
+import gc
+import time
+
+from racklet_hat import board as hardware
+from racklet_hat import config
+from racklet_hat.clock import Clock
+from racklet_hat.limits import Limits
+from racklet_hat.meter import Meter
+from racklet_hat.power_gate import PowerGate
+from racklet_link.event_queue import EventQueue
+from racklet_link.hat import HatLink
+from racklet_link.kernels import const, copy
+from racklet_link.limits import CONSOLE_DATA_MAX, elapsed_ms
+from racklet_link.log_ring import LogRing
+
+_HELLO_RESET_CAUSE = const(3)
+_HELLO_SUPPLY_STATE = const(4)
+_HELLO_BOOT_CONTINUES = const(8)
+_HELLO_HAT_ID = const(13)
+_HELLO_BOARD = const(15)
+_HELLO_FIRMWARE = const(17)
+_REPLY_SUPPLY_STATE = const(2)
+_REPLY_SUPPLY_UV = const(3)
+_REPLY_SUPPLY_UA = const(4)
+_TELEMETRY_SUPPLY_STATE = const(3)
+_TELEMETRY_INPUT_UV = const(15)
+_TELEMETRY_LOG_HELD_BYTES = const(16)
+_TELEMETRY_UART_LOST_BYTES = const(17)
+_TELEMETRY_FRAMES_BAD = const(18)
+_TELEMETRY_LOOP_MAX_MS = const(19)
+_TELEMETRY_HEAP_FREE_BYTES = const(20)
+_TELEMETRY_BOOT = const(21)
+_SUPPLY_STATE_STARTING = const(2)
+_BOOT_CAUSE_SUPPLY_ON = const(1)
+_BOOT_CAUSE_HAT_START = const(2)
+_EVENT_KIND_SUPPLY_STATE = const(1)
+_EVENT_KIND_MONITOR_LOST = const(8)
+_EVENT_KIND_MONITOR_BACK = const(9)
+_EVENT_KIND_HAT_STARTED = const(10)
+_EVENT_KIND_TASK_FAILED = const(11)
+_EVENT_KIND_NODE_HALTED = const(12)
+_RESULT_DONE = const(1)
+_RESULT_INVALID = const(4)
+
+_CAPTURE_MS = const(5)  # the UART's buffer holds 13 ms at 1.5 Mbaud
+_LINK_MS = const(5)
+_METER_MS = const(20)  # 50 samples a second
+_LIGHTS_MS = const(100)
+_TYPE_MAX = const(32)  # bytes in one turn: 5 ms take 57 at 115200 baud
+_CHUNK = const(512)
+_READ_MAX = const(600)  # bytes of the link in one turn: the other tasks wait meanwhile
+_FRAMES_MAX = const(4)  # likewise
+_PARTIAL_STALE_MS = const(100)  # a frame takes 6 ms over USB
+_MONITOR_LOST_AFTER = const(3)  # samples
+_IDENTIFY_MAX_MS = const(600_000)
+
+
+class App:
+    """One start of the firmware, on one board."""
+
+    def __init__(self, board: object) -> None:
+        self._board = board
+        self._clock = Clock()
+        self._clock.turn(time.ticks_ms())
+        self._log = LogRing(config.LOG_RING_BYTES)
+        self._events = EventQueue(config.EVENTS_KEPT)
+        self._limits = Limits()
+        self._meter = Meter(board.monitor)
+        is_on = board.rail.is_set()
+        self._gate = PowerGate(board.rail, self._limits, self._report, self._finish, is_on)
+        self._boot_continues = is_on
+        self._link = HatLink(hardware.new_session(), self._log, self._events, self)
+        self._hat_id = hardware.unique_id()
+        self._reset_cause = hardware.reset_cause()
+        self._byte = bytearray(1)
+        self._heard_ms = 0
+        self._out_start = 0
+        self._out_end = 0
+        self._chunk = bytearray(_CHUNK)
+        self._typed = bytearray(CONSOLE_DATA_MAX)
+        self._typed_start = 0
+        self._typed_end = 0
+        self._identify_until_ms = -1
+        self._loop_ms = self._clock.now_ms
+        self._loop_max_ms = 0
+        self._turned = 0  # a bit for each task that made progress since the watchdog looked
+        self._monitor_lost = False
+        self._was_halted = False
+        self._repl_wanted = False
+        self._tasks = (
+            (self._turn_capture, _CAPTURE_MS),
+            (self._turn_link, _LINK_MS),
+            (self._turn_meter, _METER_MS),
+            (self._turn_console, _CAPTURE_MS),
+            (self._turn_lights, _LIGHTS_MS),
+        )
+        self._report(_EVENT_KIND_HAT_STARTED, self._reset_cause, 0, 0)
+        if is_on:
+            self._log.begin_boot(_BOOT_CAUSE_HAT_START, self._clock.now_ms, self._clock.turns)
+
+    async def run(self) -> None:
+        """Run until a person wants the REPL."""
+        for index in range(len(self._tasks)):
+            asyncio.create_task(self._repeat(index))
+        all_turned = (1 << len(self._tasks)) - 1
+        while not self._repl_wanted:
+            if self._turned == all_turned:
+                self._turned = 0
+                self._board.feed_watchdog()
+            await asyncio.sleep_ms(_LIGHTS_MS)
+
+    async def _repeat(self, index: int) -> None:
+        """Turn one task for ever. One that fails is reported and goes on; if it only fails, the watchdog resets."""
+        turn, period_ms = self._tasks[index]
+        while not self._repl_wanted:
+            self._clock.turn(time.ticks_ms())
+            try:
+                turn()
+                self._turned |= 1 << index
+            except Exception:  # whatever it is: protection and capture must not end with one task
+                self._report(_EVENT_KIND_TASK_FAILED, 0, 0, index)
+            await asyncio.sleep_ms(period_ms)
+
+    def _turn_capture(self) -> None:
+        """Move what the node sent into the log."""
+        clock = self._clock
+        console = self._board.console
+        waiting = console.any()
+        if waiting >= config.UART_RXBUF - 1:
+            self._log.lose(1, clock.now_ms, clock.turns)  # at least: nobody counted what did not fit
+        while waiting > 0:
+            count = console.readinto(self._chunk, waiting if waiting < _CHUNK else _CHUNK) or 0
+            if count == 0:
+                return
+            self._log.append(self._chunk, count, clock.now_ms, clock.turns)
+            waiting -= count
+
+    def _turn_link(self) -> None:
+        """Hear what waits, say what is due."""
+        now_ms = self._clock.now_ms
+        span_ms = elapsed_ms(now_ms, self._loop_ms)
+        self._loop_ms = now_ms
+        if span_ms > self._loop_max_ms:
+            self._loop_max_ms = span_ms
+        usb = self._board.usb
+        link = self._link
+        for _ in range(_READ_MAX):
+            if usb.read(self._byte) == 0:
+                break
+            link.receive(self._byte, 1, now_ms)
+            self._heard_ms = now_ms
+            if link.decoder.wants_repl:
+                self._repl_wanted = True
+                return
+        if elapsed_ms(now_ms, self._heard_ms) > _PARTIAL_STALE_MS:
+            link.decoder.drop_partial()
+        frames = 0
+        while frames < _FRAMES_MAX:
+            if self._out_start == self._out_end:
+                self._out_start = 0
+                self._out_end = link.poll(now_ms, self._clock.turns)
+                frames += 1
+                if self._out_end == 0:
+                    return
+            taken = usb.write(link.wire, self._out_start, self._out_end - self._out_start)
+            if taken == 0:
+                return
+            self._out_start += taken
+
+    def _turn_meter(self) -> None:
+        """Measure, let the gate act, and tell when the monitor goes or comes back."""
+        meter = self._meter
+        now_ms = self._clock.now_ms
+        valid = meter.sample()
+        monitor = meter.monitor
+        self._gate.step(monitor.supply_uv, monitor.supply_ua, monitor.temperature_mc, valid, now_ms)
+        if valid and self._monitor_lost:
+            self._monitor_lost = False
+            self._report(_EVENT_KIND_MONITOR_BACK, 0, 0, 0)
+        elif meter.failures >= _MONITOR_LOST_AFTER and not self._monitor_lost:
+            self._monitor_lost = True
+            self._report(_EVENT_KIND_MONITOR_LOST, 0, 0, meter.failures)
+        halted = self._board.rail.is_halted()
+        if halted and not self._was_halted:
+            self._report(_EVENT_KIND_NODE_HALTED, 0, 0, 0)
+        self._was_halted = halted
+
+    def _turn_console(self) -> None:
+        """Type what waits, no faster than the UART can send it."""
+        waiting = self._typed_end - self._typed_start
+        if waiting:
+            if waiting > _TYPE_MAX:
+                waiting = _TYPE_MAX
+            self._typed_start += self._board.console.write(self._typed, self._typed_start, waiting) or 0
+
+    def _turn_lights(self) -> None:
+        """Status: on while the link is up, else blinking. Identify: blinking fast."""
+        now_ms = self._clock.now_ms
+        slow = now_ms >> 9 & 1
+        identify = self._identify_until_ms >= 0
+        if identify and elapsed_ms(now_ms, self._identify_until_ms) < 0x20000000:  # the time has come
+            self._identify_until_ms = -1
+            identify = False
+        self._board.light(self._link.is_up or bool(slow), identify and bool(now_ms >> 7 & 1))
+
+    def _report(self, kind: int, value: int, limit: int, detail: int) -> None:
+        clock = self._clock
+        if kind == _EVENT_KIND_SUPPLY_STATE and value == _SUPPLY_STATE_STARTING:
+            self._log.begin_boot(_BOOT_CAUSE_SUPPLY_ON, clock.now_ms, clock.turns)
+        self._events.put(kind, clock.now_ms, clock.turns, self._log.boot, value, limit, detail)
+
+    def _finish(self, request_id: int, result: int, duration_ms: int) -> None:
+        self._link.finish(request_id, result, duration_ms)
+
+    # The duties of `HatLink`.
+
+    def set_power(self, request_id: int, action: int, grace_ms: int, force: int, off_ms: int) -> int:
+        """Begin a power transaction."""
+        return self._gate.request(request_id, action, grace_ms, force, off_ms, self._clock.now_ms)
+
+    def identify(self, duration_ms: int) -> int:
+        """Blink the identify LED for so long."""
+        if not 0 <= duration_ms <= _IDENTIFY_MAX_MS:
+            return _RESULT_INVALID
+        self._identify_until_ms = (self._clock.now_ms + duration_ms) & 0x3FFFFFFF
+        return _RESULT_DONE
+
+    def set_limits(self, slots: "array[int]") -> int:
+        """Replace the protection limits."""
+        return _RESULT_DONE if self._limits.take(slots) else _RESULT_INVALID
+
+    def fill_hello(self, hello: object) -> None:
+        """Tell who this is."""
+        hello.slots[_HELLO_RESET_CAUSE] = self._reset_cause
+        hello.slots[_HELLO_SUPPLY_STATE] = self._gate.state
+        hello.slots[_HELLO_BOOT_CONTINUES] = self._boot_continues
+        hello.put_bytes(_HELLO_HAT_ID, 0, self._hat_id)
+        hello.put_bytes(_HELLO_BOARD, 1, config.BOARD)
+        hello.put_bytes(_HELLO_FIRMWARE, 2, config.FIRMWARE)
+
+    def fill_reply(self, reply: object) -> None:
+        """Tell the supply as measured."""
+        reply.slots[_REPLY_SUPPLY_STATE] = self._gate.state
+        if self._meter.valid:
+            reply.slots[_REPLY_SUPPLY_UV] = self._gate.supply_uv
+            reply.slots[_REPLY_SUPPLY_UA] = self._gate.supply_ua
+
+    def fill_telemetry(self, telemetry: object) -> None:
+        """Tell the newest measurement and how the firmware is doing."""
+        slots = telemetry.slots
+        self._meter.fill(slots)
+        slots[_TELEMETRY_SUPPLY_STATE] = self._gate.state
+        slots[_TELEMETRY_INPUT_UV] = self._board.input_uv()
+        slots[_TELEMETRY_LOG_HELD_BYTES] = self._log.held_bytes
+        slots[_TELEMETRY_UART_LOST_BYTES] = self._log.uart_lost_bytes
+        slots[_TELEMETRY_FRAMES_BAD] = self._link.decoder.bad_frames
+        slots[_TELEMETRY_LOOP_MAX_MS] = self._loop_max_ms
+        slots[_TELEMETRY_HEAP_FREE_BYTES] = gc.mem_free()
+        slots[_TELEMETRY_BOOT] = self._log.boot
+        self._loop_max_ms = 0
+
+    def set_clock(self, unix_ms: int) -> None:
+        """Set the board's clock."""
+        self._board.set_clock(unix_ms)
+
+    def type_console(self, buf: bytearray, start: int, size: int) -> int:
+        """Take console input when what was taken before is typed; return how many bytes."""
+        if self._typed_start < self._typed_end:
+            return 0
+        size = min(size, CONSOLE_DATA_MAX)
+        copy(self._typed, 0, buf, start, size)
+        self._typed_start = 0
+        self._typed_end = size
+        return size
+
+
+def main() -> None:
+    """Run the firmware; return when a person wants the REPL."""
+    board = hardware.Board()
+    app = App(board)
+    gc.collect()
+    asyncio.run(app.run())
+    board.give_to_person()

@@ -1,0 +1,157 @@
+"""The HAT's hardware. Only this module knows the `machine` module; everything else is handed what it needs."""
+
+import os
+import select
+import sys
+
+import machine
+import micropython
+from micropython import const
+
+from racklet_hat import config
+from racklet_hat.ina228 import Ina228
+
+_RESET_CAUSE_POWER_ON = const(1)
+_RESET_CAUSE_WATCHDOG = const(2)
+_RESET_CAUSE_SOFT = const(3)
+
+_WATCHDOG_MS = const(8_000)  # the RP2040 can do 8388 ms
+_WATCHDOG_CLEAR = const(0x4005B000)  # RP2040 data sheet 4.7.6: CTRL, in the alias that clears bits (2.1.2)
+_WATCHDOG_ENABLE = const(0x40000000)
+_CTRL_C = const(3)
+
+
+class Board:
+    """A Racklet HAT, revision A, with a Raspberry Pi Pico."""
+
+    def __init__(self) -> None:
+        self.rail = Rail()
+        self.usb = UsbPort()
+        self.console = machine.UART(
+            config.NODE_UART,
+            baudrate=config.NODE_BAUD,
+            tx=machine.Pin(config.NODE_TX),
+            rx=machine.Pin(config.NODE_RX),
+            rxbuf=config.UART_RXBUF,
+        )
+        i2c = machine.I2C(
+            config.MONITOR_I2C,
+            scl=machine.Pin(config.MONITOR_SCL),
+            sda=machine.Pin(config.MONITOR_SDA),
+            freq=config.I2C_HZ,
+        )
+        self.monitor = Ina228(i2c, config.MONITOR_ADDRESS, config.MONITOR_SHUNT_UOHM)
+        self._input = machine.ADC(machine.Pin(config.INPUT_ADC))
+        self._identify_led = machine.Pin(config.IDENTIFY_LED, machine.Pin.OUT, value=0)
+        self._status_led = machine.Pin(config.STATUS_LED, machine.Pin.OUT, value=0)
+        self._watchdog = None
+
+    def input_uv(self) -> int:
+        """Return the input voltage in µV, at most 36.3 V."""
+        return self._input.read_u16() * config.INPUT_UV_PER_COUNT
+
+    def light(self, status: bool, identify: bool) -> None:
+        """Switch the two LEDs."""
+        self._status_led.value(status)
+        self._identify_led.value(identify)
+
+    def feed_watchdog(self) -> None:
+        """Put off the reset for another 8 s. The first call starts the watchdog."""
+        if self._watchdog is None:
+            self._watchdog = machine.WDT(timeout=_WATCHDOG_MS)
+        self._watchdog.feed()
+
+    def give_to_person(self) -> None:
+        """Make the REPL usable for as long as somebody wants it: Ctrl-C interrupts, the watchdog sleeps."""
+        micropython.kbd_intr(_CTRL_C)
+        machine.mem32[_WATCHDOG_CLEAR] = _WATCHDOG_ENABLE
+
+    def set_clock(self, unix_ms: int) -> None:
+        """Set the real-time clock, which dates files and tracebacks."""
+        import time
+
+        year, month, day, hour, minute, second, weekday, _ = time.gmtime(unix_ms // 1000)
+        machine.RTC().datetime((year, month, day, weekday, hour, minute, second, 0))
+
+
+class Rail:
+    """The supply's switch: a latch that pulses set and clear, so that it holds through anything the MCU does."""
+
+    def __init__(self) -> None:
+        # Inputs until they are written: a pin that becomes an output shall not make an edge.
+        self._set = machine.Pin(config.GATE_SET, machine.Pin.OUT, value=0)
+        self._clear = machine.Pin(config.GATE_CLEAR, machine.Pin.OUT, value=0)
+        self._state = machine.Pin(config.GATE_STATE, machine.Pin.IN)
+        self._soft_off = machine.Pin(config.SOFT_OFF, machine.Pin.OPEN_DRAIN, value=1)
+        self._halted = machine.Pin(config.NODE_HALTED, machine.Pin.IN, machine.Pin.PULL_DOWN)
+
+    def is_set(self) -> bool:
+        """Tell what the latch holds."""
+        return bool(self._state.value())
+
+    def set(self) -> None:
+        """Switch the supply on."""
+        _pulse(self._set)
+
+    def clear(self) -> None:
+        """Switch the supply off."""
+        _pulse(self._clear)
+
+    def ask(self, active: bool) -> None:
+        """Press or release the node's power button."""
+        self._soft_off.value(not active)
+
+    def is_halted(self) -> bool:
+        """Tell whether the node says that it has halted."""
+        return bool(self._halted.value())
+
+
+class UsbPort:
+    """The USB serial port as bytes, without waiting. Ctrl-C is a byte like any other."""
+
+    def __init__(self) -> None:
+        micropython.kbd_intr(-1)
+        self._input = sys.stdin.buffer
+        self._output = sys.stdout.buffer
+        self._readable = select.poll()
+        self._readable.register(sys.stdin, select.POLLIN)
+        self._writable = select.poll()
+        self._writable.register(sys.stdout, select.POLLOUT)
+
+    def read(self, buf: bytearray) -> int:
+        """Read one byte into `buf`; return 1, or 0 when none waits. What is not read stays for the REPL."""
+        for _ in self._readable.ipoll(0):
+            return self._input.readinto(buf, 1) or 0
+        return 0
+
+    def write(self, buf: bytearray, start: int, size: int) -> int:
+        """Write a part of `buf[start:start + size]`; return how many bytes the port took."""
+        for _ in self._writable.ipoll(0):
+            return self._output.write(buf, start, size if size < 64 else 64) or 0  # a USB packet
+        return 0
+
+
+def unique_id() -> bytes:
+    """Return the MCU's unique id: 8 bytes."""
+    return machine.unique_id()
+
+
+def reset_cause() -> int:
+    """Return the ResetCause of this start."""
+    cause = machine.reset_cause()
+    if cause == machine.PWRON_RESET:
+        return _RESET_CAUSE_POWER_ON
+    return _RESET_CAUSE_WATCHDOG if cause == machine.WDT_RESET else _RESET_CAUSE_SOFT
+
+
+def new_session() -> int:
+    """Return a random number of 30 bits that is not 0."""
+    return int.from_bytes(os.urandom(4), "little") & 0x3FFFFFFF or 1
+
+
+def _pulse(pin: object) -> None:
+    import time
+
+    pin.value(1)
+    time.sleep_us(1500)  # the latch wants 1 ms; nothing else waits so long
+    pin.value(0)
