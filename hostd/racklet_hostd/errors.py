@@ -60,11 +60,11 @@ class StoreLockedError(StoreError):
 
 
 class StoreBehindError(StoreError):
-    """A HAT began more boots within one sync than a node can. Nothing was recorded; drop the link and try later."""
+    """A HAT began more boots or sessions between two syncs than it can. Nothing was recorded; drop the link."""
 
     def __init__(self, node: str, limit: int) -> None:
         self.node = node
-        super().__init__(f"{node} began more than {limit} boots before the first of them was stored")
+        super().__init__(f"{node} began more than {limit} boots or sessions before the first of them was stored")
 
 
 class BadPositionError(StoreError):

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 MIB = 1 << 20
+MAX_UNIX_MS = 253_402_300_799_999  # the end of the year 9999, the last that a protobuf Timestamp can tell
 
 
 @dataclass(frozen=True)
@@ -134,3 +135,8 @@ class SyncReport:
     positions: Mapping[str, StoredPositions]
     failures: tuple[LogFailure, ...]
     index_problem: str
+
+
+def bounded_ms(unix_ms: int) -> int:
+    """Return `unix_ms`, or the nearest time that every caller can represent: a HAT's clock may say anything."""
+    return min(max(unix_ms, 0), MAX_UNIX_MS)

@@ -1,49 +1,269 @@
 """What is stored of one node."""
 
-from racklet_hostd.store.boot_log import BootLog
-from racklet_hostd.store.model import BootSummary, NodeTotals, StoredPositions
+from collections.abc import Mapping
+from dataclasses import replace
+from threading import Lock
+from weakref import WeakValueDictionary
+
+from racklet_hostd.errors import BadPositionError, NoSuchBootError, StoreBehindError
+from racklet_hostd.store.boot_log import BootLog, LogBatch
+from racklet_hostd.store.database import MAX_INTEGER, Database
+from racklet_hostd.store.model import BootSummary, NodeTotals, StoredPositions, StoreLimits, bounded_ms
+from racklet_hostd.store.node_batch import NodeBatch
+from racklet_hostd.store.retention import Retirement
+from racklet_hostd.store.rows import BootRow, NodeRow
+from racklet_hostd.store.segments import SegmentFolder, SegmentName
+from racklet_hostd.store.sessions import HatSession
+
+UNSTORED_LIMIT = 64  # boots or sessions between two syncs: no node is as fast; a HAT that says so is broken
+MAX_ENERGY_UJ = 1 << 62  # keeps the sum within what SQLite stores
 
 
 class NodeStore:
-    """The boots, the HAT sessions and the counters of one node."""
+    """The boots, the HAT sessions and the counters of one node. May be used from several threads.
 
-    name: str
-    totals: NodeTotals
+    Attributes:
+        name: the node's name.
+        totals: the counters, as far as they are durable, which is what may be published: they never go back.
+    """
+
+    def __init__(self, name: str, database: Database, files: SegmentFolder, limits: StoreLimits) -> None:
+        self.name = name
+        self._database = database
+        self._files = files
+        self._limits = limits
+        self._lock = Lock()
+        row = database.node(name) or NodeRow(name, 1, NodeTotals())
+        self.totals = row.totals
+        self._next_boot = row.next_boot
+        self._energy_uj = row.totals.energy_uj
+        self._attached: HatSession | None = None
+        self._boot_continues = False
+        self._sessions: dict[int, HatSession] = {}  # the attached one, and those that no sync has stored
+        self._logs: WeakValueDictionary[int, BootLog] = WeakValueDictionary()  # all that somebody holds
+        self._live: dict[int, BootLog] = {}  # those that may still grow
+        sizes = database.segment_sizes(name)
+        files.tidy(name, {SegmentName(name, *key): size for key, size in sizes.items()})
+        self._boots_kept = database.boot_count(name)
+        self._size_kept = sum(sizes.values())
+        for newest in database.boots(name, MAX_INTEGER, 1):
+            self._live[newest.number] = self._log(newest.number)
 
     @property
     def newest(self) -> BootLog | None:
-        """The newest boot."""
-        raise NotImplementedError
+        """The log of the newest boot; None before the first."""
+        with self._lock:
+            return self._newest()
+
+    @property
+    def is_attached(self) -> bool:
+        """Whether a HAT session was attached since the store was opened."""
+        return self._attached is not None
 
     @property
     def energy_uj(self) -> int:
-        """Energy the node took, as far as it is durable: what may be published, since it never goes back."""
-        raise NotImplementedError
+        """Energy the node took, as far as it is durable, so that what was published never goes back."""
+        return self.totals.energy_uj
 
-    def attach(self, hello_session: int, hat_id: bytes, boot_continues: bool) -> StoredPositions:  # noqa: FBT001
+    def attach(self, hello_session: int, hat_id: bytes, boot_continues: bool) -> StoredPositions:  # noqa: FBT001  Hello's
         """Take up a HAT session and return what is durable of it: 0, 0, 1 when it is new."""
-        raise NotImplementedError
+        with self._lock:
+            session = self._session(hello_session, hat_id)
+            if session is not self._attached:
+                self._leave()
+                session.resume()
+                self._live.update((log.number, log) for log in session.logs.values())
+                self._sessions[hello_session] = self._attached = session
+            self._boot_continues = boot_continues
+            return session.stored
 
     def positions(self) -> StoredPositions:
-        """Return what is durable of the session that was attached last."""
-        raise NotImplementedError
+        """Return what is durable of the attached session."""
+        with self._lock:
+            return self._required_session().stored
 
     def begin_boot(self, hat_boot: int, start_ms: int, *, from_supply_on: bool, lost_boots: int) -> BootLog:
-        """Return the log of the session's boot `hat_boot`, which begins unless it has begun already."""
-        raise NotImplementedError
+        """Return the log of the attached session's boot `hat_boot`, which begins unless it has begun already.
+
+        When it is the session's first and was running before the HAT started, it goes on in the newest log behind a
+        gap of unknown length, "hat_restart". Lost boots before it take a number each.
+
+        Raises:
+            BadPositionError: the HAT went on to a later boot before, and all of it is acknowledged.
+            StoreBehindError: UNSTORED_LIMIT boots wait for a sync already.
+        """
+        with self._lock:
+            session = self._required_session()
+            log = session.logs.get(hat_boot)
+            if log is not None:
+                return log
+            if hat_boot < max(1, session.newest_boot):
+                raise BadPositionError(self.name, f"the HAT began boot {hat_boot} after boot {session.newest_boot}")
+            if sum(log.stored is None for log in self._live.values()) >= UNSTORED_LIMIT:
+                raise StoreBehindError(self.name, UNSTORED_LIMIT)
+            session.is_dirty = True
+            log = self._newest() if hat_boot == 1 and self._boot_continues else None
+            if log is None:
+                log = self._new_log(start_ms, lost_boots, from_supply_on=from_supply_on)
+            else:
+                log.go_on(start_ms)
+            session.logs[hat_boot] = log
+            return log
 
     def hat_boot_log(self, hat_boot: int) -> BootLog | None:
-        """Return the log of the attached session's boot `hat_boot`; None when it was not begun or is long stored."""
-        raise NotImplementedError
+        """Return the log of the attached session's boot `hat_boot`; None when that has not begun or is long stored."""
+        with self._lock:
+            return self._required_session().logs.get(hat_boot)
 
     def boot_log(self, number: int) -> BootLog:
         """Return the log of boot `number`; raise NoSuchBootError."""
-        raise NotImplementedError
+        with self._lock:
+            return self._log(number)
 
     def boots(self, before: int | None, limit: int) -> list[BootSummary]:
         """Return at most `limit` boots with numbers below `before`, newest first."""
-        raise NotImplementedError
+        before = MAX_INTEGER if before is None else before
+        with self._lock:
+            live = {number: log for number, log in self._live.items() if number < before}
+            rows = {row.number: row for row in self._database.boots(self.name, before, limit)}
+        newest_first = sorted(live.keys() | rows.keys(), reverse=True)[:limit]
+        return [live[number].summary() if number in live else rows[number].summary() for number in newest_first]
 
     def add_energy(self, session: int, energy_uj: int) -> int:
-        """Fold in the energy counter of a HAT session; return the node's total, which is durable after the next sync."""
-        raise NotImplementedError
+        """Fold in the energy counter of the attached session; return the node's total, durable after the next sync.
+
+        A counter that goes back adds nothing until it is where it was. Publish `energy_uj`, not what this returns.
+
+        Raises:
+            BadPositionError: the session is not attached, or no node can have taken so much.
+        """
+        with self._lock:
+            attached = self._required_session()
+            if session != attached.session or energy_uj > MAX_ENERGY_UJ - self._energy_uj:
+                raise BadPositionError(self.name, f"session {session} cannot have counted {energy_uj} uJ")
+            if energy_uj > attached.energy_uj:
+                self._energy_uj += energy_uj - attached.energy_uj
+                attached.energy_uj = energy_uj
+                attached.is_dirty = True
+            return self._energy_uj
+
+    # What follows is for Store.sync.
+
+    def take(self, event_sequences: Mapping[int, int]) -> NodeBatch | None:
+        """Begin a sync: return what is to be stored, if anything is, all as it is at this moment.
+
+        `event_sequences` tells by HAT session which events are stored with it.
+        """
+        with self._lock:
+            for number, sequence in event_sequences.items():
+                if session := self._sessions.get(number):
+                    session.is_dirty |= sequence > session.event_sequence
+                    session.event_sequence = max(session.event_sequence, sequence)
+            logs = [batch for log in self._live.values() if (batch := log.take())]
+            sessions = [session for session in self._sessions.values() if session.is_dirty or (logs and session.logs)]
+            if not sessions and not logs:
+                return None
+            for session in sessions:
+                session.is_dirty = False
+            node = NodeRow(self.name, self._next_boot, replace(self.totals, energy_uj=self._energy_uj))
+            rows = [(session, session.row()) for session in sessions]
+            return NodeBatch(logs, rows, node, Retirement(self._boots_kept, self._size_kept))
+
+    def drop(self, batch: LogBatch, reason: str) -> int:
+        """Put a gap in the place of what the disk did not take; return how many bytes that loses."""
+        with self._lock:
+            return batch.log.drop(batch, reason)
+
+    def save(self, batch: NodeBatch) -> None:
+        """Write the batch into the index, within its transaction."""
+        with self._lock:
+            in_use = set(self._live)
+        batch.save(self._database, self._limits, in_use)
+
+    def commit(self, batch: NodeBatch) -> None:
+        """End a sync: the batch is durable."""
+        with self._lock:
+            for taken in batch.logs:
+                taken.log.commit(taken)
+            for session, row in batch.sessions:
+                session.commit(row)
+            self.totals = batch.node.totals
+            self._boots_kept, self._size_kept = batch.retirement.boots, batch.retirement.size
+            for number in batch.retirement.retired:
+                if log := self._logs.get(number):
+                    log.retire()
+            for number, start in batch.retirement.shortened.items():
+                if log := self._logs.get(number):
+                    log.forget_before(start)
+            self._let_go()
+        self._files.remove(batch.retirement.files)
+
+    def put_back(self, batch: NodeBatch) -> None:
+        """End a sync that failed: the next one takes it all again."""
+        with self._lock:
+            for taken in batch.logs:
+                taken.log.put_back()
+            for session, _ in batch.sessions:
+                session.is_dirty = True
+
+    def _newest(self) -> BootLog | None:
+        return self._live[max(self._live)] if self._live else None
+
+    def _required_session(self) -> HatSession:
+        if self._attached is None:
+            raise BadPositionError(self.name, "no HAT session is attached")
+        return self._attached
+
+    def _session(self, number: int, hat_id: bytes) -> HatSession:
+        session = self._sessions.get(number)
+        if session is not None and session.hat_id == hat_id:
+            return session
+        if len(self._sessions) > UNSTORED_LIMIT:
+            raise StoreBehindError(self.name, UNSTORED_LIMIT)
+        row = self._database.session(self.name, number)
+        if row is None or row.hat_id != hat_id:
+            return HatSession(number, hat_id)
+        try:
+            return HatSession.load(row, self._log(row.boot))
+        except NoSuchBootError:
+            return HatSession.load(row, None)
+
+    def _leave(self) -> None:
+        left = self._attached
+        if left is not None:
+            left.leave()
+            left.is_dirty |= bool(left.logs)
+            if not left.is_dirty:
+                del self._sessions[left.session]
+
+    def _log(self, number: int) -> BootLog:
+        if number in self._logs:
+            return self._logs[number]
+        for row in self._database.boots(self.name, number + 1, 1):
+            if row.number == number:
+                log = BootLog(self.name, row, self._database.segments(self.name, number), self._files, self._lock)
+                log.stored = row
+                self._logs[number] = log
+                return log
+        raise NoSuchBootError(self.name, number)
+
+    def _new_log(self, start_ms: int, lost_boots: int, *, from_supply_on: bool) -> BootLog:
+        number = self._next_boot + lost_boots
+        start_ms = bounded_ms(start_ms)
+        row = BootRow(number, start_ms, start_ms, 0, 0, from_supply_on, "")
+        log = BootLog(self.name, row, (), self._files, self._lock)
+        self._next_boot = number + 1
+        self._live[number] = self._logs[number] = log
+        return log
+
+    def _let_go(self) -> None:
+        """Forget what the database can tell from here on."""
+        newest = self._newest()
+        in_session = self._attached.logs.values() if self._attached else ()
+        used = {log.number for log in (newest, *in_session) if log is not None}
+        self._live = {number: log for number, log in self._live.items() if number in used or log.is_dirty}
+        self._sessions = {
+            number: session
+            for number, session in self._sessions.items()
+            if session.is_dirty or session is self._attached
+        }

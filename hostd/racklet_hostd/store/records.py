@@ -1,6 +1,31 @@
-"""What a boot log is made of."""
+"""What a boot log is made of, and how it lies in a file.
 
+A record is a header of 28 bytes, little-endian, and a payload:
+
+    magic     4  A5 'R' 'L' 01 for bytes, 02 for a gap
+    length    4  of the payload
+    offset    8
+    at_ms     8
+    crc       4  CRC-32 of the 24 bytes before it and of the payload
+
+The payload of a gap is the number of lost bytes (8) and the reason in UTF-8.
+"""
+
+import struct
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
+from zlib import crc32
+
+MAX_PAYLOAD_BYTES = 4096  # the link brings 448 at most; a length beyond this is damage
+MAX_REASON_BYTES = 64
+
+_CHUNK_MAGIC = b"\xa5RL\x01"
+_GAP_MAGIC = b"\xa5RL\x02"
+_ANY_MAGIC = b"\xa5RL"
+_HEAD = struct.Struct("<4sIQQ")
+_WHOLE_HEAD = struct.Struct("<4sIQQI")
+_CRC = struct.Struct("<I")
+_LOST = struct.Struct("<Q")
 
 
 class Chunk(NamedTuple):
@@ -8,13 +33,18 @@ class Chunk(NamedTuple):
 
     Attributes:
         offset: of the first byte.
-        at_ms: unix time when the first byte came.
+        at_ms: unix time when the first byte came; of a chunk that was cut at its front, still that time.
         data: the bytes as the node sent them; never empty.
     """
 
     offset: int
     at_ms: int
     data: bytes
+
+    @property
+    def end(self) -> int:
+        """The offset after the last byte."""
+        return self.offset + len(self.data)
 
 
 class GapPiece(NamedTuple):
@@ -33,5 +63,72 @@ class GapPiece(NamedTuple):
     lost_bytes: int
     reason: str
 
+    @property
+    def end(self) -> int:
+        """The offset after the last lost byte."""
+        return self.offset + self.lost_bytes
+
 
 Piece = Chunk | GapPiece
+
+
+def encode(pieces: Iterable[Piece]) -> bytes:
+    """Return the records of `pieces`."""
+    parts: list[bytes] = []
+    for piece in pieces:
+        if isinstance(piece, Chunk):
+            magic, payload = _CHUNK_MAGIC, piece.data
+        else:
+            magic, payload = _GAP_MAGIC, _LOST.pack(piece.lost_bytes) + piece.reason.encode()
+        head = _HEAD.pack(magic, len(payload), piece.offset, piece.at_ms)
+        parts += (head, _CRC.pack(crc32(payload, crc32(head))), payload)
+    return b"".join(parts)
+
+
+def scan(blob: bytes, offset: int, end: int, at_ms: int) -> Iterator[tuple[int, Piece]]:
+    """Yield the pieces from `offset` to `end` that `blob` holds, without a seam, each with its place in `blob`.
+
+    What is damaged comes out as a gap with the time of the piece before it, `at_ms` when there is none.
+    """
+    place = 0
+    while place < len(blob) or offset < end:
+        found = _decode(blob, place)
+        if found is None or found[0].offset != offset or found[0].end > end:
+            resume = _next_sound(blob, place, offset, end)
+            upto = end if resume is None else resume[1].offset
+            yield place, GapPiece(offset, at_ms, upto - offset, "damaged")
+            offset = upto
+            place = len(blob) if resume is None else resume[0]
+            continue
+        piece, after = found
+        yield place, piece
+        offset, place, at_ms = piece.end, after, piece.at_ms
+
+
+def _decode(blob: bytes, place: int) -> tuple[Piece, int] | None:
+    """Return the record at `place` and the place after it; None when it is cut off or damaged."""
+    start = place + _WHOLE_HEAD.size
+    if start > len(blob):
+        return None
+    magic, length, offset, at_ms, crc = _WHOLE_HEAD.unpack_from(blob, place)
+    after = start + length
+    if length > MAX_PAYLOAD_BYTES or after > len(blob) or magic[:3] != _ANY_MAGIC:
+        return None
+    payload = blob[start:after]
+    if crc32(payload, crc32(blob[place : place + _HEAD.size])) != crc:
+        return None
+    if magic == _CHUNK_MAGIC:
+        return Chunk(offset, at_ms, payload), after
+    if length < _LOST.size:
+        return None
+    return GapPiece(offset, at_ms, _LOST.unpack_from(payload)[0], payload[_LOST.size :].decode(errors="replace")), after
+
+
+def _next_sound(blob: bytes, place: int, offset: int, end: int) -> tuple[int, Piece] | None:
+    """Return the first sound record from `place` on that continues the log at or after `offset`."""
+    while (place := blob.find(_ANY_MAGIC, place)) >= 0:
+        found = _decode(blob, place)
+        if found is not None and offset <= found[0].offset and found[0].end <= end:
+            return place, found[0]
+        place += 1
+    return None

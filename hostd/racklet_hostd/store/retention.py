@@ -1,0 +1,58 @@
+"""What is thrown away of a node when its limits are reached: the oldest, and counted."""
+
+from collections.abc import Container
+from dataclasses import dataclass, field
+
+from racklet_hostd.store.database import Database
+from racklet_hostd.store.model import StoreLimits
+from racklet_hostd.store.rows import Segment
+from racklet_hostd.store.segments import SegmentName
+
+
+@dataclass
+class Retirement:
+    """What one sync throws away of a node.
+
+    Attributes:
+        boots: how many boots are kept.
+        size: how many bytes their files have.
+        retired: the boots that went.
+        shortened: the boots that lost their beginning, and where they begin now.
+        files: what is to be removed once the index has forgotten it.
+        log_bytes: how many bytes of logs went, gaps included.
+    """
+
+    boots: int
+    size: int
+    retired: list[int] = field(default_factory=list)
+    shortened: dict[int, int] = field(default_factory=dict)
+    files: list[SegmentName] = field(default_factory=list)
+    log_bytes: int = 0
+
+    def apply(self, database: Database, node: str, limits: StoreLimits, in_use: Container[int]) -> None:
+        """Forget what is beyond the limits. Boots in use keep their newest segment, and what is newer stays."""
+        while (too_many := self.boots > limits.boots_per_node) or self.size > limits.log_bytes_per_node:
+            oldest = database.oldest_boot(node)
+            if oldest is None:
+                return
+            number, segments = oldest
+            if number not in in_use and (too_many or len(segments) <= 1):
+                self._forget_boot(database, node, number, segments)
+            elif len(segments) > 1 and self.size > limits.log_bytes_per_node:
+                self._forget_segment(database, node, number, segments[0])
+                self.shortened[number] = segments[1].start
+            else:
+                return
+
+    def _forget_boot(self, database: Database, node: str, number: int, segments: list[Segment]) -> None:
+        for segment in segments:
+            self._forget_segment(database, node, number, segment)
+        database.forget_boot(node, number)
+        self.boots -= 1
+        self.retired.append(number)
+
+    def _forget_segment(self, database: Database, node: str, number: int, segment: Segment) -> None:
+        database.forget_segment(node, number, segment.start)
+        self.files.append(SegmentName(node, number, segment.start))
+        self.size -= segment.size
+        self.log_bytes += segment.end - segment.start

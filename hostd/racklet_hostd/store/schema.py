@@ -1,0 +1,60 @@
+"""The tables of the index. A change makes a new version, and a way from the one before."""
+
+SCHEMA_VERSION = 1
+
+SCHEMA = """
+CREATE TABLE nodes (
+    name TEXT PRIMARY KEY,
+    next_boot INTEGER NOT NULL,
+    energy_uj INTEGER NOT NULL,
+    boots INTEGER NOT NULL,
+    log_bytes INTEGER NOT NULL,
+    log_lost_bytes INTEGER NOT NULL,
+    retired_boots INTEGER NOT NULL,
+    retired_bytes INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE boots (
+    node TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    start_ms INTEGER NOT NULL,
+    last_byte_ms INTEGER NOT NULL,
+    end INTEGER NOT NULL,
+    lost_bytes INTEGER NOT NULL,
+    from_supply_on INTEGER NOT NULL,
+    dropped TEXT NOT NULL, -- why what lies between its last segment and its end is lost
+    PRIMARY KEY (node, number)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE segments (
+    node TEXT NOT NULL,
+    boot INTEGER NOT NULL,
+    start INTEGER NOT NULL,
+    end INTEGER NOT NULL,
+    size INTEGER NOT NULL, -- of the file in bytes; what lies beyond is not valid
+    PRIMARY KEY (node, boot, start)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE sessions (
+    node TEXT NOT NULL,
+    session INTEGER NOT NULL,
+    used INTEGER NOT NULL, -- grows with every save, so that the oldest can go
+    hat_id BLOB NOT NULL,
+    log_boot INTEGER NOT NULL,
+    log_offset INTEGER NOT NULL,
+    event_sequence INTEGER NOT NULL,
+    boot INTEGER NOT NULL, -- the number here of the boot that the HAT calls log_boot
+    energy_uj INTEGER NOT NULL,
+    PRIMARY KEY (node, session)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE events (
+    sequence INTEGER PRIMARY KEY,
+    node TEXT NOT NULL,
+    at_ms INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    message TEXT NOT NULL,
+    lost_before INTEGER NOT NULL,
+    hat_session INTEGER,
+    hat_sequence INTEGER
+) STRICT;
+CREATE INDEX events_by_node ON events (node, sequence);
+CREATE UNIQUE INDEX events_by_hat ON events (node, hat_session, hat_sequence) WHERE hat_sequence IS NOT NULL;
+CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+"""

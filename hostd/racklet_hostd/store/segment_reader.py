@@ -1,0 +1,54 @@
+"""Reading a boot log's segments from any offset."""
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from operator import itemgetter
+from threading import Lock
+
+from racklet_hostd.store.records import Piece, scan
+from racklet_hostd.store.rows import Segment
+from racklet_hostd.store.segments import SegmentFolder, SegmentName
+
+MARK_EVERY_BYTES = 32 << 10  # of a segment: a search reads no more records in vain than lie between two marks
+
+_offset_of = itemgetter(0)
+
+
+class SegmentReader:
+    """Reads the segments of one boot, and remembers where in them a search may begin.
+
+    May be used from several threads.
+    """
+
+    def __init__(self, node: str, boot: int, files: SegmentFolder) -> None:
+        self._node = node
+        self._boot = boot
+        self._files = files
+        self._lock = Lock()
+        self._marks: dict[int, list[tuple[int, int]]] = {}  # by segment: offsets, and where their records begin
+
+    def pieces(self, segment: Segment, offset: int, at_ms: int) -> Iterator[Piece]:
+        """Yield the pieces of `segment`, without a seam, from `offset` or earlier on.
+
+        What is damaged comes out as a gap with the time of the piece before it, `at_ms` when there is none.
+        """
+        marks = self._marks.setdefault(segment.start, [(segment.start, 0)])
+        begin, position = marks[bisect_right(marks, offset, key=_offset_of) - 1]
+        blob = self._files.read(SegmentName(self._node, self._boot, segment.start), position, segment.size)
+        before = -1
+        for place, piece in scan(blob, begin, segment.end, at_ms):
+            if piece.offset != before:  # so that a mark stands before the gap of unknown length at its offset
+                self._mark(marks, piece.offset, position + place)
+            before = piece.offset
+            yield piece
+
+    def forget_before(self, offset: int) -> None:
+        """Let go of the segments that begin before `offset`."""
+        with self._lock:
+            self._marks = {start: marks for start, marks in self._marks.items() if start >= offset}
+
+    def _mark(self, marks: list[tuple[int, int]], offset: int, position: int) -> None:
+        if position >= marks[-1][1] + MARK_EVERY_BYTES:
+            with self._lock:
+                if position >= marks[-1][1] + MARK_EVERY_BYTES:
+                    marks.append((offset, position))

@@ -1,0 +1,137 @@
+"""The files of the boot logs. Nothing else touches their bytes.
+
+`logs/NODE/BOOT-START.log` holds the records of a boot from offset START on. A file only grows. How far it is valid the
+index tells: what lies beyond was being written when hostd ended, was never acknowledged, and is cut.
+"""
+
+import errno
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+from racklet_hostd.store.records import Piece, encode
+
+# Flushing files side by side lets the filesystem commit its journal once for several of them.
+FLUSHES_AT_ONCE = 8
+
+
+class SegmentName(NamedTuple):
+    """Which file: the node, the boot, and the offset of its first byte."""
+
+    node: str
+    boot: int
+    start: int
+
+
+class SegmentWrite(NamedTuple):
+    """Pieces to write into a segment at `position`, where its valid bytes end."""
+
+    name: SegmentName
+    position: int
+    pieces: Sequence[Piece]
+
+
+class SegmentFolder:
+    """The folder of the segment files."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._flushers = ThreadPoolExecutor(FLUSHES_AT_ONCE, "flush")
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+    def close(self) -> None:
+        """End the threads."""
+        self._flushers.shutdown()
+
+    def is_empty(self) -> bool:
+        """Whether no node has ever written here."""
+        return next(self._folder.iterdir(), None) is None
+
+    def require_free(self, size: int) -> None:
+        """Raise OSError when the disk has less than `size` bytes left."""
+        status = os.statvfs(self._folder)
+        if status.f_bavail * status.f_frsize < size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._folder))
+
+    def tidy(self, node: str, sizes: Mapping[SegmentName, int]) -> None:
+        """Cut the files of `node` back to `sizes`, and remove those that have none."""
+        folder = self._folder / node
+        if not folder.exists():
+            folder.mkdir(mode=0o700)
+            _flush_folder(self._folder)
+        valid = {_file_name(name): size for name, size in sizes.items()}
+        for entry in os.scandir(folder):
+            if entry.name not in valid:
+                os.unlink(entry.path)  # noqa: PTH108  a scan's entry is a text
+            elif entry.stat().st_size > valid[entry.name]:
+                os.truncate(entry.path, valid[entry.name])
+
+    def write(self, writes: Iterable[SegmentWrite]) -> list[int | OSError]:
+        """Write and flush; return each file's new size, or why its bytes are not on the disk."""
+        return list(self._flushers.map(self._write, writes))
+
+    def read(self, name: SegmentName, position: int, size: int) -> bytes:
+        """Return the bytes from `position` to `size`; fewer when the file has lost its end, b"" when it is gone."""
+        try:
+            with self._path(name).open("rb", buffering=0) as file:
+                return os.pread(file.fileno(), size - position, position)
+        except OSError:
+            return b""  # the reader says "damaged", whatever the disk has to say
+
+    def remove(self, names: Iterable[SegmentName]) -> None:
+        """Remove files. One that stays for any reason goes with the next `tidy`."""
+        for name in names:
+            try:
+                self._path(name).unlink()
+            except OSError:
+                continue
+
+    def _path(self, name: SegmentName) -> Path:
+        return self._folder / name.node / _file_name(name)
+
+    def _write(self, write: SegmentWrite) -> int | OSError:
+        path = self._path(write.name)
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+            try:
+                end = _write_at(descriptor, write.position, encode(write.pieces))
+                os.fdatasync(descriptor)
+            finally:
+                os.close(descriptor)
+            if write.position == 0:
+                _flush_folder(path.parent)
+        except OSError as error:
+            return error
+        return end
+
+
+def is_disk_full(error: OSError) -> bool:
+    """Whether the disk, the quota or the allowed file size is used up."""
+    return error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def _file_name(name: SegmentName) -> str:
+    return f"{name.boot}-{name.start}.log"
+
+
+def _write_at(descriptor: int, position: int, blob: bytes) -> int:
+    """Write `blob` at `position` as the file's new end; return where it ends."""
+    if os.fstat(descriptor).st_size != position:
+        os.ftruncate(descriptor, position)
+    rest = memoryview(blob)
+    while rest:
+        written = os.pwrite(descriptor, rest, position)
+        rest = rest[written:]
+        position += written
+    return position
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make the names in `folder` durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
