@@ -1,0 +1,1 @@
+"""The gRPC API: the service `racklet.v1.Rack`, its methods split by what they are about."""

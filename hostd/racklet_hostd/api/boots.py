@@ -1,0 +1,122 @@
+"""Boots and their logs."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+from racklet.v1 import rack_pb2
+from racklet_hostd.api import arguments, convert
+from racklet_hostd.api.nodes import find_node
+from racklet_hostd.api.status import BeyondEndError, NothingThereError
+from racklet_hostd.node import Node
+from racklet_hostd.rack import Rack
+from racklet_hostd.store import BootLog, Chunk, Piece
+
+MESSAGE_BYTES = 32 << 10
+READ_BYTES = 256 << 10  # at a time, of what is on disk
+LIVE_BYTES = 32 << 10  # what is nearer to the end is in memory or just written: no need to ask a thread for it
+SAME_TIME_MS = 50  # bytes of one message came within so long: what a HAT's time stamps can tell apart anyway
+_PAGE_DEFAULT = 50
+_BOOTS_AT_ONCE = 100
+
+
+def list_boots(rack: Rack, request: rack_pb2.ListBootsRequest) -> rack_pb2.ListBootsResponse:
+    """Return a page of boots, newest first."""
+    node = find_node(rack, request.parent, "parent")
+    size = arguments.page_size(request.page_size, _PAGE_DEFAULT)
+    scope = f"boots of {node.name}"
+    boots = node.store.boots(arguments.number_position(request.page_token, scope), size + 1)
+    response = rack_pb2.ListBootsResponse(boots=[convert.boot_message(node.name, boot) for boot in boots[:size]])
+    if len(boots) > size:
+        response.next_page_token = arguments.page_token(scope, str(boots[size - 1].number))
+    return response
+
+
+async def read_boot_log(
+    rack: Rack, request: rack_pb2.ReadBootLogRequest
+) -> AsyncIterator[rack_pb2.ReadBootLogResponse]:
+    """Yield the pieces of a log from an offset on, and with `follow` what comes until the boot ends.
+
+    A reader is an offset and nothing else: it costs memory for one message, however slow it is.
+    """
+    name, number = arguments.boot_name(request.name)
+    node = rack.node(name)
+    log = await _find_log(node, number, waits=request.follow and request.following_boots)
+    offset = request.offset
+    if offset > log.end and not request.follow:
+        raise BeyondEndError(f"offset: boot {log.number} of {name} ends at {log.end}, before {offset}")
+    while True:
+        async for piece in _pieces(node, log, offset, follow=request.follow):
+            yield convert.piece_message(convert.boot_resource(name, log.number), piece)
+        following = _boot_after(node, log.number) if request.follow and request.following_boots else None
+        if following is None:
+            return
+        log, offset = following, 0
+
+
+async def _find_log(node: Node, number: int | None, *, waits: bool) -> BootLog:
+    """Return the log of a boot; with `waits`, of the first one to come when there is none."""
+    if number is not None:
+        return node.store.boot_log(number)
+    while (newest := node.store.newest) is None:
+        if not waits:
+            raise NothingThereError(f"{node.name} has no boot yet")
+        await node.console.bell.wait()
+    return newest
+
+
+async def _pieces(node: Node, log: BootLog, offset: int, *, follow: bool) -> AsyncIterator[Piece]:
+    while True:
+        # Asked before reading, so that what a boot got before the next one began is not missed.
+        has_ended = node.store.newest is not None and node.store.newest.number != log.number
+        pieces = await _read(log, offset) if offset <= log.end else []
+        for piece in _merged(pieces):
+            yield piece
+        if pieces:
+            offset = pieces[-1].end
+        elif has_ended or not follow:
+            return
+        elif log.end <= offset:
+            await node.console.bell.wait()
+
+
+async def _read(log: BootLog, offset: int) -> list[Piece]:
+    if log.end - offset <= LIVE_BYTES:
+        return log.read(offset, LIVE_BYTES)
+    return await asyncio.to_thread(log.read, offset, READ_BYTES)
+
+
+def _merged(pieces: list[Piece]) -> Iterator[Piece]:
+    """Yield the pieces, with chunks that came at about the same time as one, of at most MESSAGE_BYTES."""
+    held: list[Chunk] = []
+    for piece in pieces:
+        if held and not _belongs(piece, held[0]):
+            yield _joined(held)
+            held = []
+        if isinstance(piece, Chunk):
+            held.append(piece)
+        else:
+            yield piece
+    if held:
+        yield _joined(held)
+
+
+def _belongs(piece: Piece, first: Chunk) -> bool:
+    is_near = piece.at_ms - first.at_ms < SAME_TIME_MS and piece.end - first.offset <= MESSAGE_BYTES
+    return isinstance(piece, Chunk) and is_near
+
+
+def _joined(chunks: list[Chunk]) -> Chunk:
+    return chunks[0]._replace(data=b"".join(chunk.data for chunk in chunks))
+
+
+def _boot_after(node: Node, number: int) -> BootLog | None:
+    """Return the oldest boot that is newer than `number`; they are few, since a reader follows."""
+    found: int | None = None
+    before: int | None = None
+    while True:
+        boots = node.store.boots(before, _BOOTS_AT_ONCE)
+        newer = [boot.number for boot in boots if boot.number > number]
+        if newer:
+            found = before = newer[-1]
+        if len(newer) < _BOOTS_AT_ONCE:
+            return None if found is None else node.store.boot_log(found)

@@ -1,0 +1,149 @@
+"""What hostd knows, as messages of the API."""
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from racklet.link.v1 import link_pb2
+from racklet.v1 import rack_pb2
+from racklet_hostd.model import Hat, HatState, Measurement, SupplyState
+from racklet_hostd.node import Node
+from racklet_hostd.rack import Rack
+from racklet_hostd.store import BootSummary, Chunk, Event, Piece
+
+_NS_PER_MS = 1_000_000
+_MS_PER_S = 1000
+_DAMAGE = ("crc", "cobs", "oversize", "malformed")
+_HAT_STATES = {
+    HatState.ONLINE: rack_pb2.HAT_STATE_ONLINE,
+    HatState.OFFLINE: rack_pb2.HAT_STATE_OFFLINE,
+    HatState.INCOMPATIBLE: rack_pb2.HAT_STATE_INCOMPATIBLE,
+}
+
+
+def node_resource(name: str) -> str:
+    """Return the resource name of a node."""
+    return f"nodes/{name}"
+
+
+def boot_resource(node: str, number: int) -> str:
+    """Return the resource name of a boot."""
+    return f"nodes/{node}/boots/{number}"
+
+
+def timestamp(unix_ms: int) -> Timestamp:
+    """Return unix milliseconds as a Timestamp."""
+    return Timestamp(seconds=unix_ms // _MS_PER_S, nanos=unix_ms % _MS_PER_S * _NS_PER_MS)
+
+
+def duration(span_ms: int) -> Duration:
+    """Return milliseconds, not negative, as a Duration."""
+    return Duration(seconds=span_ms // _MS_PER_S, nanos=span_ms % _MS_PER_S * _NS_PER_MS)
+
+
+def supply_state(state: SupplyState) -> rack_pb2.SupplyState.ValueType:
+    """Return the state, which has the same number in the API."""
+    return rack_pb2.SupplyState.ValueType(state)
+
+
+def rack_message(rack: Rack) -> rack_pb2.RackInfo:
+    """Return the rack as a message."""
+    nodes = rack.nodes
+    return rack_pb2.RackInfo(
+        display_name=rack.name,
+        version=rack.version,
+        start_time=timestamp(rack.start_ms),
+        node_count=len(nodes),
+        online_count=sum(node.hat.state is HatState.ONLINE for node in nodes),
+        supply_uw=sum(node.measurement.supply_uw for node in nodes if node.measurement),
+    )
+
+
+def node_message(node: Node) -> rack_pb2.Node:
+    """Return a node as it is now."""
+    newest = node.store.newest
+    return rack_pb2.Node(
+        name=node_resource(node.name),
+        supply_state=supply_state(node.supply_state),
+        measurement=_measurement(node.measurement) if node.measurement else None,
+        energy_uj=node.store.energy_uj,
+        boot=boot_resource(node.name, newest.number) if newest else "",
+        log_end=newest.end if newest else 0,
+        last_line=node.last_line,
+        hat=_hat(node, node.hat),
+    )
+
+
+def boot_message(node: str, boot: BootSummary) -> rack_pb2.Boot:
+    """Return a boot as a message."""
+    return rack_pb2.Boot(
+        name=boot_resource(node, boot.number),
+        start_time=timestamp(boot.start_ms),
+        last_byte_time=timestamp(boot.last_byte_ms),
+        log_end=boot.end,
+        lost_bytes=boot.lost_bytes,
+        from_supply_on=boot.from_supply_on,
+    )
+
+
+def piece_message(boot: str, piece: Piece) -> rack_pb2.ReadBootLogResponse:
+    """Return a piece of the log of `boot`, a resource name."""
+    message = rack_pb2.ReadBootLogResponse(boot=boot, offset=piece.offset, receive_time=timestamp(piece.at_ms))
+    if isinstance(piece, Chunk):
+        message.data = piece.data
+    else:
+        message.gap.lost_bytes = piece.lost_bytes
+        message.gap.reason = piece.reason
+    return message
+
+
+def event_message(event: Event) -> rack_pb2.Event:
+    """Return an event as a message."""
+    return rack_pb2.Event(
+        sequence=event.sequence,
+        event_time=timestamp(event.at_ms),
+        node=node_resource(event.node) if event.node else "",
+        kind=event.kind,
+        message=event.message,
+        lost_before=event.lost_before,
+    )
+
+
+def power_message(reply: link_pb2.Reply) -> rack_pb2.SetPowerResponse:
+    """Return what a HAT measured at the end of a power transaction."""
+    return rack_pb2.SetPowerResponse(
+        supply_state=supply_state(SupplyState.of(reply.supply_state)),
+        supply_uv=reply.supply_uv,
+        supply_ua=reply.supply_ua,
+        duration=duration(reply.duration_ms),
+    )
+
+
+def _hat(node: Node, hat: Hat) -> rack_pb2.Hat:
+    errors = node.link_counters.errors
+    return rack_pb2.Hat(
+        hat_id=hat.hat_id,
+        board=hat.board,
+        firmware=hat.firmware,
+        state=_HAT_STATES[hat.state],
+        problem=hat.problem,
+        port=str(node.port),
+        protocol_version=hat.protocol_version,
+        state_time=timestamp(hat.state_ms),
+        bad_frames=sum(errors[reason] for reason in _DAMAGE),
+    )
+
+
+def _measurement(measured: Measurement) -> rack_pb2.Measurement:
+    return rack_pb2.Measurement(
+        measure_time=timestamp(measured.measure_ms),
+        supply_uv=measured.supply_uv,
+        supply_min_uv=measured.supply_min_uv,
+        supply_max_uv=measured.supply_max_uv,
+        supply_ua=measured.supply_ua,
+        supply_min_ua=measured.supply_min_ua,
+        supply_max_ua=measured.supply_max_ua,
+        supply_uw=measured.supply_uw,
+        temperature_mc=measured.temperature_mc,
+        input_uv=measured.input_uv,
+        samples=measured.samples,
+    )

@@ -1,0 +1,71 @@
+"""The rack and its nodes: listing, watching, power, identify."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from racklet.link.v1 import link_pb2
+from racklet.v1 import rack_pb2
+from racklet_hostd.api import arguments, convert
+from racklet_hostd.api.status import BadArgumentError
+from racklet_hostd.node import Node
+from racklet_hostd.rack import Rack, name_order
+from racklet_hostd.refusals import PowerFailedError
+
+_PAGE_DEFAULT = 100
+_WATCHED_LIMIT = 1000  # names in one request
+
+
+def list_nodes(rack: Rack, request: rack_pb2.ListNodesRequest) -> rack_pb2.ListNodesResponse:
+    """Return a page of nodes, by name."""
+    size = arguments.page_size(request.page_size, _PAGE_DEFAULT)
+    after = arguments.page_position(request.page_token, "nodes")
+    rest = [node for node in rack.nodes if not after or name_order(node.name) > name_order(after)]
+    response = rack_pb2.ListNodesResponse(nodes=[convert.node_message(node) for node in rest[:size]])
+    if len(rest) > size:
+        response.next_page_token = arguments.page_token("nodes", rest[size - 1].name)
+    return response
+
+
+def find_node(rack: Rack, resource: str, field: str = "name") -> Node:
+    """Return the node of a resource name. Raises BadArgumentError, UnknownNodeError."""
+    return rack.node(arguments.node_name(resource, field))
+
+
+async def watch_nodes(rack: Rack, request: rack_pb2.WatchNodesRequest) -> AsyncIterator[rack_pb2.WatchNodesResponse]:
+    """Yield all nodes, then those that changed. What changes while nobody takes a message goes into the next one."""
+    if len(request.names) > _WATCHED_LIMIT:
+        raise BadArgumentError(f"names: expected at most {_WATCHED_LIMIT}, found {len(request.names)}")
+    wanted = {find_node(rack, name, "names").name for name in request.names}
+    nodes = [node for node in rack.nodes if not wanted or node.name in wanted]
+    interval_ms = arguments.min_interval_ms(request)
+    changed = nodes
+    while True:
+        seen = rack.changes.revision
+        yield rack_pb2.WatchNodesResponse(nodes=[convert.node_message(node) for node in changed])
+        await _pause(rack, interval_ms)
+        while not (changed := [node for node in nodes if node.revision > seen]):
+            await rack.changes.bell.wait()
+
+
+async def set_power(rack: Rack, request: rack_pb2.SetPowerRequest) -> rack_pb2.SetPowerResponse:
+    """Move a supply; return what was measured."""
+    node = find_node(rack, request.name)
+    return convert.power_message(await node.set_power(arguments.power_wish(request)))
+
+
+async def identify_node(rack: Rack, request: rack_pb2.IdentifyNodeRequest) -> rack_pb2.IdentifyNodeResponse:
+    """Blink the LED of a HAT."""
+    node = find_node(rack, request.name)
+    reply = await node.identify(arguments.identify_ms(request))
+    if reply.result != link_pb2.RESULT_DONE:
+        raise PowerFailedError(node.name, reply, f"the firmware of {node.name}'s HAT does not take identify")
+    return rack_pb2.IdentifyNodeResponse()
+
+
+async def _pause(rack: Rack, interval_ms: int) -> None:
+    """Wait. Raises ShuttingDownError at once when hostd goes."""
+    try:
+        async with asyncio.timeout(interval_ms / 1000):
+            await rack.closing.wait()
+    except TimeoutError:
+        return

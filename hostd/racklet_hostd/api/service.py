@@ -1,0 +1,89 @@
+"""The service `racklet.v1.Rack`: each method in the module it is about, each error as its status."""
+
+# ruff: noqa: N802  the methods are named by rack.proto
+
+from collections.abc import AsyncIterator
+
+import grpc
+
+from racklet.v1 import rack_pb2, rack_pb2_grpc
+from racklet_hostd.api import boots, console, convert, events, nodes
+from racklet_hostd.api.status import refusals
+from racklet_hostd.rack import Rack
+
+Context = grpc.aio.ServicerContext[object, object]
+
+
+class RackService(rack_pb2_grpc.RackServicer):
+    """The rack, for callers. rack.proto states what each method does."""
+
+    def __init__(self, rack: Rack) -> None:
+        self._rack = rack
+
+    async def GetRack(self, request: rack_pb2.GetRackRequest, context: Context) -> rack_pb2.GetRackResponse:  # noqa: ARG002
+        """Tell about the rack."""
+        return rack_pb2.GetRackResponse(rack=convert.rack_message(self._rack))
+
+    async def ListNodes(self, request: rack_pb2.ListNodesRequest, context: Context) -> rack_pb2.ListNodesResponse:
+        """List the nodes."""
+        async with refusals(context):
+            return nodes.list_nodes(self._rack, request)
+
+    async def GetNode(self, request: rack_pb2.GetNodeRequest, context: Context) -> rack_pb2.GetNodeResponse:
+        """Tell about one node."""
+        async with refusals(context):
+            node = nodes.find_node(self._rack, request.name)
+            return rack_pb2.GetNodeResponse(node=convert.node_message(node))
+
+    async def WatchNodes(
+        self, request: rack_pb2.WatchNodesRequest, context: Context
+    ) -> AsyncIterator[rack_pb2.WatchNodesResponse]:
+        """Send the nodes, then each change."""
+        async with refusals(context):
+            async for response in nodes.watch_nodes(self._rack, request):
+                yield response
+
+    async def SetPower(self, request: rack_pb2.SetPowerRequest, context: Context) -> rack_pb2.SetPowerResponse:
+        """Move a supply."""
+        async with refusals(context):
+            return await nodes.set_power(self._rack, request)
+
+    async def IdentifyNode(
+        self, request: rack_pb2.IdentifyNodeRequest, context: Context
+    ) -> rack_pb2.IdentifyNodeResponse:
+        """Blink an LED."""
+        async with refusals(context):
+            return await nodes.identify_node(self._rack, request)
+
+    async def ListBoots(self, request: rack_pb2.ListBootsRequest, context: Context) -> rack_pb2.ListBootsResponse:
+        """List the boots of a node."""
+        async with refusals(context):
+            return boots.list_boots(self._rack, request)
+
+    async def ReadBootLog(
+        self, request: rack_pb2.ReadBootLogRequest, context: Context
+    ) -> AsyncIterator[rack_pb2.ReadBootLogResponse]:
+        """Send a boot log."""
+        async with refusals(context):
+            async for response in boots.read_boot_log(self._rack, request):
+                yield response
+
+    async def AttachConsole(  # type: ignore[override]  # of the two forms grpc takes, the one that can be cancelled whole
+        self, request_iterator: AsyncIterator[rack_pb2.AttachConsoleRequest], context: Context
+    ) -> None:
+        """Attach to a console."""
+        async with refusals(context):
+            await console.attach_console(self._rack, request_iterator, context.write)
+
+    async def ListEvents(self, request: rack_pb2.ListEventsRequest, context: Context) -> rack_pb2.ListEventsResponse:
+        """List events."""
+        async with refusals(context):
+            return events.list_events(self._rack, request)
+
+    async def WatchEvents(
+        self, request: rack_pb2.WatchEventsRequest, context: Context
+    ) -> AsyncIterator[rack_pb2.WatchEventsResponse]:
+        """Send events, then each new one."""
+        async with refusals(context):
+            async for response in events.watch_events(self._rack, request):
+                yield response

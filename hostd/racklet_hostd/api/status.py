@@ -1,0 +1,56 @@
+"""Errors as gRPC statuses. The only place that turns one into the other."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import grpc
+
+from racklet_hostd.bell import ShuttingDownError
+from racklet_hostd.errors import NoSuchBootError, RackletError
+from racklet_hostd.refusals import (
+    ConsoleInUseError,
+    HatOfflineError,
+    NoAnswerError,
+    PowerBusyError,
+    PowerFailedError,
+    TooManyRequestsError,
+    UnknownNodeError,
+)
+
+
+class BadArgumentError(RackletError):
+    """The request says something that is never right."""
+
+
+class BeyondEndError(RackletError):
+    """The request asks for an offset that is not there yet."""
+
+
+class NothingThereError(RackletError):
+    """The request asks for something that there is none of."""
+
+
+_CODES: Final = {
+    BadArgumentError: grpc.StatusCode.INVALID_ARGUMENT,
+    BeyondEndError: grpc.StatusCode.OUT_OF_RANGE,
+    ConsoleInUseError: grpc.StatusCode.FAILED_PRECONDITION,
+    HatOfflineError: grpc.StatusCode.UNAVAILABLE,
+    NoAnswerError: grpc.StatusCode.DEADLINE_EXCEEDED,
+    NoSuchBootError: grpc.StatusCode.NOT_FOUND,
+    NothingThereError: grpc.StatusCode.NOT_FOUND,
+    PowerBusyError: grpc.StatusCode.ABORTED,
+    PowerFailedError: grpc.StatusCode.FAILED_PRECONDITION,
+    ShuttingDownError: grpc.StatusCode.UNAVAILABLE,
+    TooManyRequestsError: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    UnknownNodeError: grpc.StatusCode.NOT_FOUND,
+}
+
+
+@asynccontextmanager
+async def refusals(context: grpc.aio.ServicerContext[object, object]) -> AsyncIterator[None]:
+    """Within the block, an error of hostd ends the call with its status and its sentence."""
+    try:
+        yield
+    except RackletError as error:
+        await context.abort(_CODES.get(type(error), grpc.StatusCode.INTERNAL), str(error))

@@ -1,0 +1,111 @@
+"""A HAT's events as a kind and a sentence, with what was measured."""
+
+from collections.abc import Callable
+
+from racklet.link.v1 import link_pb2
+from racklet_hostd.model import SupplyState
+
+_MICRO = 1_000_000
+_MILLI = 1_000
+
+_RESET_CAUSES: dict[int, str] = {
+    link_pb2.RESET_CAUSE_POWER_ON: "its own power came back",
+    link_pb2.RESET_CAUSE_WATCHDOG: "its watchdog was not fed",
+    link_pb2.RESET_CAUSE_SOFT: "software asked for it",
+}
+
+
+def describe(event: link_pb2.Event) -> tuple[str, str]:
+    """Return the kind in snake case, such as "over_current", and a sentence."""
+    sentence = _SENTENCES.get(event.kind)
+    if sentence is None:
+        numbers = f"value {event.value}, limit {event.limit}, detail {event.detail}"
+        return f"event_{event.kind}", f"The HAT tells of something this hostd does not know: {numbers}."
+    name = link_pb2.EventKind.Name(event.kind).removeprefix("EVENT_KIND_").lower()
+    return name, sentence(event)
+
+
+def state_word(state: int) -> str:
+    """Return a supply state as a word, such as "starting"."""
+    known = SupplyState.of(state)
+    return "unknown" if known is SupplyState.UNSPECIFIED else known.name.lower()
+
+
+def volts(uv: int) -> str:
+    """Return microvolts as volts, such as "5.102 V"."""
+    return f"{uv / _MICRO:.3f} V"
+
+
+def amperes(ua: int) -> str:
+    """Return microamperes as amperes, such as "0.613 A"."""
+    return f"{ua / _MICRO:.3f} A"
+
+
+def _degrees(mc: int) -> str:
+    return f"{mc / _MILLI:.1f} °C"
+
+
+def _supply_state(event: link_pb2.Event) -> str:
+    return f"The supply went from {state_word(event.detail)} to {state_word(event.value)}."
+
+
+def _over_current(event: link_pb2.Event) -> str:
+    return f"The current was {amperes(event.value)}, above the limit of {amperes(event.limit)}; the supply was cut."
+
+
+def _over_voltage(event: link_pb2.Event) -> str:
+    return f"The supply rose to {volts(event.value)}, above the limit of {volts(event.limit)}, and was cut."
+
+
+def _under_voltage(event: link_pb2.Event) -> str:
+    return f"The supply fell to {volts(event.value)}, below the limit of {volts(event.limit)}, and was cut."
+
+
+def _over_temperature(event: link_pb2.Event) -> str:
+    measured, limit = _degrees(event.value), _degrees(event.limit)
+    return f"The power monitor reached {measured}, above the limit of {limit}; the supply was cut."
+
+
+def _start_failed(event: link_pb2.Event) -> str:
+    return f"The supply did not come up: it reached {volts(event.value)} and needs {volts(event.limit)}."
+
+
+def _supply_stuck_on(event: link_pb2.Event) -> str:
+    measured, limit = volts(event.value), volts(event.limit)
+    return f"The supply does not fall although it was cut: it is at {measured} and should be below {limit}."
+
+
+def _monitor_lost(event: link_pb2.Event) -> str:
+    return f"The power monitor does not answer any more; {event.detail} readings failed."
+
+
+def _monitor_back(_event: link_pb2.Event) -> str:
+    return "The power monitor answers again."
+
+
+def _hat_started(event: link_pb2.Event) -> str:
+    return f"The HAT started: {_RESET_CAUSES.get(event.value, 'it does not know why')}."
+
+
+def _task_failed(event: link_pb2.Event) -> str:
+    return f"Task {event.detail} of the HAT's firmware failed and was started again."
+
+
+def _node_halted(_event: link_pb2.Event) -> str:
+    return "The node halted or was reset while its supply was on."
+
+
+_SENTENCES: dict[int, Callable[[link_pb2.Event], str]] = {
+    link_pb2.EVENT_KIND_SUPPLY_STATE: _supply_state,
+    link_pb2.EVENT_KIND_OVER_CURRENT: _over_current,
+    link_pb2.EVENT_KIND_OVER_VOLTAGE: _over_voltage,
+    link_pb2.EVENT_KIND_UNDER_VOLTAGE: _under_voltage,
+    link_pb2.EVENT_KIND_OVER_TEMPERATURE: _over_temperature,
+    link_pb2.EVENT_KIND_START_FAILED: _start_failed,
+    link_pb2.EVENT_KIND_SUPPLY_STUCK_ON: _supply_stuck_on,
+    link_pb2.EVENT_KIND_MONITOR_LOST: _monitor_lost,
+    link_pb2.EVENT_KIND_MONITOR_BACK: _monitor_back,
+    link_pb2.EVENT_KIND_HAT_STARTED: _hat_started,
+    link_pb2.EVENT_KIND_TASK_FAILED: _task_failed,
+    link_pb2.EVENT_KIND_NODE_HALTED: _node_halted,
+}

@@ -1,0 +1,161 @@
+"""One talk with a HAT: a HostLink on an open port, bounded in what the port may bring."""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from racklet.link.v1 import link_pb2
+from racklet_hostd.clock import Clock
+from racklet_hostd.errors import StoreError
+from racklet_hostd.refusals import HatOfflineError, NoAnswerError, RefusedError, TooManyRequestsError
+from racklet_hostd.serial_port import SerialPort
+from racklet_link.events import ConsoleTaken, LinkEvent, RequestEnded, RequestTimedOut
+from racklet_link.host import HostLink
+from racklet_link.requester import Operation, RequestsFullError
+
+TICK_MS = 100
+READ_BUDGET_BYTES = 32 << 10  # a tick: 28 times what a UART at 115 200 baud brings, and a HAT's whole ring
+GARBAGE_BYTES = 2048  # without one good frame: four frames of the greatest length
+_HOST_SESSIONS = (1 << 30) - 1  # small integers on the HAT
+
+Answer = link_pb2.Reply | RefusedError
+
+
+@dataclass(frozen=True, slots=True)
+class GarbageStarted:
+    """GARBAGE_BYTES came, and no good frame was among them. Told once until a good frame comes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleRoom:
+    """The HAT has taken console input, so that more can be typed."""
+
+
+HatNews = LinkEvent | GarbageStarted | ConsoleRoom
+
+
+class HatSession:
+    """The talk over one opening of a port. `take_news` gets what the HAT tells, in order.
+
+    A port that brings more than READ_BUDGET_BYTES a tick is left unread until the next tick. When `take_news` raises a
+    StoreError the talk ends: what a HAT sends and the store refuses is not acknowledged, and comes again.
+    """
+
+    def __init__(self, node: str, telemetry_period_ms: int, clock: Clock, take_news: Callable[[HatNews], None]) -> None:
+        self._node = node
+        self._clock = clock
+        self._take_news = take_news
+        host_session = 1 + secrets.randbelow(_HOST_SESSIONS)
+        self.link = HostLink(host_session, telemetry_period_ms, clock.monotonic_ms())
+        self._port: SerialPort | None = None
+        self._answers: dict[int, asyncio.Future[Answer]] = {}
+        self._budget_bytes = READ_BUDGET_BYTES
+        self._frames = 0
+        self._garbage_bytes = 0
+        self._end = ""
+
+    async def open(self, path: Path) -> None:
+        """Open the port. Raises PortUnavailableError."""
+        self._port = await SerialPort.open(path, self._receive)
+
+    async def serve(self) -> str:
+        """Talk until the port is gone; return why. Cancelling closes the port."""
+        if self._port is None:
+            raise RuntimeError("the port was not opened")
+        try:
+            while not self._port.is_closed and not self._end:
+                self._tick()
+                await self._port.wait_closed(TICK_MS)
+        finally:
+            await self._port.close()
+            self._port = None
+            self.end_requests(HatOfflineError(self._node, "it went away before it answered"))
+        return self._end or "it was unplugged"
+
+    @property
+    def sends_garbage(self) -> bool:
+        """True while bytes come and no good frame is among them."""
+        return self._garbage_bytes >= GARBAGE_BYTES
+
+    def request(self, operation: Operation, timeout_ms: int) -> asyncio.Future[Answer]:
+        """Ask the HAT; the future gets its final reply, or why there is none. It never raises, and may be abandoned."""
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        try:
+            request_id = self.link.request(operation, timeout_ms, self._clock.monotonic_ms())
+        except RequestsFullError:
+            answer.set_result(TooManyRequestsError(self._node))
+            return answer
+        self._answers[request_id] = answer
+        self.write_output()
+        return answer
+
+    def end_requests(self, why: RefusedError) -> None:
+        """Answer every request that waits with `why`."""
+        for answer in self._answers.values():
+            answer.set_result(why)
+        self._answers.clear()
+
+    def type_console(self, data: bytes) -> int:
+        """Type on the node's console; return how many bytes were taken. ConsoleRoom tells when there is room again."""
+        taken = self.link.type_console(data, self._clock.monotonic_ms())
+        self.write_output()
+        return taken
+
+    def write_output(self) -> None:
+        """Send what the link has to say."""
+        output = self.link.take_output()
+        if self._port is not None:
+            self._port.write(output)
+
+    def _receive(self, data: bytes) -> None:
+        self._budget_bytes -= len(data)
+        if self._budget_bytes <= 0 and self._port is not None:
+            self._port.pause()
+        self._dispatch(self.link.receive(data, self._clock.monotonic_ms()))
+        self._watch_for_garbage(len(data))
+
+    def _tick(self) -> None:
+        if self._budget_bytes <= 0 and self._port is not None:
+            self._port.resume()
+        self._budget_bytes = READ_BUDGET_BYTES
+        self._dispatch(self.link.tick(self._clock.monotonic_ms()))
+
+    def _watch_for_garbage(self, count: int) -> None:
+        frames, self._frames = self._frames, self.link.counters.frames_received
+        if self._frames != frames:
+            self._garbage_bytes = 0
+            return
+        did_send_garbage = self.sends_garbage
+        self._garbage_bytes += count
+        if self.sends_garbage and not did_send_garbage:
+            self._dispatch([GarbageStarted()])
+
+    def _dispatch(self, events: list[LinkEvent] | list[GarbageStarted]) -> None:
+        try:
+            for event in events:
+                self._take(event)
+        except StoreError as error:
+            self._end = f"what it sends cannot be stored: {error}"
+            if self._port is not None:
+                self._port.pause()
+            return
+        self.write_output()
+
+    def _take(self, event: LinkEvent | GarbageStarted) -> None:
+        match event:
+            case RequestEnded(request_id, reply):
+                self._settle(request_id, reply)
+            case RequestTimedOut(request_id, hat_restarted):
+                why = "restarted before it answered" if hat_restarted else "gave no final answer in time"
+                self._settle(request_id, NoAnswerError(self._node, why))
+            case ConsoleTaken():
+                self._take_news(ConsoleRoom())
+            case _:
+                self._take_news(event)
+
+    def _settle(self, request_id: int, answer: Answer) -> None:
+        waiting = self._answers.pop(request_id, None)
+        if waiting is not None:
+            waiting.set_result(answer)

@@ -1,0 +1,77 @@
+"""What hostd knows of a node at the moment. Integers; each name ends in its unit."""
+
+from dataclasses import dataclass
+from enum import Enum, IntEnum, auto
+
+
+class SupplyState(IntEnum):
+    """The state of a node's supply. The numbers are those of both .proto files."""
+
+    UNSPECIFIED = 0
+    OFF = 1
+    STARTING = 2
+    ON = 3
+    STOPPING = 4
+    TRIPPED = 5
+
+    @classmethod
+    def of(cls, number: int) -> "SupplyState":
+        """Return the state of that number; UNSPECIFIED for one that a newer HAT may know."""
+        return cls(number) if cls.OFF <= number <= cls.TRIPPED else cls.UNSPECIFIED
+
+
+class PowerAction(IntEnum):
+    """Where a supply shall go. The numbers are those of both .proto files."""
+
+    ON = 1
+    OFF = 2
+    FORCE_OFF = 3
+    CYCLE = 4
+
+
+class HatState(Enum):
+    """How hostd and a HAT stand."""
+
+    OFFLINE = auto()
+    ONLINE = auto()
+    INCOMPATIBLE = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Hat:
+    """A node's HAT, as known at the moment.
+
+    Attributes:
+        state: how hostd and the HAT stand.
+        problem: why it is not online, for a person; "" when it is.
+        state_ms: unix time since when `state` holds.
+        protocol_version: the version in use; 0 unless online.
+        hat_id: unique id of its microcontroller in hex; "" when it has not been seen.
+        board: the board and its revision.
+        firmware: the firmware's version.
+    """
+
+    state: HatState
+    problem: str
+    state_ms: int
+    protocol_version: int = 0
+    hat_id: str = ""
+    board: str = ""
+    firmware: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What a HAT measured over one telemetry period. `measure_ms` is the unix time of the period's end."""
+
+    measure_ms: int
+    supply_uv: int
+    supply_min_uv: int
+    supply_max_uv: int
+    supply_ua: int
+    supply_min_ua: int
+    supply_max_ua: int
+    supply_uw: int
+    temperature_mc: int
+    input_uv: int
+    samples: int

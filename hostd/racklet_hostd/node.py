@@ -1,0 +1,303 @@
+"""One node: its HAT's port is served, what the HAT tells is kept, who waits for it is woken."""
+
+import asyncio
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+from racklet.link.v1 import link_pb2
+from racklet_hostd.bell import ChangeFeed, ShuttingDownError
+from racklet_hostd.clock import Clock
+from racklet_hostd.console import Console
+from racklet_hostd.event_log import EventLog
+from racklet_hostd.hat_session import ConsoleRoom, GarbageStarted, HatNews, HatSession
+from racklet_hostd.last_line import TAIL_BYTES, ConsoleTail
+from racklet_hostd.model import Hat, HatState, Measurement, SupplyState
+from racklet_hostd.power import PowerSwitch, PowerWish
+from racklet_hostd.recorder import HatRecord, Recorder
+from racklet_hostd.refusals import HatOfflineError, RefusedError
+from racklet_hostd.serial_port import PortUnavailableError
+from racklet_hostd.store import BootLog, Chunk, NodeStore
+from racklet_link.events import (
+    BootStarted,
+    EventReceived,
+    HelloReceived,
+    Incompatible,
+    LinkLost,
+    LogData,
+    LogGap,
+    TelemetryReceived,
+)
+from racklet_link.host import LinkCounters
+from racklet_link.limits import LINK_LOST_AFTER_MS, PROTOCOL_MAX, PROTOCOL_MIN
+
+log = logging.getLogger(__name__)
+
+# Doubling, up to half of the 2 s in which a HAT that is plugged in must be served.
+BACKOFF_MS = (100, 200, 400, 800, 1000)
+STEADY_MS = 10_000  # a talk of this length was a good one: the next opening is not held back
+IDENTIFY_TIMEOUT_MS = 5_000
+_HAT_ID_BYTES = 16
+_TEXT_LENGTH = 64  # of what a HAT says about itself
+
+
+class Node:
+    """A node as it is now, and what can be asked of it. Lives in the event loop's thread.
+
+    Attributes:
+        revision: of the newest change of anything here, in the numbers of `changes`.
+        console: who looks and who types; its bell also tells that the boot log grew.
+        supply_state: as last reported.
+        measurement: the newest; None when there is none, or the HAT is offline.
+    """
+
+    def __init__(
+        self, name: str, port: Path, store: NodeStore, *, events: EventLog, changes: ChangeFeed, clock: Clock
+    ) -> None:
+        self.name = name
+        self.port = port
+        self.store = store
+        self.supply_state = SupplyState.UNSPECIFIED
+        self.measurement: Measurement | None = None
+        self.hat = Hat(HatState.OFFLINE, f"{port} was not opened yet", clock.unix_ms())
+        self.console = Console(name, lambda: self._online_session)
+        self.revision = changes.mark()
+        self._events = events
+        self._changes = changes
+        self._clock = clock
+        self._recorder = Recorder(store, events, clock)
+        self._power = PowerSwitch(name, clock)
+        self._session: HatSession | None = None
+        self._earlier = LinkCounters()
+        self._supply_hat_ms = 0  # the HAT's time of `supply_state`
+        self._tail = ConsoleTail(_stored_tail(store.newest))
+
+    async def run(self, telemetry_period_ms: int) -> None:
+        """Serve the node's port for ever, whether it is there or not. Cancelling closes it."""
+        failures = 0
+        while True:
+            session = HatSession(self.name, telemetry_period_ms, self._clock, self.take_news)
+            try:
+                await session.open(self.port)
+            except PortUnavailableError as error:
+                level = logging.DEBUG if failures else logging.WARNING
+                log.log(level, "port does not open", extra={"node": self.name, "problem": str(error)})
+                self._go_offline(str(error))
+                failures += 1
+            else:
+                opened_ms = self._clock.monotonic_ms()
+                await self._serve(session)
+                lasted_ms = self._clock.monotonic_ms() - opened_ms
+                failures = 0 if lasted_ms >= STEADY_MS else failures + 1
+            await asyncio.sleep(BACKOFF_MS[min(failures, len(BACKOFF_MS) - 1)] / 1000)
+
+    @property
+    def last_line(self) -> str:
+        """The last line the console showed in the newest boot."""
+        return self._tail.last_line
+
+    @property
+    def link_counters(self) -> LinkCounters:
+        """What went over the link since hostd started."""
+        return _sum(self._earlier, self._session.link.counters) if self._session else self._earlier
+
+    async def set_power(self, wish: PowerWish) -> link_pb2.Reply:
+        """Move the supply; return what the HAT measured at the end. Raises RefusedError, see PowerSwitch."""
+        reply = await self._power.set(self._talking_session(), wish)
+        self.supply_state = SupplyState.of(reply.supply_state)
+        self._mark()
+        return reply
+
+    async def identify(self, duration_ms: int) -> link_pb2.Reply:
+        """Blink the HAT's LED. Raises RefusedError. Cancelling leaves the request to the HAT."""
+        operation = link_pb2.Identify(duration_ms=duration_ms)
+        answer = await asyncio.shield(self._talking_session().request(operation, IDENTIFY_TIMEOUT_MS))
+        if isinstance(answer, RefusedError):
+            raise answer
+        return answer
+
+    def acknowledge(self) -> None:
+        """Tell the HAT what is durable."""
+        if self._session is not None and self._session.link.is_up:
+            self._session.link.acknowledge(self._recorder.positions(), self._clock.monotonic_ms())
+            self._session.write_output()
+
+    def end_calls(self) -> None:
+        """Let go of every caller, for hostd is shutting down."""
+        self.console.bell.close()
+        if self._session is not None:
+            self._session.end_requests(HatOfflineError(self.name, str(ShuttingDownError())))
+
+    def take_news(self, news: HatNews) -> None:
+        """Act on what the HAT told. Raises StoreError when it cannot be recorded."""
+        match news:
+            case HelloReceived(hello):
+                self._on_hello(hello)
+            case Incompatible(hello):
+                self._on_incompatible(hello)
+            case LinkLost():
+                self._go_offline(self._silence())
+            case GarbageStarted():
+                self._on_garbage()
+            case ConsoleRoom():
+                self.console.bell.ring()
+            case TelemetryReceived(telemetry):
+                self._on_telemetry(telemetry)
+            case BootStarted() | LogData() | LogGap() | EventReceived():
+                self._on_record(news)
+            case _:
+                log.debug("news for nobody", extra={"node": self.name, "news": type(news).__name__})
+
+    @property
+    def _online_session(self) -> HatSession | None:
+        return self._session if self.hat.state is HatState.ONLINE else None
+
+    def _talking_session(self) -> HatSession:
+        session = self._online_session
+        if session is None:
+            raise HatOfflineError(self.name, self.hat.problem)
+        return session
+
+    async def _serve(self, session: HatSession) -> None:
+        log.info("port opened", extra={"node": self.name, "port": str(self.port)})
+        self._session = session
+        self._go_offline(f"no HAT answers on {self.port}")
+        try:
+            end = await session.serve()
+        finally:
+            self._earlier = _sum(self._earlier, session.link.counters)
+            self._session = None
+        log.info("port closed", extra={"node": self.name, "port": str(self.port), "why": end})
+        self._go_offline(end)
+
+    def _on_hello(self, hello: link_pb2.Hello) -> None:
+        stored = self._recorder.attach(hello)
+        if self._session is None:
+            return
+        self._session.link.welcome(stored, self._clock.unix_ms(), self._clock.monotonic_ms())
+        self.supply_state = SupplyState.of(hello.supply_state)
+        self._supply_hat_ms = hello.at_ms
+        self._set_hat(HatState.ONLINE, "", hello, self._session.link.version)
+
+    def _on_incompatible(self, hello: link_pb2.Hello) -> None:
+        speaks = f"speaks link protocol {hello.protocol_min} to {hello.protocol_max}"
+        ours = f"this hostd {PROTOCOL_MIN} to {PROTOCOL_MAX}"
+        advice = "update hostd" if hello.protocol_min > PROTOCOL_MAX else "update its firmware"
+        self._set_hat(HatState.INCOMPATIBLE, f"it {speaks}, {ours}: {advice}", hello, 0)
+
+    def _on_garbage(self) -> None:
+        log.warning("garbage from the port", extra={"node": self.name, "port": str(self.port)})
+        if self.hat.state is HatState.OFFLINE:
+            self._go_offline(self._silence())
+
+    def _on_telemetry(self, telemetry: link_pb2.Telemetry) -> None:
+        measure_ms = self._recorder.take_telemetry(telemetry)
+        self.supply_state = SupplyState.of(telemetry.supply_state)
+        self._supply_hat_ms = telemetry.at_ms
+        self.measurement = _measurement(telemetry, measure_ms) if telemetry.samples else None
+        self._mark()
+
+    def _on_record(self, record: HatRecord) -> None:
+        self._recorder.take(record)
+        match record:
+            case LogData(data=data):
+                self._tail.feed(data)
+            case BootStarted():
+                self._tail = ConsoleTail()
+                newest = self.store.newest
+                log.info("boot started", extra={"node": self.name, "boot": newest.number if newest else 0})
+            case EventReceived(event):
+                self._on_event(event)
+            case LogGap():
+                pass
+        self.console.bell.ring()
+        self._mark()
+
+    def _on_event(self, event: link_pb2.Event) -> None:
+        log.info("event", extra={"node": self.name, "kind": event.kind, "value": event.value})
+        if event.kind == link_pb2.EVENT_KIND_SUPPLY_STATE and event.at_ms >= self._supply_hat_ms:
+            self.supply_state = SupplyState.of(event.value)
+            self._supply_hat_ms = event.at_ms
+
+    def _silence(self) -> str:
+        """Say why nothing is heard from the HAT."""
+        if self._session is not None and self._session.sends_garbage:
+            return f"{self.port} sends garbage: bytes come, but no valid frame is among them"
+        return f"nothing valid came from {self.port} for {LINK_LOST_AFTER_MS / 1000:.1f} s"
+
+    def _set_hat(self, state: HatState, problem: str, hello: link_pb2.Hello, version: int) -> None:
+        hat = Hat(
+            state=state,
+            problem=problem,
+            state_ms=self._clock.unix_ms(),
+            protocol_version=version,
+            hat_id=hello.hat_id[:_HAT_ID_BYTES].hex(),
+            board=_text(hello.board),
+            firmware=_text(hello.firmware),
+        )
+        was = self.hat
+        if was.state is state:
+            hat = replace(hat, state_ms=was.state_ms)
+        self.hat = hat
+        if was != hat:
+            kind = state.name.lower()
+            extra = {"node": self.name, "hat": hat.hat_id, "firmware": hat.firmware, "session": hello.session}
+            log.info("link up" if state is HatState.ONLINE else "HAT is incompatible", extra=extra)
+            told = f"The HAT {hat.hat_id} (board {hat.board}, firmware {hat.firmware}) is {kind}"
+            self._tell_of_hat(f"hat_{kind}", f"{told}: {problem}." if problem else f"{told}.")
+        self._mark()
+
+    def _go_offline(self, problem: str) -> None:
+        was = self.hat
+        if (was.state, was.problem) == (HatState.OFFLINE, problem):
+            return
+        self.hat = replace(was, state=HatState.OFFLINE, problem=problem, protocol_version=0)
+        if was.state is not HatState.OFFLINE:
+            self.hat = replace(self.hat, state_ms=self._clock.unix_ms())
+            self.measurement = None
+            log.warning("link down", extra={"node": self.name, "hat": was.hat_id, "problem": problem})
+            self._tell_of_hat("hat_offline", f"The HAT {was.hat_id} went offline: {problem}.")
+        self._mark()
+
+    def _tell_of_hat(self, kind: str, message: str) -> None:
+        self._events.record(self.name, self._clock.unix_ms(), kind, message)
+        self.console.tell_all(message)
+
+    def _mark(self) -> None:
+        self.revision = self._changes.mark()
+
+
+def _stored_tail(newest: BootLog | None) -> bytes:
+    if newest is None:
+        return b""
+    pieces = newest.read(max(0, newest.end - TAIL_BYTES), TAIL_BYTES)
+    return b"".join(piece.data for piece in pieces if isinstance(piece, Chunk))
+
+
+def _text(text: str) -> str:
+    """Return what a HAT says about itself, short and printable."""
+    return "".join(char for char in text[:_TEXT_LENGTH] if char.isprintable())
+
+
+def _sum(earlier: LinkCounters, later: LinkCounters) -> LinkCounters:
+    return LinkCounters(
+        earlier.frames_received + later.frames_received,
+        earlier.frames_sent + later.frames_sent,
+        earlier.errors + later.errors,
+    )
+
+
+def _measurement(telemetry: link_pb2.Telemetry, measure_ms: int) -> Measurement:
+    return Measurement(
+        measure_ms=measure_ms,
+        supply_uv=telemetry.supply_uv,
+        supply_min_uv=telemetry.supply_min_uv,
+        supply_max_uv=telemetry.supply_max_uv,
+        supply_ua=telemetry.supply_ua,
+        supply_min_ua=telemetry.supply_min_ua,
+        supply_max_ua=telemetry.supply_max_ua,
+        supply_uw=telemetry.supply_uw,
+        temperature_mc=telemetry.temperature_mc,
+        input_uv=telemetry.input_uv,
+        samples=telemetry.samples,
+    )

@@ -1,0 +1,90 @@
+"""The rack as the API, the metrics and the health pages see it."""
+
+import logging
+import re
+from collections import Counter
+
+from racklet_hostd import __version__
+from racklet_hostd.bell import Bell, ChangeFeed
+from racklet_hostd.clock import Clock
+from racklet_hostd.config import RackletConfig
+from racklet_hostd.event_log import EventLog
+from racklet_hostd.node import Node
+from racklet_hostd.refusals import UnknownNodeError
+from racklet_hostd.store import Store, SyncReport
+
+log = logging.getLogger(__name__)
+
+
+class Rack:
+    """The nodes of a rack, in the order of their names, and what they share.
+
+    Attributes:
+        closing: rings never, and closes when hostd shuts down.
+        changes: numbers every change of a node.
+        store_failures: how often the disk did not take something, by reason.
+        sync_problem: why the newest sync did not store everything; "" when it did.
+    """
+
+    def __init__(self, config: RackletConfig, store: Store, clock: Clock) -> None:
+        self.name = config.rack.name
+        self.version = __version__
+        self.clock = clock
+        self.start_ms = clock.unix_ms()
+        self.events = EventLog(store.events)
+        self.changes = ChangeFeed()
+        self.closing = Bell()
+        self.store_failures = Counter({"disk_full": 0, "disk_error": 0, "index": 0})
+        self.sync_problem = ""
+        self._failing: set[str] = set()
+        self._nodes = {
+            node.name: Node(
+                node.name, node.port, store.node(node.name), events=self.events, changes=self.changes, clock=clock
+            )
+            for node in sorted(config.nodes, key=lambda node: name_order(node.name))
+        }
+
+    @property
+    def nodes(self) -> list[Node]:
+        """Every node, in the order of their names."""
+        return list(self._nodes.values())
+
+    def node(self, name: str) -> Node:
+        """Return the node of that name. Raises UnknownNodeError."""
+        node = self._nodes.get(name)
+        if node is None:
+            raise UnknownNodeError(name, list(self._nodes))
+        return node
+
+    def take_sync(self, report: SyncReport) -> None:
+        """Acknowledge what is durable now; tell of what the disk did not take, once until it takes it again."""
+        for node in self._nodes.values():
+            node.acknowledge()
+        failing = {failure.node for failure in report.failures}
+        for failure in report.failures:
+            self.store_failures[failure.reason] += 1
+            if failure.node not in self._failing:
+                lost = f"{failure.dropped_bytes} bytes of boot {failure.boot} are lost"
+                message = f"The disk does not take boot logs ({failure.problem}): {lost}."
+                self.events.record(failure.node, self.clock.unix_ms(), failure.reason, message)
+        self._failing = failing
+        problems = {failure.problem for failure in report.failures}
+        if report.index_problem:
+            self.store_failures["index"] += 1
+            problems.add(report.index_problem)
+        problem = "; ".join(sorted(problems))
+        if problem != self.sync_problem:
+            log.log(logging.WARNING if problem else logging.INFO, "disk", extra={"problem": problem or "none any more"})
+            self.sync_problem = problem
+
+    def close(self) -> None:
+        """Let go of every caller, for hostd is shutting down."""
+        for bell in (self.closing, self.changes.bell, self.events.grown):
+            bell.close()
+        for node in self._nodes.values():
+            node.end_calls()
+
+
+def name_order(name: str) -> tuple[tuple[int, str], ...]:
+    """Sort key by which node-10 comes after node-9."""
+    return tuple((int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name))

@@ -1,0 +1,81 @@
+"""Why a node does not do what a caller asks, by who can mend it.
+
+RefusedError
+├── UnknownNodeError       the caller: there is no such node
+├── HatOfflineError        the person at the rack: the HAT does not talk
+├── NoAnswerError          the HAT gave no final answer, so the outcome is not known
+├── TooManyRequestsError   the callers: too many requests to one HAT at once
+├── PowerBusyError         the caller: another power transaction runs
+├── PowerFailedError       the node or its rail did not follow, or the HAT refused
+└── ConsoleInUseError      the caller: somebody else writes on the console
+"""
+
+from collections.abc import Sequence
+
+from racklet.link.v1 import link_pb2
+from racklet_hostd.errors import RackletError
+
+_NAMES_SHOWN = 5
+
+
+class RefusedError(RackletError):
+    """A caller does not get what it asks for. Its text is a sentence for a person."""
+
+
+class UnknownNodeError(RefusedError):
+    """There is no node of that name."""
+
+    def __init__(self, name: str, names: Sequence[str]) -> None:
+        self.name = name
+        shown = ", ".join(names[:_NAMES_SHOWN]) or "none"
+        more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+        super().__init__(f"there is no node {name}; the nodes are {shown}{more}")
+
+
+class HatOfflineError(RefusedError):
+    """The HAT of a node does not talk, or went away before it answered."""
+
+    def __init__(self, node: str, problem: str) -> None:
+        self.node = node
+        super().__init__(f"the HAT of {node} is offline: {problem}")
+
+
+class NoAnswerError(RefusedError):
+    """A request got no final answer. Whether it was executed is not known."""
+
+    def __init__(self, node: str, why: str) -> None:
+        self.node = node
+        super().__init__(f"the HAT of {node} {why}; look at the node's state before you try again")
+
+
+class TooManyRequestsError(RefusedError):
+    """As many requests as a HAT may hold are on their way."""
+
+    def __init__(self, node: str) -> None:
+        self.node = node
+        super().__init__(f"the HAT of {node} has its hands full of requests; try again in a second")
+
+
+class PowerBusyError(RefusedError):
+    """Another power transaction runs on the node."""
+
+    def __init__(self, node: str, running: str) -> None:
+        self.node = node
+        super().__init__(f"{node} is busy with another power transaction, {running}; try again when it has ended")
+
+
+class PowerFailedError(RefusedError):
+    """A power transaction ended, but not as wished. `reply` holds the result and what was measured."""
+
+    def __init__(self, node: str, reply: link_pb2.Reply, sentence: str) -> None:
+        self.node = node
+        self.reply = reply
+        super().__init__(sentence)
+
+
+class ConsoleInUseError(RefusedError):
+    """Somebody else writes on the console."""
+
+    def __init__(self, node: str) -> None:
+        self.node = node
+        super().__init__(f"somebody else is writing on the console of {node}; take it over, or look only")
