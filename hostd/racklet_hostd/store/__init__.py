@@ -7,13 +7,13 @@ from racklet_hostd.store.model import (
     Event,
     LogFailure,
     NodeTotals,
-    StoredPositions,
     StoreLimits,
     SyncReport,
 )
 from racklet_hostd.store.node_store import NodeStore
 from racklet_hostd.store.records import Chunk, GapPiece, Piece
 from racklet_hostd.store.store import Store
+from racklet_link.events import StoredPositions
 
 __all__ = [
     "BootLog",

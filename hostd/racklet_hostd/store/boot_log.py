@@ -16,7 +16,6 @@ from racklet_hostd.store.segments import SegmentFolder, SegmentName, SegmentWrit
 # What one boot log holds in memory. A HAT works in 60 kB, so it cannot have this much unacknowledged.
 HELD_LIMIT_BYTES = 512 << 10
 PIECE_COST_BYTES = 128  # of a piece in memory, beside its bytes
-SEGMENT_BYTES = 1 << 20  # retention throws away about this much at a time
 MAX_OFFSET = 1 << 62  # keeps every sum of offsets within what SQLite stores
 
 _offset_of = attrgetter("offset")
@@ -70,6 +69,7 @@ class BootLog:
         self._node = node
         self._lock = lock
         self._segments = tuple(segments)
+        self._files = files
         self._reader = SegmentReader(node, row.number, files)
         self._retired = False
         self._dirty = False
@@ -202,8 +202,8 @@ class BootLog:
         )
 
     def _write_of(self, pieces: tuple[Piece, ...]) -> SegmentWrite:
-        last = self._segments[-1] if self._segments else Segment(0, 0, SEGMENT_BYTES)
-        start, position = (last.end, 0) if last.size >= SEGMENT_BYTES else (last.start, last.size)
+        last = self._segments[-1] if self._segments else Segment(0, 0, 0)
+        start, position = (last.end, 0) if last.size >= self._files.segment_bytes else (last.start, last.size)
         return SegmentWrite(SegmentName(self._node, self.number, start), position, pieces)
 
     def _hold_dropped(self, row: BootRow) -> None:

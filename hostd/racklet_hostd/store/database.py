@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from racklet_hostd.errors import StoreError
-from racklet_hostd.store.model import Event, NodeTotals, StoredPositions
+from racklet_hostd.store.model import Event, NodeTotals
 from racklet_hostd.store.rows import BootRow, EventRow, NodeRow, Segment, SessionRow
 from racklet_hostd.store.schema import SCHEMA, SCHEMA_VERSION
+from racklet_link.events import StoredPositions
 
 APPLICATION_ID = 0x7261636B  # "rack", for file(1)
 MAX_INTEGER = (1 << 63) - 1
@@ -128,7 +129,10 @@ class Database:
         """Return at most `limit` boots with numbers below `before`, newest first."""
         query = f"SELECT {_BOOT} FROM boots WHERE node = ? AND number < ? ORDER BY number DESC LIMIT ?"  # noqa: S608
         rows = self._rows(query, node, min(before, MAX_INTEGER), limit)
-        return [BootRow(*numbers, from_supply_on=bool(on), dropped=dropped) for *numbers, on, dropped in rows]
+        return [
+            BootRow(number, start_ms, last_byte_ms, end, lost_bytes, bool(from_supply_on), dropped)
+            for number, start_ms, last_byte_ms, end, lost_bytes, from_supply_on, dropped in rows
+        ]
 
     def segments(self, node: str, boot: int) -> list[Segment]:
         """Return the segments of a boot, by offset."""

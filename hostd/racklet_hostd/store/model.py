@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from racklet_link.events import StoredPositions
+
 MIB = 1 << 20
 MAX_UNIX_MS = 253_402_300_799_999  # the end of the year 9999, the last that a protobuf Timestamp can tell
 
@@ -16,27 +18,14 @@ class StoreLimits:
         boots_per_node: number of a node's boots.
         events: number of events.
         free_bytes_kept: boot logs are not written when the disk has less left, so that events and counters still are.
+        segment_bytes: size from which a segment file is followed by a new one; retention takes whole segments.
     """
 
     log_bytes_per_node: int = 256 * MIB
     boots_per_node: int = 1000
     events: int = 100_000
     free_bytes_kept: int = 16 * MIB
-
-
-@dataclass(frozen=True)
-class StoredPositions:
-    """What is durable of a HAT session, in the session's own counting.
-
-    Attributes:
-        log_boot: the newest boot that is stored; 0 before the first.
-        log_offset: its bytes below this offset are stored.
-        event_sequence: events below this number are stored.
-    """
-
-    log_boot: int
-    log_offset: int
-    event_sequence: int
+    segment_bytes: int = MIB
 
 
 @dataclass(frozen=True)
@@ -68,7 +57,7 @@ class NodeTotals:
         energy_uj: energy the node took.
         boots: boots that were recorded.
         log_bytes: bytes that were stored, not counting gaps.
-        log_lost_bytes: bytes that gaps stand for.
+        log_lost_bytes: bytes that gaps stand for, and those of boots that were lost as a whole.
         retired_boots: boots thrown away by retention.
         retired_bytes: log bytes, gaps included, thrown away by retention.
     """

@@ -8,12 +8,13 @@ from weakref import WeakValueDictionary
 from racklet_hostd.errors import BadPositionError, NoSuchBootError, StoreBehindError
 from racklet_hostd.store.boot_log import BootLog, LogBatch
 from racklet_hostd.store.database import MAX_INTEGER, Database
-from racklet_hostd.store.model import BootSummary, NodeTotals, StoredPositions, StoreLimits, bounded_ms
+from racklet_hostd.store.model import BootSummary, NodeTotals, StoreLimits, bounded_ms
 from racklet_hostd.store.node_batch import NodeBatch
 from racklet_hostd.store.retention import Retirement
 from racklet_hostd.store.rows import BootRow, NodeRow
 from racklet_hostd.store.segments import SegmentFolder, SegmentName
 from racklet_hostd.store.sessions import HatSession
+from racklet_link.events import StoredPositions
 
 UNSTORED_LIMIT = 64  # boots or sessions between two syncs: no node is as fast; a HAT that says so is broken
 MAX_ENERGY_UJ = 1 << 62  # keeps the sum within what SQLite stores
@@ -37,6 +38,8 @@ class NodeStore:
         self.totals = row.totals
         self._next_boot = row.next_boot
         self._energy_uj = row.totals.energy_uj
+        self._lost_bytes = 0  # of boots that were lost as a whole and that no sync has counted
+        self._lost_bytes_taken = 0
         self._attached: HatSession | None = None
         self._boot_continues = False
         self._sessions: dict[int, HatSession] = {}  # the attached one, and those that no sync has stored
@@ -82,11 +85,14 @@ class NodeStore:
         with self._lock:
             return self._required_session().stored
 
-    def begin_boot(self, hat_boot: int, start_ms: int, *, from_supply_on: bool, lost_boots: int) -> BootLog:
+    def begin_boot(
+        self, hat_boot: int, start_ms: int, *, from_supply_on: bool, lost_boots: int, lost_bytes: int = 0
+    ) -> BootLog:
         """Return the log of the attached session's boot `hat_boot`, which begins unless it has begun already.
 
         When it is the session's first and was running before the HAT started, it goes on in the newest log behind a
-        gap of unknown length, "hat_restart". Lost boots before it take a number each.
+        gap of unknown length, "hat_restart". Lost boots before it take a number each; `lost_bytes`, their size, counts
+        in the totals.
 
         Raises:
             BadPositionError: the HAT went on to a later boot before, and all of it is acknowledged.
@@ -97,17 +103,15 @@ class NodeStore:
             log = session.logs.get(hat_boot)
             if log is not None:
                 return log
-            if hat_boot < max(1, session.newest_boot):
-                raise BadPositionError(self.name, f"the HAT began boot {hat_boot} after boot {session.newest_boot}")
-            if sum(log.stored is None for log in self._live.values()) >= UNSTORED_LIMIT:
-                raise StoreBehindError(self.name, UNSTORED_LIMIT)
-            session.is_dirty = True
+            self._require_next(session, hat_boot)
             log = self._newest() if hat_boot == 1 and self._boot_continues else None
             if log is None:
                 log = self._new_log(start_ms, lost_boots, from_supply_on=from_supply_on)
             else:
                 log.go_on(start_ms)
             session.logs[hat_boot] = log
+            session.is_dirty = True
+            self._lost_bytes += lost_bytes
             return log
 
     def hat_boot_log(self, hat_boot: int) -> BootLog | None:
@@ -165,8 +169,14 @@ class NodeStore:
                 return None
             for session in sessions:
                 session.is_dirty = False
-            node = NodeRow(self.name, self._next_boot, replace(self.totals, energy_uj=self._energy_uj))
+            totals = replace(
+                self.totals,
+                energy_uj=self._energy_uj,
+                log_lost_bytes=self.totals.log_lost_bytes + self._lost_bytes,
+            )
+            self._lost_bytes_taken = self._lost_bytes
             rows = [(session, session.row()) for session in sessions]
+            node = NodeRow(self.name, self._next_boot, totals)
             return NodeBatch(logs, rows, node, Retirement(self._boots_kept, self._size_kept))
 
     def drop(self, batch: LogBatch, reason: str) -> int:
@@ -188,6 +198,7 @@ class NodeStore:
             for session, row in batch.sessions:
                 session.commit(row)
             self.totals = batch.node.totals
+            self._lost_bytes -= self._lost_bytes_taken
             self._boots_kept, self._size_kept = batch.retirement.boots, batch.retirement.size
             for number in batch.retirement.retired:
                 if log := self._logs.get(number):
@@ -213,6 +224,12 @@ class NodeStore:
         if self._attached is None:
             raise BadPositionError(self.name, "no HAT session is attached")
         return self._attached
+
+    def _require_next(self, session: HatSession, hat_boot: int) -> None:
+        if hat_boot < max(1, session.newest_boot):
+            raise BadPositionError(self.name, f"the HAT began boot {hat_boot} after boot {session.newest_boot}")
+        if sum(log.stored is None for log in self._live.values()) >= UNSTORED_LIMIT:
+            raise StoreBehindError(self.name, UNSTORED_LIMIT)
 
     def _session(self, number: int, hat_id: bytes) -> HatSession:
         session = self._sessions.get(number)

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from racklet_hostd.store.model import BootSummary, Event, NodeTotals, StoredPositions
+from racklet_hostd.store.model import BootSummary, Event, NodeTotals
+from racklet_link.events import StoredPositions
 
 
 class Segment(NamedTuple):

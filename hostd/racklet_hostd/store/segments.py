@@ -34,9 +34,10 @@ class SegmentWrite(NamedTuple):
 
 
 class SegmentFolder:
-    """The folder of the segment files."""
+    """The folder of the segment files. `segment_bytes` is the size from which one is followed by a new one."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, segment_bytes: int) -> None:
+        self.segment_bytes = segment_bytes
         self._folder = folder
         self._flushers = ThreadPoolExecutor(FLUSHES_AT_ONCE, "flush")
         folder.mkdir(mode=0o700, exist_ok=True)

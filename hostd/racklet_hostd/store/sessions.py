@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 
 from racklet_hostd.store.boot_log import BootLog
-from racklet_hostd.store.model import StoredPositions
 from racklet_hostd.store.rows import SessionRow
+from racklet_link.events import StoredPositions
 
 NOTHING_STORED = StoredPositions(log_boot=0, log_offset=0, event_sequence=1)
 

@@ -54,7 +54,7 @@ class Store:
             try:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 opened.callback(FolderLock(folder).close)
-                files = SegmentFolder(folder / "logs")
+                files = SegmentFolder(folder / "logs", limits.segment_bytes)
             except OSError as error:
                 raise StoreError(f"the state folder {folder} cannot be used: {error.strerror}") from error
             opened.callback(files.close)
