@@ -1,0 +1,1 @@
+"""Tests of the racklet command, against a real server."""

@@ -17,6 +17,10 @@ from tests.cli.rack_server import MemoryRack, RackServer
 COMMAND = (sys.executable, "-c", "from racklet_hostd.cli.main import main; main()")
 
 
+Start = Callable[..., subprocess.Popen[bytes]]
+OnTerminal = Callable[..., PtyProcess]
+
+
 class Run(Protocol):
     def __call__(self, *arguments: str, code: int = 0, input: str | None = None) -> Result: ...  # noqa: A002
 
@@ -50,14 +54,16 @@ def run() -> Run:
 
 
 @pytest.fixture
-def start(server: RackServer) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+def start(server: RackServer) -> Iterator[Start]:
     """Start the command as a process of its own, with pipes."""
     started: list[subprocess.Popen[bytes]] = []
 
     def start(*arguments: str) -> subprocess.Popen[bytes]:
-        del server
         process = subprocess.Popen(
-            [*COMMAND, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            [*COMMAND, "--address", server.address, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
         started.append(process)
         return process
@@ -65,17 +71,17 @@ def start(server: RackServer) -> Iterator[Callable[..., subprocess.Popen[bytes]]
     yield start
     for process in started:
         process.kill()
-        process.communicate()
+        with process:  # closes its pipes
+            pass
 
 
 @pytest.fixture
-def on_terminal(server: RackServer) -> Iterator[Callable[..., PtyProcess]]:
+def on_terminal(server: RackServer) -> Iterator[OnTerminal]:
     """Start the command on a terminal of its own."""
     started: list[PtyProcess] = []
 
     def start(*arguments: str) -> PtyProcess:
-        del server
-        started.append(PtyProcess([*COMMAND, *arguments], os.environ))
+        started.append(PtyProcess([*COMMAND, "--address", server.address, *arguments], os.environ))
         return started[-1]
 
     yield start

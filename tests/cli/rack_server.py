@@ -1,4 +1,4 @@
-# ruff: noqa: N802, D102 - the API names and describes its methods
+# ruff: noqa: N802 - the API names and describes its methods
 """A small rack that lives in memory and speaks the real API on a unix socket."""
 
 import threading
@@ -7,13 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import grpc
-from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from racklet.v1 import rack_pb2, rack_pb2_grpc
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
 
 START_S = 1_790_000_000
 PIECE_BYTES = 64
@@ -225,7 +227,7 @@ class MemoryRack(rack_pb2_grpc.RackServicer):
                 if not request.following_boots:
                     return
                 number, offset = min(other for other in boots if other > number), 0
-            elif not self._wait(context, lambda log=log, offset=offset: log.is_over or log.end > offset):
+            elif not self._wait(context, lambda: log.is_over or log.end > offset):  # noqa: B023 - called before it moves on
                 return
 
     def AttachConsole(
@@ -239,7 +241,7 @@ class MemoryRack(rack_pb2_grpc.RackServicer):
         typist = threading.Thread(target=self._take_typed, args=(request_iterator,))
         typist.start()
         shown = 0
-        while self._wait(context, lambda: len(self.console_output) > shown):
+        while self._wait(context, lambda: len(self.console_output) > shown):  # noqa: B023 - likewise
             yield self.console_output[shown]
             shown += 1
         typist.join()
@@ -265,7 +267,7 @@ class MemoryRack(rack_pb2_grpc.RackServicer):
     ) -> Iterator[rack_pb2.WatchEventsResponse]:
         self.requests.append(request)
         sequence = request.from_sequence or len(self.events) + 1
-        while self._wait(context, lambda: len(self.events) >= sequence):
+        while self._wait(context, lambda: len(self.events) >= sequence):  # noqa: B023 - likewise
             event = self.events[sequence - 1]
             sequence += 1
             if request.node in {"", event.node}:

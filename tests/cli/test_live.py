@@ -83,4 +83,6 @@ def test_words_of_a_node_cannot_move_the_cursor(view: RackView, memory: MemoryRa
 
 
 def test_an_empty_rack_is_drawn_too() -> None:
-    assert drawn(RackView("shelf"))[0].startswith("shelf  0 nodes, 0 online  0.00 W")
+    lines = drawn(RackView("shelf"))
+    assert lines[0].startswith("shelf  0 nodes, 0 online  0.00 W")
+    assert lines[3] == "No nodes yet; `racklet nodes` says how to add one."

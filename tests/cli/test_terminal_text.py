@@ -1,6 +1,7 @@
 """Any bytes become text that does a terminal no harm."""
 
 import re
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -14,8 +15,27 @@ HOSTILE = st.lists(
         st.binary(max_size=20),
         st.text(max_size=10).map(lambda text: text.encode("utf-8", "surrogatepass")),
         st.sampled_from(
-            [b"\x1b", b"\x1b[", b"\x1b]0;", b"\x07", b"\x1b[31m", b"\x1b[0m", b"\x1b[8m", b"\x1b[2J", b"\x1b[1;1H"]
-            + [b"\r", b"\n", b"\r\n", b"\x9b", b"\xc2\x9b", b"\xe2\x80\xae", b"\x1bP", b"\x1b\\", b";" * 30, b"1" * 30]
+            [
+                b"\x1b",
+                b"\x1b[",
+                b"\x1b]0;",
+                b"\x07",
+                b"\x1b[31m",
+                b"\x1b[0m",
+                b"\x1b[8m",
+                b"\x1b[2J",
+                b"\x1b[1;1H",
+                b"\r",
+                b"\n",
+                b"\r\n",
+                b"\x9b",
+                b"\xc2\x9b",
+                b"\xe2\x80\xae",
+                b"\x1bP",
+                b"\x1b\\",
+                b";" * 30,
+                b"1" * 30,
+            ]
         ),
     ),
     max_size=20,
@@ -37,7 +57,7 @@ def test_only_printable_characters_line_feeds_tabs_and_colours_come_out(data: by
 def test_where_the_bytes_are_cut_changes_nothing(data: bytes, cuts: list[int]) -> None:
     text = TerminalText()
     borders = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
-    pieces = [text.feed(data[start:end]) for start, end in zip(borders, borders[1:], strict=False)]
+    pieces = [text.feed(data[start:end]) for start, end in pairwise(borders)]
     assert "".join(pieces) + text.finish() == shown(data)
 
 

@@ -40,15 +40,15 @@ class Address:
     def explain(self) -> str:
         """Return why nothing may answer here, as far as this side can see; empty when it cannot."""
         if self == Address(_LOOPBACK):
-            return f"nothing answers there, and there is no socket {default_socket()}"
+            return f"no hostd answers there, and there is no socket {default_socket()}"
         if not self.target.startswith("unix:"):
-            return "nothing answers there"
+            return "no hostd answers there"
         path = Path(self.target.removeprefix("unix:").removeprefix("//"))
         if not path.exists():
             return "there is no such socket"
         if not os.access(path, os.R_OK | os.W_OK):
             return "you may not open that socket"
-        return "nothing answers on that socket"
+        return "no hostd answers on it"
 
 
 def default_socket() -> Path:

@@ -15,7 +15,9 @@ from racklet_hostd.cli.terminal_text import printable
 _CONNECT_TIMEOUT_S = 5.0  # a network that drops packets looks like a slow one until then
 _ANSWER_TIMEOUT_S = 20.0  # for calls that hostd answers from memory or disk
 _PROBE_TIMEOUT_S = 2.0
-_RETRY_PAUSE_S = 0.2
+_RETRY_PAUSE_S = 0.3  # also before the first try: a hostd that is going may answer to its last moment
+_TAKEN_AFTER_S = 0.5  # a stream that hostd refuses ends sooner
+_GOODBYE_S = 0.2  # until what was typed last has arrived; a call that is cancelled takes it along
 
 _OPTIONS = [
     ("grpc.enable_http_proxy", 0),  # a rack is near, never behind the web proxy
@@ -23,7 +25,9 @@ _OPTIONS = [
     ("grpc.min_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 2_000),  # a hostd that starts again is seen within this
 ]
-_MAYBE_LOST = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED})
+# What gRPC says when there is no answer; hostd may say the same for reasons of its own.
+_MAYBE_LOST = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED})
+_MAYBE_LOST_NAMES = frozenset(code.name for code in _MAYBE_LOST)
 
 Request = TypeVar("Request")
 Response = TypeVar("Response", covariant=True)  # noqa: PLC0105 - the word of the API
@@ -76,14 +80,21 @@ class Connection:
     ) -> AsyncGenerator[Response, None]:
         """Like `stream`, but go on when hostd comes back, with what `next_request` asks for then.
 
-        `on_change` is told False when hostd is away, and True when it is back.
+        `on_change` is told False when hostd is away, and True when it is back. A call that was taken once is never
+        given up: hostd may say itself that it is going.
         """
+        was_taken = False
         while True:
+            start_s = asyncio.get_running_loop().time()
             try:
                 async with aclosing(self._read(method(next_request()), about)) as responses:
                     async for response in responses:
+                        was_taken = True
                         yield response
-            except LostError:
+            except (LostError, RefusedError) as error:
+                was_taken = was_taken or asyncio.get_running_loop().time() - start_s > _TAKEN_AFTER_S
+                if not isinstance(error, LostError) and not (was_taken and error.status in _MAYBE_LOST_NAMES):
+                    raise
                 on_change(False)  # noqa: FBT003 - the one argument
                 await self._until_it_answers()
                 on_change(True)  # noqa: FBT003 - the one argument
@@ -112,21 +123,22 @@ class Connection:
 
     async def _translated(self, error: grpc.aio.AioRpcError, about: str) -> CommandError:
         if error.code() in _MAYBE_LOST and not await self._answers():
-            return LostError(f"hostd at {self.address.target} went away")
+            return LostError(f"hostd at {self.address.target} does not answer any more")
         kind = NotFoundError if error.code() is grpc.StatusCode.NOT_FOUND else RefusedError
         reason = printable(error.details() or "") or f"hostd answered {error.code().name}"
         return kind(about, error.code().name, reason)
 
     async def _until_it_answers(self) -> None:
+        await asyncio.sleep(_RETRY_PAUSE_S)
         while not await self._answers():  # noqa: ASYNC110 - the event is another process's
             await asyncio.sleep(_RETRY_PAUSE_S)
 
     async def _answers(self) -> bool:
-        """Tell whether hostd is there: a status such as UNAVAILABLE may be its own word or the lack of one."""
+        """Tell whether hostd is there."""
         try:
             await self.rack.GetRack(rack_pb2.GetRackRequest(), timeout=_PROBE_TIMEOUT_S)
         except grpc.aio.AioRpcError as error:
-            return error.code() not in _MAYBE_LOST | {grpc.StatusCode.DEADLINE_EXCEEDED}
+            return error.code() not in _MAYBE_LOST
         return True
 
 
@@ -136,11 +148,20 @@ class Console:
     def __init__(self, call: _ConsoleCall, output: AsyncGenerator[rack_pb2.AttachConsoleResponse, None]) -> None:
         self._call = call
         self.output = output
+        self.is_left = False
 
     async def send(self, request: rack_pb2.AttachConsoleRequest) -> None:
         """Send once hostd has room for it. After the end it does nothing: `output` has said why it ended."""
         with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
             await self._call.write(request)
+
+    async def say_goodbye(self) -> None:
+        """Let what was sent arrive; nothing can be sent after it."""
+        self.is_left = True
+        with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError, TimeoutError):
+            await self._call.done_writing()
+            async with asyncio.timeout(_GOODBYE_S):
+                await self._call.code()
 
 
 @asynccontextmanager

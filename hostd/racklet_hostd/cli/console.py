@@ -13,7 +13,7 @@ from racklet_hostd.cli import units
 from racklet_hostd.cli.arguments import NodeArgument
 from racklet_hostd.cli.beside import beside
 from racklet_hostd.cli.connection import Console
-from racklet_hostd.cli.errors import CommandError
+from racklet_hostd.cli.errors import CommandError, RefusedError
 from racklet_hostd.cli.names import short_name
 from racklet_hostd.cli.output import Output, remark
 from racklet_hostd.cli.raw_terminal import EscapeKey, KeyAction, raw_terminal
@@ -26,6 +26,7 @@ TakeOverOption = Annotated[
     bool, typer.Option("--take-over", help="Type even if somebody else does; they only look then.")
 ]
 
+_HINT = "Ctrl-] q leaves, Ctrl-] ? helps."
 _HELP = "Ctrl-] then q leaves, ? shows this, Ctrl-] types one Ctrl-]; any other key is typed with it."
 
 
@@ -45,10 +46,13 @@ async def console(
         with raw_terminal() if is_raw else nullcontext():
             screen = _Screen(session.output, is_raw=is_raw)
             if is_raw:
-                screen.say(f"{'looking at' if read_only else 'attached to'} {name}. Ctrl-] q leaves, Ctrl-] ? helps.")
+                screen.say(f"console of {name}{', read only' if read_only else ''}. {_HINT}")
             try:
                 async with beside(_show(attached, screen, name)):
                     await (_type_keys if is_raw else _type_all)(attached, screen, read_only=read_only)
+            except RefusedError as error:
+                advice = " (--take-over, --read-only)" if error.status == "FAILED_PRECONDITION" else ""
+                raise CommandError(f"{error}{advice}") from error
             finally:
                 screen.finish()
     remark(f"left the console of {name}")
@@ -79,7 +83,6 @@ class _Screen:
         sys.stderr.write(self._line.format(words))
         sys.stderr.flush()
 
-
     def finish(self) -> None:
         """End the line that the node may have left open on a raw terminal."""
         sys.stderr.write(self._end)
@@ -88,7 +91,8 @@ class _Screen:
 async def _show(attached: Console, screen: _Screen, name: str) -> None:
     async for response in attached.output:
         screen.show(response)
-    raise CommandError(f"{name}: hostd ended the console")
+    if not attached.is_left:
+        raise CommandError(f"{name}: hostd ended the console")
 
 
 async def _type_keys(attached: Console, screen: _Screen, *, read_only: bool) -> None:
@@ -99,12 +103,13 @@ async def _type_keys(attached: Console, screen: _Screen, *, read_only: bool) -> 
         if passed and not read_only:
             await attached.send(rack_pb2.AttachConsoleRequest(data=passed))
         if action is KeyAction.LEAVE:
+            await attached.say_goodbye()
             return
         if action is KeyAction.HELP:
             screen.say(_HELP)
 
 
-async def _type_all(attached: Console, _screen: _Screen, *, read_only: bool) -> None:
+async def _type_all(attached: Console, _: _Screen, *, read_only: bool) -> None:
     """Type what stdin holds, then wait for the command's end."""
     while not read_only and (typed := await read_typed()):
         await attached.send(rack_pb2.AttachConsoleRequest(data=typed))

@@ -1,5 +1,6 @@
 """What can end a command early, as a sentence and an exit code."""
 
+import re
 from enum import IntEnum
 
 
@@ -26,14 +27,20 @@ class UnreachableError(CommandError):
     exit_code = ExitCode.UNREACHABLE
 
 
+class UnwritableError(CommandError):
+    """stdout takes no more."""
+
+
 class RefusedError(CommandError):
     """hostd answered with a refusal.
 
-    `about` names the node or thing asked for, `status` is the gRPC status by name, `reason` is hostd's sentence.
+    `about` names what was asked for, and is put before a `reason` (hostd's sentence) that does not name it itself.
+    `status` is the gRPC status by name.
     """
 
     def __init__(self, about: str, status: str, reason: str) -> None:
-        super().__init__(f"{about}: {reason}" if about and not reason.startswith(f"{about}: ") else reason)
+        is_named = not about or re.search(rf"(?<![\w-]){re.escape(about)}(?![\w-])", reason)
+        super().__init__(reason if is_named else f"{about}: {reason}")
         self.status = status
         self.reason = reason
 

@@ -98,6 +98,8 @@ class RackView:
         yield Text()
         yield _line(Text(title, "dim") for title, _, _ in _COLUMNS)
         has_room_below = _FRAME_LINES + 2 * len(rows) < (options.height or console.height)
+        if not rows:
+            yield Text("No nodes yet; `racklet nodes` says how to add one.", "dim")
         for row in rows:
             numbers, words = _line(self._cells(row)), _words(row)
             for line in [numbers + words] if width >= _WIDE else [numbers, words][: 1 + has_room_below]:

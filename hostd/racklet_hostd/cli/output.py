@@ -8,6 +8,8 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 from rich.console import Console, RenderableType
 
+from racklet_hostd.cli.errors import UnwritableError
+
 _WIDE = 1_000  # columns of a table that no terminal limits
 
 
@@ -29,9 +31,17 @@ class Output:
         return self.console.is_terminal
 
     def data(self, data: bytes) -> None:
-        """Write bytes as they are."""
-        sys.stdout.buffer.write(data)
-        sys.stdout.flush()
+        """Write bytes as they are.
+
+        Raises BrokenPipeError when the reader left, UnwritableError when they cannot be written for another reason.
+        """
+        try:
+            sys.stdout.buffer.write(data)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise UnwritableError(f"cannot write the output: {error.strerror}") from error
 
     def text(self, text: str) -> None:
         """Write text as it is."""

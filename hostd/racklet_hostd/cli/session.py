@@ -8,13 +8,13 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
 from racklet_hostd.cli.address import Address
 from racklet_hostd.cli.connection import Connection, connect
-from racklet_hostd.cli.errors import CommandError, ExitCode, StoppedError
+from racklet_hostd.cli.errors import CommandError, ExitCode, StoppedError, UnwritableError
 from racklet_hostd.cli.output import Output, remark
 
 ADDRESS_HELP = "Where hostd is: unix:PATH or HOST:PORT."
@@ -61,6 +61,10 @@ def command(function: Callable[..., Coroutine[Any, Any, None]]) -> Callable[...,
 def _run(session: Coroutine[Any, Any, None]) -> None:
     try:
         asyncio.run(_until_stopped(session))
+    except UnwritableError as error:
+        _discard_stdout()
+        remark(str(error))
+        raise typer.Exit(error.exit_code) from error
     except CommandError as error:
         remark(str(error))
         raise typer.Exit(error.exit_code) from error
@@ -68,8 +72,9 @@ def _run(session: Coroutine[Any, Any, None]) -> None:
         raise typer.Exit(error.exit_code) from error
     except KeyboardInterrupt as error:
         raise typer.Exit(ExitCode.INTERRUPTED) from error
-    except BrokenPipeError:
-        _leave_quietly()
+    except BrokenPipeError as error:
+        _discard_stdout()
+        raise typer.Exit(ExitCode.OK) from error  # the reader has what it wanted
 
 
 async def _until_stopped(session: Coroutine[Any, Any, None]) -> None:
@@ -93,7 +98,6 @@ async def _until_stopped(session: Coroutine[Any, Any, None]) -> None:
         raise
 
 
-def _leave_quietly() -> NoReturn:
-    """End with success: the reader of stdout has what it wanted. What Python still holds for it goes nowhere."""
+def _discard_stdout() -> None:
+    """Let what Python still holds for stdout go nowhere, lest its exit stumbles over it again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    raise typer.Exit(ExitCode.OK)
