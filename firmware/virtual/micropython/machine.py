@@ -1,0 +1,299 @@
+"""`machine` for MicroPython's unix port: every call goes to the world that started this process.
+
+It has what Racklet's firmware uses of the RP2040's `machine`, with the RP2040's constants and errors; what is not
+modelled is not here, or raises. Calls on the hot paths do not allocate.
+
+RACKLET_WORLD names two open sockets, "CALLS,UART". CALLS keeps message boundaries: an 8-byte header (operation,
+argument, number, microseconds) and a payload go out; for some operations a status byte and a fixed number of bytes
+come back. UART carries the bytes the firmware receives, and back, as 16-bit numbers, how many of them it has read.
+"""
+
+import io
+import os
+import select
+import struct
+import time
+
+from micropython import const
+
+PWRON_RESET = const(1)
+WDT_RESET = const(3)
+SOFT_RESET = const(5)
+
+_IDENTITY = const(0)
+_PIN_DRIVE = const(1)
+_PIN_READ = const(2)
+_I2C_READ = const(3)
+_I2C_WRITE = const(4)
+_ADC_READ = const(5)
+_UART_OPEN = const(6)
+_UART_WRITE = const(7)
+_WDT_START = const(8)
+_WDT_FEED = const(9)
+_RESET = const(10)
+_WDT_STOP = const(11)
+
+_HEADER = "<BBHI"
+_HEADER_BYTES = const(8)
+_MAX_PAYLOAD = const(512)
+_MAX_TICKS = const(0x3FFFFFFF)
+_FLOATING = const(2)
+
+_SOFT = const(0)
+_HARD = const(1)
+
+_MP_STREAM_POLL = const(3)
+_MP_STREAM_GET_FILENO = const(10)
+
+_calls_fd, _uart_fd = (int(fd) for fd in os.getenv("RACKLET_WORLD").split(","))
+_calls = open(_calls_fd, "rb+")
+_message = bytearray(_HEADER_BYTES + _MAX_PAYLOAD)
+_reply = bytearray(1 + _MAX_PAYLOAD)
+
+
+def _tell(operation, argument, number=0, size=0):
+    """Send a call that has no reply; its payload lies in _message already."""
+    struct.pack_into(_HEADER, _message, 0, operation, argument, number, time.ticks_us() & _MAX_TICKS)
+    if _calls.write(_message, _HEADER_BYTES + size) != _HEADER_BYTES + size:
+        raise SystemExit
+
+
+def _ask(operation, argument, number, size, reply_size):
+    """Send a call and wait for its reply, which lands in _reply from 1 on. Raises OSError when the status says so."""
+    _tell(operation, argument, number, size)
+    if _calls.readinto(_reply, 1 + reply_size) != 1 + reply_size:
+        raise SystemExit  # the world is gone
+    if _reply[0]:
+        raise OSError(_reply[0])
+
+
+def _put(data, at):
+    for index in range(len(data)):
+        _message[at + index] = data[index]
+
+
+def unique_id():
+    _ask(_IDENTITY, 0, 0, 0, 9)
+    return bytes(_reply[1:9])
+
+
+def reset_cause():
+    _ask(_IDENTITY, 0, 0, 0, 9)
+    return _reply[9]
+
+
+def _end(kind):
+    _tell(_RESET, kind)
+    while True:  # the world ends this process
+        time.sleep_ms(1000)
+
+
+def reset():
+    _end(_HARD)
+
+
+def soft_reset():
+    _end(_SOFT)
+
+
+def freq():
+    return 125_000_000
+
+
+def idle():
+    time.sleep_ms(1)
+
+
+def disable_irq():
+    return 1
+
+
+def enable_irq(state=1):
+    pass
+
+
+class Pin:
+    IN = const(0)
+    OUT = const(1)
+    OPEN_DRAIN = const(2)
+    PULL_UP = const(1)
+    PULL_DOWN = const(2)
+    IRQ_FALLING = const(4)
+    IRQ_RISING = const(8)
+
+    def __init__(self, id, mode=-1, pull=-1, *, value=None):
+        self._id = id._id if isinstance(id, Pin) else id
+        self._mode = 0
+        if mode != -1:
+            self.init(mode, pull, value=value)
+
+    def init(self, mode=-1, pull=-1, *, value=None):
+        if mode != -1:
+            self._mode = mode
+        if self._mode == 0:
+            _tell(_PIN_DRIVE, self._id, _FLOATING)
+        elif value is not None or self._mode == 1:
+            self.value(value or 0)
+        else:
+            self.value(1)
+
+    def value(self, level=None):
+        if level is None:
+            _ask(_PIN_READ, self._id, 0, 0, 1)
+            return _reply[1]
+        _tell(_PIN_DRIVE, self._id, _FLOATING if self._mode == 2 and level else 1 if level else 0)
+
+    def __call__(self, level=None):
+        return self.value(level)
+
+    def on(self):
+        self.value(1)
+
+    def off(self):
+        self.value(0)
+
+    def high(self):
+        self.value(1)
+
+    def low(self):
+        self.value(0)
+
+    def toggle(self):
+        self.value(1 - self.value())
+
+    def irq(self, handler=None, trigger=12, hard=False):
+        """Take the handler and never call it: edges are not modelled."""
+
+
+class I2C:
+    def __init__(self, id, *, scl=None, sda=None, freq=400_000, timeout=50_000):
+        self._id = id
+
+    def readfrom_mem_into(self, addr, memaddr, buf, *, addrsize=8):
+        size = len(buf)
+        _message[_HEADER_BYTES] = memaddr
+        _ask(_I2C_READ, addr, size, 1, size)
+        for index in range(size):
+            buf[index] = _reply[1 + index]
+
+    def readfrom_mem(self, addr, memaddr, nbytes, *, addrsize=8):
+        data = bytearray(nbytes)
+        self.readfrom_mem_into(addr, memaddr, data)
+        return bytes(data)
+
+    def writeto_mem(self, addr, memaddr, buf, *, addrsize=8):
+        _message[_HEADER_BYTES] = memaddr
+        _put(buf, _HEADER_BYTES + 1)
+        _ask(_I2C_WRITE, addr, 0, 1 + len(buf), 0)
+
+
+class UART(io.IOBase):
+    """Bytes that arrive while rxbuf bytes wait unread are lost, as on the chip."""
+
+    def __init__(self, id, baudrate=115200, **options):
+        self._id = id
+        self._bytes = open(_uart_fd, "rb+")
+        self._poll = select.poll()
+        self._poll.register(self._bytes, select.POLLIN)
+        self._credit = bytearray(2)
+        self._rxbuf = 256
+        self.init(baudrate, **options)
+
+    def init(self, baudrate=115200, *, tx=None, rx=None, rxbuf=None, txbuf=None, timeout=0, **format):
+        if timeout:
+            raise ValueError("UART timeout is not modelled")
+        self._rxbuf = rxbuf or self._rxbuf
+        self._held = bytearray(self._rxbuf)
+        self._start = self._end = 0
+        struct.pack_into("<I", _message, _HEADER_BYTES, baudrate)
+        _ask(_UART_OPEN, self._id, self._rxbuf, 4, 0)
+
+    def any(self):
+        """Return how many bytes can be read at once; more may wait behind them."""
+        if self._start == self._end:
+            self._start = 0
+            self._end = self._take()
+        return self._end - self._start
+
+    def _take(self):
+        for _ in self._poll.ipoll(0):
+            count = self._bytes.readinto(self._held)
+            if count == 0:
+                raise SystemExit  # the world is gone
+            return count or 0
+        return 0
+
+    def readinto(self, buf, nbytes=-1):
+        count = min(self.any(), len(buf) if nbytes < 0 else nbytes)
+        if count == 0:
+            return None
+        for index in range(count):
+            buf[index] = self._held[self._start + index]
+        self._start += count
+        struct.pack_into("<H", self._credit, 0, count)
+        self._bytes.write(self._credit)
+        return count
+
+    def read(self, nbytes=None):
+        buf = bytearray(nbytes or self._rxbuf)
+        count = self.readinto(buf)
+        return bytes(buf[:count]) if count else None
+
+    def write(self, buf, start=0, size=-1):
+        sent = min(len(buf) - start if size < 0 else size, _MAX_PAYLOAD)
+        for index in range(sent):
+            _message[_HEADER_BYTES + index] = buf[start + index]
+        _tell(_UART_WRITE, self._id, 0, sent)
+        return sent
+
+    def txdone(self):
+        return True
+
+    def flush(self):
+        pass
+
+    def deinit(self):
+        pass
+
+    def ioctl(self, request, argument):
+        if request == _MP_STREAM_GET_FILENO:
+            return _uart_fd
+        if request == _MP_STREAM_POLL:
+            return argument & (select.POLLOUT | (select.POLLIN if self.any() else 0))
+        return -1
+
+
+class ADC:
+    def __init__(self, id):
+        self._id = id._id if isinstance(id, Pin) else id if id > 4 else 26 + id
+
+    def read_u16(self):
+        _ask(_ADC_READ, self._id, 0, 0, 2)
+        return _reply[1] | _reply[2] << 8
+
+
+class WDT:
+    def __init__(self, id=0, timeout=5000):
+        if not 1 <= timeout <= 8388:
+            raise ValueError("timeout must be 1 to 8388 ms")
+        _tell(_WDT_START, id, timeout)
+
+    def feed(self):
+        _tell(_WDT_FEED, 0)
+
+
+class RTC:
+    def datetime(self, when=None):
+        """The unix port's clock is the host's: setting it does nothing."""
+
+
+class _Memory:
+    """Of the chip's registers, the one that the firmware writes."""
+
+    def __setitem__(self, address, value):
+        if address != 0x4005B000 or value != 0x40000000:
+            raise ValueError("only the watchdog's enable bit is modelled")
+        _tell(_WDT_STOP, 0)
+
+
+mem32 = _Memory()

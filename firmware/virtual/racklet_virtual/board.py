@@ -1,0 +1,122 @@
+"""One virtual HAT: the firmware in a process of its own, the electronics around it, the USB port it hangs on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from racklet_virtual.alarm import Alarm
+from racklet_virtual.hardware import HatHardware
+from racklet_virtual.microcontroller import ResetCause, VirtualMicrocontroller
+from racklet_virtual.record import SentBoots
+from racklet_virtual.usb_cable import UsbCable
+from racklet_virtual.virtual_node import VirtualNode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from racklet_virtual.firmware_process import Firmware
+    from racklet_virtual.node import NodeProfile
+    from racklet_virtual.supply import Stuck
+
+_PACE_US = 10_000  # how often a sending node's bytes are handed over: 115 bytes at 115 200 baud
+_USB_BACK_S = 0.4  # a hard reset drops the USB device until the firmware has started it again
+
+
+@dataclass(frozen=True, slots=True)
+class HatSetup:
+    """What makes one HAT differ from the next."""
+
+    slot: str
+    unique_id: bytes
+    profile: NodeProfile
+    seed: int
+
+
+class VirtualHat:
+    """Lives on a running event loop, from `start` to `stop`."""
+
+    def __init__(
+        self, folder: Path, ports: Path, setup: HatSetup, firmware: Firmware, now_us: Callable[[], int]
+    ) -> None:
+        self.slot = setup.slot
+        self.hardware = HatHardware(setup.profile, SentBoots(folder / "sent"), seed=setup.seed)
+        self.node = VirtualNode(self.hardware, now_us, self.look_again)
+        self.cable = UsbCable(setup.seed)
+        self.now_us = now_us
+        self._ports = ports
+        self._tick_alarm = Alarm(self._tick)
+        self._usb_back = Alarm(self.replug)
+        self.chip = VirtualMicrocontroller(firmware, self, folder, setup.unique_id)
+
+    @property
+    def port(self) -> Path:
+        """Its serial port while it is plugged in: a link in the ports folder, named by the slot."""
+        return self._ports / self.slot
+
+    @property
+    def plugged(self) -> bool:
+        """True while the port exists."""
+        return self.cable.port is not None
+
+    def start(self) -> None:
+        """Plug it in and power it up."""
+        self.replug()
+        self.chip.start()
+
+    async def stop(self) -> None:
+        """Power it down and take its port away. Returns when its process has gone."""
+        await self.chip.stop()
+        self._tick_alarm.cancel()
+        self.unplug()
+        self.cable.close()
+        self.hardware.record.close()
+
+    def unplug(self) -> None:
+        """Pull the USB cable. The HAT and its node run on."""
+        self._usb_back.cancel()
+        self.cable.unplug()
+
+    def replug(self, slot: str | None = None) -> None:
+        """Plug it in again, where it was or in another slot."""
+        self.unplug()
+        self.slot = slot or self.slot
+        self.cable.plug(self.port)
+
+    def reset_microcontroller(self, cause: ResetCause = ResetCause.WATCHDOG) -> None:
+        """Reset the chip. The electronics keep their state, the pins float."""
+        self.chip.end(cause)
+
+    def lose_power(self, duration_ms: int) -> None:
+        """Take the HAT's input power away: the latch is cleared, and the chip is dead until the power is back."""
+        self.hardware.lose_power(self.now_us())
+        self.chip.end(ResetCause.POWER_ON, duration_ms / 1000)
+        self.look_again()
+
+    def stick_supply(self, how: Stuck | None) -> None:
+        """Break the gate, or mend it with None."""
+        self.hardware.advance(self.now_us())
+        self.hardware.supply.stuck = how
+        self.look_again()
+
+    def drop_usb(self) -> None:
+        """A hard reset takes the USB device away for a moment."""
+        if self.plugged:
+            self.unplug()
+            self._usb_back.set(_USB_BACK_S)
+
+    def look_again(self) -> None:
+        """Ask the hardware when it next wants to be looked at."""
+        change_us = self.hardware.next_change_us(_PACE_US)
+        if change_us is None:
+            self._tick_alarm.cancel()
+        else:
+            self._tick_alarm.set((change_us - self.now_us()) / 1e6)
+
+    def _tick(self) -> None:
+        self.hardware.advance(self.now_us())
+        output = self.hardware.node.take_output()
+        if output:
+            self.chip.receive(output)
+        self.look_again()

@@ -1,0 +1,213 @@
+"""One HAT's electronics and its node, wired to the pins of the microcontroller. Pure: time comes in as microseconds.
+
+Whatever runs the firmware drives this: MicroPython on this computer, or an emulated RP2040.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+from racklet_virtual.ina228 import Ina228, MonitorErrors, Sample
+from racklet_virtual.node import NodeProfile, ScriptedNode
+from racklet_virtual.supply import NODE_RESETS_VOLTS, GateLine, Supply
+
+if TYPE_CHECKING:
+    from racklet_virtual.record import SentBoots
+
+
+class Pin(IntEnum):
+    """Where the HAT's parts hang on a Raspberry Pi Pico."""
+
+    GATE_SET = 10
+    GATE_CLEAR = 11
+    GATE_STATE = 12
+    POWER_GOOD = 13
+    ALERT = 14
+    SOFT_OFF = 15
+    IDENTIFY_LED = 17
+    NODE_HALTED = 18
+    STATUS_LED = 25
+    INPUT_VOLTS = 26
+
+
+MONITOR_ADDRESS = 0x40
+TYPICAL_ERRORS = MonitorErrors(
+    volts_gain=0.0005,
+    volts_noise=0.0006,
+    amperes_gain=-0.0008,
+    amperes_offset=0.0002,
+    amperes_noise=0.0004,
+    celsius_offset=0.4,
+)
+
+_INPUT_VOLTS = 12.0
+_INPUT_DIVIDER = 11
+_ADC_FULL_SCALE_VOLTS = 3.3
+_RIPPLE = 0.02  # of the node's current, rms
+_CELSIUS_PER_WATT = 2.5
+_THERMAL_TAU_US = 45e6
+_AMBIENT_CELSIUS = 27.0
+_MAX_BURST_US = 25_000  # a world that was late makes its node late, instead of overrunning the UART
+
+
+class NoAcknowledgeError(Exception):
+    """Nothing answers at this I2C address."""
+
+    def __init__(self, address: int) -> None:
+        super().__init__(f"nothing answers at I2C address {address:#04x}")
+
+
+class HatHardware:
+    """Everything around the microcontroller of one HAT. It keeps its state when the microcontroller resets."""
+
+    def __init__(
+        self, profile: NodeProfile, record: SentBoots, *, errors: MonitorErrors = TYPICAL_ERRORS, seed: int = 0
+    ) -> None:
+        self.supply = Supply()
+        self.node = ScriptedNode(profile, record)
+        self.record = record
+        self.monitor_connected = True
+        self.ambient_celsius = _AMBIENT_CELSIUS
+        self.input_volts = _INPUT_VOLTS
+        self._at_us = 0
+        self._random = random.Random(seed)  # noqa: S311  noise
+        self._celsius = _AMBIENT_CELSIUS
+        self._overload_amperes = 0.0
+        self._overload_until_us = 0
+        self._driven: dict[int, int] = {}
+        self._monitor = Ina228(self._sense, errors=errors, seed=seed)
+
+    def advance(self, at_us: int) -> None:
+        """Let everything happen up to `at_us`. An earlier time changes nothing."""
+        late_us = at_us - self._at_us - _MAX_BURST_US
+        if late_us > 0 and self.node.sending:
+            self.node.delay(late_us)
+        while (change_us := self._next_change_us()) is not None and change_us < at_us:
+            self._step(max(change_us, self._at_us))
+        self._step(at_us)
+
+    def next_change_us(self, pace_us: int) -> int | None:
+        """When something next happens by itself; while the node sends, at the latest `pace_us` from now."""
+        times = [self._next_change_us()]
+        if (free_us := self.node.line_free_us()) is not None:
+            times.append(min(free_us, self._at_us + pace_us))
+        return min((time_us for time_us in times if time_us is not None), default=None)
+
+    def set_pin(self, pin: int, level: int | None, at_us: int) -> None:
+        """Drive a pin; None lets it float."""
+        self.advance(at_us)
+        if level is None:
+            self._driven.pop(pin, None)
+        else:
+            self._driven[pin] = level
+        if pin == Pin.GATE_SET:
+            self.supply.set_line(GateLine.SET, level or 0, at_us)
+        elif pin == Pin.GATE_CLEAR:
+            self.supply.set_line(GateLine.CLEAR, level or 0, at_us)
+        elif pin == Pin.SOFT_OFF:
+            self.node.ask_to_stop(asked=level == 0, at_us=at_us)
+
+    def pin(self, pin: int, at_us: int) -> int:
+        """Return the level of a pin."""
+        self.advance(at_us)
+        match pin:
+            case Pin.GATE_STATE:
+                return int(self.supply.latch_on)
+            case Pin.POWER_GOOD:
+                return int(self.supply.good)
+            case Pin.NODE_HALTED:
+                return int(self.node.halted)
+            case Pin.ALERT:
+                return int(not (self.monitor_connected and self._monitor.alert_low(at_us)))
+            case Pin.SOFT_OFF:
+                return self._driven.get(pin, 1)
+            case _:
+                return self._driven.get(pin, 0)
+
+    def release_pins(self, at_us: int) -> None:
+        """The microcontroller resets: every pin floats."""
+        for pin in list(self._driven):
+            self.set_pin(pin, None, at_us)
+
+    def lose_power(self, at_us: int) -> None:
+        """The input power is gone: the latch forgets that it was set."""
+        self.advance(at_us)
+        self.supply.latch_on = False
+
+    def read_i2c(self, address: int, register: int, count: int, at_us: int) -> bytes:
+        """Read `count` bytes from a register on; what it does not have reads as ones. Raises NoAcknowledgeError."""
+        self._address(address)
+        self.advance(at_us)
+        return self._monitor.read(register, at_us)[:count].ljust(count, b"\xff")
+
+    def write_i2c(self, address: int, register: int, data: bytes, at_us: int) -> None:
+        """Write a register. Raises NoAcknowledgeError."""
+        self._address(address)
+        self.advance(at_us)
+        self._monitor.write(register, data, at_us)
+
+    def read_adc(self, pin: int, at_us: int) -> int:
+        """Return what `read_u16` gives: 12 bits of resolution in 16."""
+        self.advance(at_us)
+        volts = self.input_volts / _INPUT_DIVIDER if pin == Pin.INPUT_VOLTS else 0.0
+        volts += self._random.gauss(0, 0.001)
+        level = max(0, min(4095, round(volts / _ADC_FULL_SCALE_VOLTS * 4095)))
+        return level << 4 | level >> 8
+
+    def overload(self, amperes: float, until_us: int) -> None:
+        """Draw that much more from the rail, while it is up, until then."""
+        self._overload_amperes = amperes
+        self._overload_until_us = until_us
+
+    @property
+    def celsius(self) -> float:
+        """The temperature of the power monitor."""
+        return self._celsius
+
+    def _address(self, address: int) -> None:
+        if address != MONITOR_ADDRESS or not self.monitor_connected:
+            raise NoAcknowledgeError(address)
+
+    def _next_change_us(self) -> int | None:
+        times = [self.supply.next_change_us(), self.node.next_change_us()]
+        if self._overload_until_us > self._at_us:
+            times.append(self._overload_until_us)
+        return min((time_us for time_us in times if time_us is not None), default=None)
+
+    def _step(self, at_us: int) -> None:
+        if at_us < self._at_us:
+            return
+        switch_ons = self.supply.switch_ons
+        self.supply.advance(at_us)
+        self._warm(at_us)
+        self._at_us = at_us
+        if self.supply.switch_ons != switch_ons:
+            self.record.begin_boot(at_us)
+        if self.supply.good or self.supply.volts < NODE_RESETS_VOLTS:
+            self.node.power(on=self.supply.good, at_us=at_us)
+        self.node.advance(at_us)
+        self.supply.draw(self._amperes(), at_us)
+
+    def _amperes(self) -> float:
+        overloaded = self._at_us < self._overload_until_us and self.supply.gate_on
+        return self.node.amperes + (self._overload_amperes if overloaded else 0.0)
+
+    def _warm(self, at_us: int) -> None:
+        target = self.ambient_celsius + _CELSIUS_PER_WATT * self.supply.volts * self.supply.amperes
+        left = math.exp((self._at_us - at_us) / _THERMAL_TAU_US)
+        self._celsius = target + (self._celsius - target) * left
+
+    def _sense(self, at_us: int) -> Sample:
+        self.advance(at_us)
+        totals = self.supply.totals
+        return Sample(
+            volts=self.supply.volts,
+            amperes=self.supply.amperes * self._random.gauss(1, _RIPPLE),
+            celsius=self._celsius,
+            joules=totals.joules,
+            coulombs=totals.coulombs,
+            volt_seconds=totals.volt_seconds,
+        )

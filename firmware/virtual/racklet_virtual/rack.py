@@ -1,0 +1,118 @@
+"""A virtual rack: some HATs with their nodes, their ports as links in one folder."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import time
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, BinaryIO, Self
+
+from racklet_virtual.board import HatSetup, VirtualHat
+from racklet_virtual.firmware_process import Firmware, project_firmware
+from racklet_virtual.node import Habit, NodeProfile
+from racklet_virtual.script import FLAVOURS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+    from types import TracebackType
+
+MAX_NODES = 64  # of one process: a HAT takes ten descriptors
+
+
+class RackError(Exception):
+    """The rack cannot be made as asked; the message says why."""
+
+
+class VirtualRack:
+    """An async context manager: inside it the HATs run; after it no process and no port is left.
+
+    What the nodes sent stays in `folder`. Entering raises RackError when another rack uses the folder, and
+    MicroPythonMissingError from the constructor when there is nothing to run the firmware with.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        nodes: int = 5,
+        seed: int = 1,
+        *,
+        speed: float = 1.0,
+        habits: Mapping[int, Habit] | None = None,
+        firmware: Firmware | None = None,
+    ) -> None:
+        if not 1 <= nodes <= MAX_NODES:
+            raise RackError(f"a virtual rack has 1 to {MAX_NODES} nodes, not {nodes}")
+        self.folder = folder
+        self.ports = folder / "ports"
+        self.hats: list[VirtualHat] = []
+        self._count = nodes
+        self._seed = seed
+        self._speed = speed
+        self._habits = dict(habits or {})
+        self._firmware = firmware or project_firmware()
+        self._started_ns = time.monotonic_ns()
+        self._stack = AsyncExitStack()
+
+    def now_us(self) -> int:
+        """Microseconds since the rack was made."""
+        return (time.monotonic_ns() - self._started_ns) // 1000
+
+    def hat(self, node_name: str) -> VirtualHat:
+        """Return the HAT of a node. Raises RackError."""
+        for hat in self.hats:
+            if hat.node.name == node_name:
+                return hat
+        raise RackError(f"no node {node_name}; there are {', '.join(hat.node.name for hat in self.hats)}")
+
+    def slot_is_free(self, slot: str) -> bool:
+        """True when no HAT is plugged in there."""
+        return not any(hat.slot == slot and hat.plugged for hat in self.hats)
+
+    def config_toml(self) -> str:
+        """Return the `racklet.toml` that makes hostd serve these HATs."""
+        entries = [
+            f"[[node]]\nname = {json.dumps(hat.node.name)}\nport = {json.dumps(str(hat.port))}\n" for hat in self.hats
+        ]
+        return "\n".join(entries)
+
+    async def __aenter__(self) -> Self:
+        self.ports.mkdir(parents=True, exist_ok=True)
+        async with AsyncExitStack() as stack:
+            self._lock(stack)
+            for index in range(self._count):
+                hat = self._make_hat(index)
+                self.hats.append(hat)
+                stack.push_async_callback(hat.stop)
+                hat.start()
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+        self.ports.rmdir()
+
+    def _lock(self, stack: AsyncExitStack) -> None:
+        lock: BinaryIO = stack.enter_context((self.folder / "lock").open("wb"))
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise RackError(f"another virtual rack runs in {self.folder}") from error
+
+    def _make_hat(self, index: int) -> VirtualHat:
+        number = index + 1
+        name = f"node-{number}"
+        seed = int.from_bytes(hashlib.sha256(f"{self._seed}:{number}".encode()).digest()[:8], "big")
+        profile = NodeProfile(
+            name=name,
+            flavour=FLAVOURS[index % len(FLAVOURS)],
+            habit=self._habits.get(number, Habit.NORMAL),
+            speed=self._speed,
+            seed=seed,
+        )
+        setup = HatSetup(f"usb-1.{number}", b"\xe6" + seed.to_bytes(8, "big")[:7], profile, seed)
+        return VirtualHat(self.folder / "hats" / name, self.ports, setup, self._firmware, self.now_us)
