@@ -40,7 +40,7 @@ def make_way(path: Path) -> None:
 
 def _refuse_if_alive(path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as probe:
-        probe.setblocking(False)
+        probe.settimeout(0)
         number = probe.connect_ex(str(path))
     if number not in {errno.ECONNREFUSED, errno.ENOENT}:
         raise ListenError(str(path), "another racklet-hostd is listening there")

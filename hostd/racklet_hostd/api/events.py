@@ -30,10 +30,9 @@ async def watch_events(rack: Rack, request: rack_pb2.WatchEventsRequest) -> Asyn
     store = rack.events.store
     sequence = min(request.from_sequence or store.newest_sequence + 1, _SEQUENCE_MAX)
     while True:
-        events = store.since(sequence, _AT_ONCE)
+        events = store.since(sequence, _AT_ONCE, node)
         for event in events:
             sequence = event.sequence + 1
-            if node in {None, event.node}:
-                yield rack_pb2.WatchEventsResponse(event=convert.event_message(event))
-        if not events and sequence > store.newest_sequence:
+            yield rack_pb2.WatchEventsResponse(event=convert.event_message(event))
+        if not events:
             await rack.events.grown.wait()
