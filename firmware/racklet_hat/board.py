@@ -3,6 +3,7 @@
 import os
 import select
 import sys
+import time
 
 import machine
 import micropython
@@ -68,10 +69,8 @@ class Board:
 
     def set_clock(self, unix_ms: int) -> None:
         """Set the real-time clock, which dates files and tracebacks."""
-        import time
-
-        year, month, day, hour, minute, second, weekday, _ = time.gmtime(unix_ms // 1000)
-        machine.RTC().datetime((year, month, day, weekday, hour, minute, second, 0))
+        now = time.gmtime(unix_ms // 1000)
+        machine.RTC().datetime((now[0], now[1], now[2], now[6], now[3], now[4], now[5], 0))
 
 
 class Rail:
@@ -150,8 +149,6 @@ def new_session() -> int:
 
 
 def _pulse(pin: object) -> None:
-    import time
-
     pin.value(1)
     time.sleep_us(1500)  # the latch wants 1 ms; nothing else waits so long
     pin.value(0)

@@ -165,7 +165,7 @@ class HatLink:
             return seal(self._event, _FRAME_EVENT_TAG)
         if elapsed_ms(now_ms, self._telemetry_ms) >= self._telemetry_period_ms:
             return self._say_telemetry(now_ms, turns)
-        if self._log.next_record(self._record):
+        if self._log.next_record(self._record, now_ms):
             self._log_progress_ms = now_ms
             return seal(self._record, _FRAME_LOG_RECORD_TAG)
         return 0

@@ -109,14 +109,19 @@ class LogRing:
         self.offset += count
         self.uart_lost_bytes += count
 
-    def next_record(self, record: Message) -> bool:
-        """Fill `record` with what is at the cursor and move on; False when everything was sent."""
+    def next_record(self, record: Message, now_ms: int) -> bool:
+        """Fill `record` with what is at the cursor and move on; False when everything was sent.
+
+        A record that may still grow waits for CHUNK_MS: few large frames cost both ends less than many small ones.
+        """
         if self._loss_pending() and self._tell_loss(record):
             return True
         if self._sent == self._held:
             return False
-        record.clear()
         at = self._at(self._sent)
+        if at == self._open and self._room(now_ms):
+            return False
+        record.clear()
         slots = record.slots
         size = self._record_size(at)
         kind = self._ring[at + 1] >> 4
