@@ -11,8 +11,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from racklet_hostd.cli.main import app
+from tests.cli.memory_rack import MemoryRack
 from tests.cli.pty_process import PtyProcess
-from tests.cli.rack_server import MemoryRack, RackServer
+from tests.cli.rack_server import RackServer
 
 COMMAND = (sys.executable, "-c", "from racklet_hostd.cli.main import main; main()")
 

@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 
 from racklet.v1 import rack_pb2
 from tests.cli.conftest import Run
-from tests.cli.rack_server import MemoryRack
+from tests.cli.memory_rack import MemoryRack
 
 AnyMessage = TypeVar("AnyMessage", bound=Message)
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import COMMAND
-from tests.cli.rack_server import MemoryRack, RackServer
+from tests.cli.memory_rack import MemoryRack
+from tests.cli.rack_server import RackServer
 
 Complete = Callable[[str], list[str]]
 

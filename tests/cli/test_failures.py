@@ -8,7 +8,8 @@ import pytest
 
 from racklet_hostd.cli.address import Address, default_socket
 from tests.cli.conftest import Run
-from tests.cli.rack_server import MemoryRack, RackServer
+from tests.cli.memory_rack import MemoryRack
+from tests.cli.rack_server import RackServer
 
 
 def test_no_hostd_says_what_was_tried_and_what_to_do(run: Run, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from racklet.v1 import rack_pb2
 from racklet_hostd.cli.live import RackView
-from tests.cli.rack_server import START_S, MemoryRack
+from tests.cli.memory_rack import START_S, MemoryRack
 
 
 def drawn(view: RackView, width: int = 80, height: int = 24) -> list[str]:

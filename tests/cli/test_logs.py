@@ -9,7 +9,8 @@ import pytest
 
 from racklet.v1 import rack_pb2
 from tests.cli.conftest import COMMAND, OnTerminal, Run, Start
-from tests.cli.rack_server import MemoryRack, RackServer
+from tests.cli.memory_rack import MemoryRack
+from tests.cli.rack_server import RackServer
 
 WILD = bytes(range(256)) + b"\x1b]0;title\x07\x1b[2J" + "grüße".encode() * 40
 
@@ -111,6 +112,20 @@ def test_following_resumes_from_its_offset_after_hostd_restarted(
     last = rack.requests[-1]
     assert isinstance(last, rack_pb2.ReadBootLogRequest)
     assert (last.name, last.offset) == ("nodes/node-1/boots/2", 7)
+
+
+def test_following_outlasts_a_hostd_that_says_itself_that_it_is_going(rack: MemoryRack, start: Start) -> None:
+    process = start("logs", "node-1", "--follow")
+    assert process.stdout
+    assert process.stderr
+    rack.add_log("node-1", 2, b"before ")
+    assert process.stdout.read(7) == b"before "
+    rack.leave(is_leaving=True)
+    requests = len(rack.requests)
+    rack.wait_until(lambda: len(rack.requests) > requests)
+    rack.leave(is_leaving=False)
+    rack.add_log("node-1", 2, b"after")
+    assert process.stdout.read(5) == b"after"
 
 
 def test_without_follow_a_log_that_breaks_off_is_a_failure(server: RackServer, rack: MemoryRack, start: Start) -> None:

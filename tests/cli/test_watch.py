@@ -6,7 +6,8 @@ import pytest
 
 from racklet.v1 import rack_pb2
 from tests.cli.conftest import OnTerminal, Start
-from tests.cli.rack_server import MemoryRack, RackServer
+from tests.cli.memory_rack import MemoryRack
+from tests.cli.rack_server import RackServer
 
 
 @pytest.fixture(autouse=True)
