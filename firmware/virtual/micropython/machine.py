@@ -39,11 +39,19 @@ _MAX_PAYLOAD = const(512)
 _MAX_TICKS = const(0x3FFFFFFF)
 _FLOATING = const(2)
 
+_IN = const(0)
+_OUT = const(1)
+_OPEN_DRAIN = const(2)
+_LAST_ADC_CHANNEL = const(4)  # above it, ADC() takes the pin's number
+_FIRST_ADC_PIN = const(26)
+_MAX_WATCHDOG_MS = const(8388)
+_WATCHDOG_CLEAR = const(0x4005B000)
+_WATCHDOG_ENABLE = const(0x40000000)
+
 _SOFT = const(0)
 _HARD = const(1)
 
 _MP_STREAM_POLL = const(3)
-_MP_STREAM_GET_FILENO = const(10)
 
 _calls_fd, _uart_fd = (int(fd) for fd in os.getenv("RACKLET_WORLD").split(","))
 _calls = open(_calls_fd, "rb+")
@@ -113,35 +121,37 @@ def enable_irq(state=1):
 
 
 class Pin:
-    IN = const(0)
-    OUT = const(1)
-    OPEN_DRAIN = const(2)
+    IN = _IN
+    OUT = _OUT
+    OPEN_DRAIN = _OPEN_DRAIN
     PULL_UP = const(1)
     PULL_DOWN = const(2)
     IRQ_FALLING = const(4)
     IRQ_RISING = const(8)
 
     def __init__(self, id, mode=-1, pull=-1, *, value=None):
-        self._id = id._id if isinstance(id, Pin) else id
-        self._mode = 0
+        self.number = id.number if isinstance(id, Pin) else id
+        self._mode = _IN
         if mode != -1:
             self.init(mode, pull, value=value)
 
     def init(self, mode=-1, pull=-1, *, value=None):
         if mode != -1:
             self._mode = mode
-        if self._mode == 0:
-            _tell(_PIN_DRIVE, self._id, _FLOATING)
-        elif value is not None or self._mode == 1:
+        if self._mode == _IN:
+            _tell(_PIN_DRIVE, self.number, _FLOATING)
+        elif value is not None or self._mode == _OUT:
             self.value(value or 0)
         else:
             self.value(1)
 
     def value(self, level=None):
         if level is None:
-            _ask(_PIN_READ, self._id, 0, 0, 1)
+            _ask(_PIN_READ, self.number, 0, 0, 1)
             return _reply[1]
-        _tell(_PIN_DRIVE, self._id, _FLOATING if self._mode == 2 and level else 1 if level else 0)
+        floats = level and self._mode == _OPEN_DRAIN
+        _tell(_PIN_DRIVE, self.number, _FLOATING if floats else 1 if level else 0)
+        return None
 
     def __call__(self, level=None):
         return self.value(level)
@@ -256,8 +266,6 @@ class UART(io.IOBase):
         pass
 
     def ioctl(self, request, argument):
-        if request == _MP_STREAM_GET_FILENO:
-            return _uart_fd
         if request == _MP_STREAM_POLL:
             return argument & (select.POLLOUT | (select.POLLIN if self.any() else 0))
         return -1
@@ -265,16 +273,17 @@ class UART(io.IOBase):
 
 class ADC:
     def __init__(self, id):
-        self._id = id._id if isinstance(id, Pin) else id if id > 4 else 26 + id
+        number = id.number if isinstance(id, Pin) else id
+        self._pin = number if number > _LAST_ADC_CHANNEL else _FIRST_ADC_PIN + number
 
     def read_u16(self):
-        _ask(_ADC_READ, self._id, 0, 0, 2)
+        _ask(_ADC_READ, self._pin, 0, 0, 2)
         return _reply[1] | _reply[2] << 8
 
 
 class WDT:
     def __init__(self, id=0, timeout=5000):
-        if not 1 <= timeout <= 8388:
+        if not 1 <= timeout <= _MAX_WATCHDOG_MS:
             raise ValueError("timeout must be 1 to 8388 ms")
         _tell(_WDT_START, id, timeout)
 
@@ -291,7 +300,7 @@ class _Memory:
     """Of the chip's registers, the one that the firmware writes."""
 
     def __setitem__(self, address, value):
-        if address != 0x4005B000 or value != 0x40000000:
+        if address != _WATCHDOG_CLEAR or value != _WATCHDOG_ENABLE:
             raise ValueError("only the watchdog's enable bit is modelled")
         _tell(_WDT_STOP, 0)
 

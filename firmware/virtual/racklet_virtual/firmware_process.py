@@ -39,7 +39,7 @@ class Firmware:
     micropython: Path
     entry: Path
     search_path: tuple[Path, ...]
-    heap_kib: int = 192
+    heap_kib: int = 384  # the chip has 192 of half as wide words
 
 
 def find_micropython() -> Path:

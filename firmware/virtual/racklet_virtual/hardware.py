@@ -49,7 +49,7 @@ _ADC_FULL_SCALE_VOLTS = 3.3
 _RIPPLE = 0.02  # of the node's current, rms
 _CELSIUS_PER_WATT = 2.5
 _THERMAL_TAU_US = 45e6
-_AMBIENT_CELSIUS = 27.0
+AMBIENT_CELSIUS = 27.0
 _MAX_BURST_US = 25_000  # a world that was late makes its node late, instead of overrunning the UART
 
 
@@ -70,11 +70,11 @@ class HatHardware:
         self.node = ScriptedNode(profile, record)
         self.record = record
         self.monitor_connected = True
-        self.ambient_celsius = _AMBIENT_CELSIUS
+        self.ambient_celsius = AMBIENT_CELSIUS
         self.input_volts = _INPUT_VOLTS
         self._at_us = 0
         self._random = random.Random(seed)  # noqa: S311  noise
-        self._celsius = _AMBIENT_CELSIUS
+        self._celsius = AMBIENT_CELSIUS
         self._overload_amperes = 0.0
         self._overload_until_us = 0
         self._driven: dict[int, int] = {}

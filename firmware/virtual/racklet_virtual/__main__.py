@@ -1,0 +1,168 @@
+"""The command `racklet-virtual`: runs a virtual rack, and steers one that runs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import shutil
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import platformdirs
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from racklet_virtual.control import ControlError, ask, control_server
+from racklet_virtual.fault_catalogue import FAULTS
+from racklet_virtual.firmware_process import MicroPythonMissingError
+from racklet_virtual.node import Habit
+from racklet_virtual.rack import MAX_NODES, RackError, VirtualRack
+
+_FAILED = 1
+
+app = typer.Typer(add_completion=True, no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
+console = Console()
+
+FolderOption = Annotated[
+    Path,
+    typer.Option("--folder", help="Where the rack keeps its ports and files.", show_default="in the runtime folder"),
+]
+
+
+def default_folder() -> Path:
+    """Return the folder of a rack that was not given one."""
+    return platformdirs.user_runtime_path("racklet-virtual")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says about the rack."""
+
+    folder: Path
+    nodes: int
+    seed: int
+    speed: float
+    habits: dict[int, Habit]
+    keep: bool
+
+
+@app.callback(invoke_without_command=True)
+def run(  # noqa: PLR0913  options of a command
+    context: typer.Context,
+    *,
+    nodes: Annotated[int, typer.Option(help="How many nodes.", min=1, max=MAX_NODES)] = 5,
+    seed: Annotated[int, typer.Option(help="Another seed makes other noise and other faults.")] = 1,
+    speed: Annotated[float, typer.Option(help="Shortens the pauses of the nodes.", min=0.1, max=100)] = 1.0,
+    node: Annotated[
+        list[str] | None,
+        typer.Option(metavar="N=HABIT", help=f"What a node does at every boot: {', '.join(Habit)}. Repeatable."),
+    ] = None,
+    folder: FolderOption = default_folder(),  # noqa: B008  read once
+    keep: Annotated[bool, typer.Option("--keep", help="Keep what the nodes sent when it ends.")] = False,
+) -> None:
+    """Run a virtual rack until Ctrl-C; or steer one that runs, with one of the commands."""
+    if context.invoked_subcommand is not None:
+        return
+    habits = dict(_parse_habit(word, nodes) for word in node or [])
+    try:
+        asyncio.run(_run(Options(folder.resolve(), nodes, seed, speed, habits, keep)))
+    except (RackError, MicroPythonMissingError) as error:
+        _fail(str(error))
+
+
+@app.command()
+def fault(
+    node: Annotated[str, typer.Argument(help="The node, such as node-2.")],
+    kind: Annotated[str, typer.Argument(help="What to do; `racklet-virtual faults` lists it.")],
+    arguments: Annotated[list[str] | None, typer.Argument(help="As the list says.")] = None,
+    *,
+    folder: FolderOption = default_folder(),  # noqa: B008  read once
+) -> None:
+    """Do something to a HAT or its node in the running rack."""
+    try:
+        ask(folder.resolve(), {"node": node, "fault": kind, "arguments": arguments or []})
+    except ControlError as error:
+        _fail(str(error))
+
+
+@app.command()
+def faults() -> None:
+    """List what can be done to a running rack."""
+    table = Table("fault", "arguments", "what happens", box=None)
+    for name, known in FAULTS.items():
+        table.add_row(name, known.arguments.replace("[", r"\["), known.help)
+    console.print(table)
+
+
+@app.command()
+def status(*, folder: FolderOption = default_folder()) -> None:  # noqa: B008  read once
+    """Print the truth about the running rack, as JSON."""
+    try:
+        reply = ask(folder.resolve(), {"status": True})
+    except ControlError as error:
+        _fail(str(error))
+    typer.echo(json.dumps(reply["nodes"], indent=2))
+
+
+def _parse_habit(word: str, nodes: int) -> tuple[int, Habit]:
+    number, _, habit = word.partition("=")
+    number = number.removeprefix("node-")
+    if not number.isdecimal() or not 1 <= int(number) <= nodes or habit not in tuple(Habit):
+        raise typer.BadParameter(
+            f"expected N=HABIT with N from 1 to {nodes} and HABIT of {', '.join(Habit)}, not {word!r}",
+            param_hint="--node",
+        )
+    return int(number), Habit(habit)
+
+
+def _fail(sentence: str) -> NoReturn:
+    typer.echo(f"racklet-virtual: {sentence}", err=True)
+    raise typer.Exit(_FAILED)
+
+
+async def _run(options: Options) -> None:
+    made_folder = not options.folder.exists()
+    rack = VirtualRack(options.folder, options.nodes, options.seed, speed=options.speed, habits=options.habits)
+    config = options.folder / "racklet.toml"
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stop.set)
+    async with rack, control_server(rack):
+        config.write_text(rack.config_toml())
+        _print_rack(rack, config)
+        await stop.wait()
+    config.unlink(missing_ok=True)
+    if not options.keep:
+        _clean_up(options.folder, made_folder=made_folder)
+
+
+def _print_rack(rack: VirtualRack, config: Path) -> None:
+    table = Table("node", "slot", "port", box=None)
+    for hat in rack.hats:
+        table.add_row(hat.node.name, hat.slot, str(hat.port))
+    console.print(table)
+    console.print(f"\n{config}:\n")
+    console.print(rack.config_toml(), markup=False, highlight=False, soft_wrap=True)
+    console.print("Ctrl-C ends it. `racklet-virtual faults` lists what can be done to it.")
+
+
+def _clean_up(folder: Path, *, made_folder: bool) -> None:
+    shutil.rmtree(folder / "hats", ignore_errors=True)
+    (folder / "lock").unlink(missing_ok=True)
+    if made_folder:
+        with contextlib.suppress(OSError):  # somebody put something there
+            folder.rmdir()
+
+
+def main() -> None:
+    """Run the command."""
+    app()
+
+
+if __name__ == "__main__":
+    main()
