@@ -21,6 +21,7 @@ ROOT = Path(__file__).parent
 LINK_PROTO = "racklet/link/v1/link.proto"
 RACK_PROTO = "racklet/v1/rack.proto"
 MESSAGES = "racklet_link/messages.py"
+SEVEN_BITS = 127  # of a varint's byte
 STATED_IN = ("racklet_link", "../firmware/racklet_hat")
 STATEMENT = re.compile(r"^_([A-Z0-9_]+) = const\((\d+)\)", re.MULTILINE)
 
@@ -73,7 +74,9 @@ def _read(path: Path) -> str:
 def _generate(target: Path) -> descriptor_pb2.FileDescriptorProto:
     descriptors = target / "descriptors"
     include = files("grpc_tools") / "_proto"
-    plugins = [f"--plugin={name}={Path(sys.executable).parent / name}" for name in ("protoc-gen-mypy", "protoc-gen-mypy_grpc")]
+    plugins = [
+        f"--plugin={name}={Path(sys.executable).parent / name}" for name in ("protoc-gen-mypy", "protoc-gen-mypy_grpc")
+    ]
     base = ["protoc", f"-I{ROOT}", f"-I{include}", *plugins]
     command = [*base, "--include_imports", f"--descriptor_set_out={descriptors}"]
     command += [f"--python_out={target}", f"--mypy_out=quiet:{target}", LINK_PROTO, RACK_PROTO]
@@ -110,7 +113,9 @@ def numbers(link: descriptor_pb2.FileDescriptorProto) -> dict[str, int]:
         for field in message.field:
             known[f"{_constant(message.name)}_{field.name.upper()}"] = slot
             slot += SLOTS[KINDS[field.type]]
-            known[f"{_constant(message.name)}_{field.name.upper()}_TAG"] = field.number << 3 | WIRE_TYPES[KINDS[field.type]]
+            known[f"{_constant(message.name)}_{field.name.upper()}_TAG"] = (
+                field.number << 3 | WIRE_TYPES[KINDS[field.type]]
+            )
     return known
 
 
@@ -131,7 +136,7 @@ def _message(message: descriptor_pb2.DescriptorProto) -> str:
             raise UnsupportedFieldError(f"{message.name}.{field.name}: fields go by number, messages last")
         last = order
         tag = field.number << 3 | WIRE_TYPES[kind]
-        tag_bytes = (tag & 127 | 128, tag >> 7) if tag > 127 else (tag, 0)
+        tag_bytes = (tag & 127 | 128, tag >> 7) if tag > SEVEN_BITS else (tag, 0)
         table += bytes([*tag_bytes, kind + blobs if kind == BYTES else kind, slot])
         blobs += kind == BYTES
         slot += SLOTS[kind]

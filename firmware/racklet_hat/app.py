@@ -16,6 +16,12 @@ from racklet_link.kernels import const, copy
 from racklet_link.limits import CONSOLE_DATA_MAX, elapsed_ms
 from racklet_link.log_ring import LogRing
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from array import array
+
+    from racklet_link.message import Message
+
 _HELLO_RESET_CAUSE = const(3)
 _HELLO_SUPPLY_STATE = const(4)
 _HELLO_BOOT_CONTINUES = const(8)
@@ -56,15 +62,16 @@ _FRAMES_MAX = const(4)  # likewise
 _PARTIAL_STALE_MS = const(100)  # a frame takes 6 ms over USB
 _MONITOR_LOST_AFTER = const(3)  # samples
 _IDENTIFY_MAX_MS = const(600_000)
+_HALF_TURN = const(0x20000000)  # of the clock: what is less behind is past, what is more is to come
 
 
 class App:
     """One start of the firmware, on one board."""
 
-    def __init__(self, board: object) -> None:
+    def __init__(self, board: hardware.Board) -> None:
         self._board = board
         self._clock = Clock()
-        self._clock.turn(time.ticks_ms())
+        self._clock.turn(time.ticks_ms())  # pyright: ignore[reportArgumentType] - milliseconds are an integer
         self._log = LogRing(config.LOG_RING_BYTES)
         self._events = EventQueue(config.EVENTS_KEPT)
         self._limits = Limits()
@@ -103,26 +110,25 @@ class App:
 
     async def run(self) -> None:
         """Run until a person wants the REPL."""
-        for index in range(len(self._tasks)):
-            asyncio.create_task(self._repeat(index))
-        all_turned = (1 << len(self._tasks)) - 1
+        running = [asyncio.create_task(self._repeat(index)) for index in range(len(self._tasks))]
+        all_turned = (1 << len(running)) - 1
         while not self._repl_wanted:
             if self._turned == all_turned:
                 self._turned = 0
                 self._board.feed_watchdog()
-            await asyncio.sleep_ms(_LIGHTS_MS)
+            await asyncio.sleep_ms(_LIGHTS_MS)  # pyright: ignore[reportAttributeAccessIssue] - MicroPython has it
 
     async def _repeat(self, index: int) -> None:
         """Turn one task for ever. One that fails is reported and goes on; if it only fails, the watchdog resets."""
         turn, period_ms = self._tasks[index]
         while not self._repl_wanted:
-            self._clock.turn(time.ticks_ms())
+            self._clock.turn(time.ticks_ms())  # pyright: ignore[reportArgumentType] - milliseconds are an integer
             try:
                 turn()
                 self._turned |= 1 << index
-            except Exception:  # whatever it is: protection and capture must not end with one task
+            except Exception:  # noqa: BLE001 - protection and capture must not end with one task, whatever fails
                 self._report(_EVENT_KIND_TASK_FAILED, 0, 0, index)
-            await asyncio.sleep_ms(period_ms)
+            await asyncio.sleep_ms(period_ms)  # pyright: ignore[reportAttributeAccessIssue] - likewise
 
     def _turn_capture(self) -> None:
         """Move what the node sent into the log."""
@@ -145,6 +151,14 @@ class App:
         self._loop_ms = now_ms
         if span_ms > self._loop_max_ms:
             self._loop_max_ms = span_ms
+        self._hear(now_ms)
+        if self._repl_wanted:
+            return
+        for _ in range(_FRAMES_MAX):
+            if not self._say(now_ms):
+                return
+
+    def _hear(self, now_ms: int) -> None:
         usb = self._board.usb
         link = self._link
         for _ in range(_READ_MAX):
@@ -157,18 +171,19 @@ class App:
                 return
         if elapsed_ms(now_ms, self._heard_ms) > _PARTIAL_STALE_MS:
             link.decoder.drop_partial()
-        frames = 0
-        while frames < _FRAMES_MAX:
-            if self._out_start == self._out_end:
-                self._out_start = 0
-                self._out_end = link.poll(now_ms, self._clock.turns)
-                frames += 1
-                if self._out_end == 0:
-                    return
-            taken = usb.write(link.wire, self._out_start, self._out_end - self._out_start)
+
+    def _say(self, now_ms: int) -> bool:
+        """Write a frame, or what is left of one; False when nothing is due or the port takes no more."""
+        link = self._link
+        if self._out_start == self._out_end:
+            self._out_start = 0
+            self._out_end = link.poll(now_ms, self._clock.turns)
+        while self._out_start < self._out_end:
+            taken = self._board.usb.write(link.wire, self._out_start, self._out_end - self._out_start)
             if taken == 0:
-                return
+                return False
             self._out_start += taken
+        return self._out_end > 0
 
     def _turn_meter(self) -> None:
         """Measure, let the gate act, and tell when the monitor goes or comes back."""
@@ -194,14 +209,15 @@ class App:
         if waiting:
             if waiting > _TYPE_MAX:
                 waiting = _TYPE_MAX
-            self._typed_start += self._board.console.write(self._typed, self._typed_start, waiting) or 0
+            taken = self._board.console.write(self._typed, self._typed_start, waiting)  # pyright: ignore[reportCallIssue] - MicroPython does
+            self._typed_start += taken or 0
 
     def _turn_lights(self) -> None:
         """Status: on while the link is up, else blinking. Identify: blinking fast."""
         now_ms = self._clock.now_ms
         slow = now_ms >> 9 & 1
         identify = self._identify_until_ms >= 0
-        if identify and elapsed_ms(now_ms, self._identify_until_ms) < 0x20000000:  # the time has come
+        if identify and elapsed_ms(now_ms, self._identify_until_ms) < _HALF_TURN:  # the time has come
             self._identify_until_ms = -1
             identify = False
         self._board.light(self._link.is_up or bool(slow), identify and bool(now_ms >> 7 & 1))
@@ -232,7 +248,7 @@ class App:
         """Replace the protection limits."""
         return _RESULT_DONE if self._limits.take(slots) else _RESULT_INVALID
 
-    def fill_hello(self, hello: object) -> None:
+    def fill_hello(self, hello: "Message") -> None:
         """Tell who this is."""
         hello.slots[_HELLO_RESET_CAUSE] = self._reset_cause
         hello.slots[_HELLO_SUPPLY_STATE] = self._gate.state
@@ -241,14 +257,14 @@ class App:
         hello.put_bytes(_HELLO_BOARD, 1, config.BOARD)
         hello.put_bytes(_HELLO_FIRMWARE, 2, config.FIRMWARE)
 
-    def fill_reply(self, reply: object) -> None:
+    def fill_reply(self, reply: "Message") -> None:
         """Tell the supply as measured."""
         reply.slots[_REPLY_SUPPLY_STATE] = self._gate.state
         if self._meter.valid:
             reply.slots[_REPLY_SUPPLY_UV] = self._gate.supply_uv
             reply.slots[_REPLY_SUPPLY_UA] = self._gate.supply_ua
 
-    def fill_telemetry(self, telemetry: object) -> None:
+    def fill_telemetry(self, telemetry: "Message") -> None:
         """Tell the newest measurement and how the firmware is doing."""
         slots = telemetry.slots
         self._meter.fill(slots)

@@ -20,6 +20,7 @@ _WATCHDOG_MS = const(8_000)  # the RP2040 can do 8388 ms
 _WATCHDOG_CLEAR = const(0x4005B000)  # RP2040 data sheet 4.7.6: CTRL, in the alias that clears bits (2.1.2)
 _WATCHDOG_ENABLE = const(0x40000000)
 _CTRL_C = const(3)
+_USB_PACKET = const(64)
 
 
 class Board:
@@ -120,13 +121,14 @@ class UsbPort:
     def read(self, buf: bytearray) -> int:
         """Read one byte into `buf`; return 1, or 0 when none waits. What is not read stays for the REPL."""
         for _ in self._readable.ipoll(0):
-            return self._input.readinto(buf, 1) or 0
+            return self._input.readinto(buf, 1) or 0  # pyright: ignore[reportAttributeAccessIssue] - MicroPython has it
         return 0
 
     def write(self, buf: bytearray, start: int, size: int) -> int:
         """Write a part of `buf[start:start + size]`; return how many bytes the port took."""
         for _ in self._writable.ipoll(0):
-            return self._output.write(buf, start, size if size < 64 else 64) or 0  # a USB packet
+            size = size if size < _USB_PACKET else _USB_PACKET
+            return self._output.write(buf, start, size) or 0  # pyright: ignore[reportCallIssue] - MicroPython does
         return 0
 
 
@@ -148,7 +150,7 @@ def new_session() -> int:
     return int.from_bytes(os.urandom(4), "little") & 0x3FFFFFFF or 1
 
 
-def _pulse(pin: object) -> None:
+def _pulse(pin: machine.Pin) -> None:
     pin.value(1)
     time.sleep_us(1500)  # the latch wants 1 ms; nothing else waits so long
     pin.value(0)

@@ -1,4 +1,4 @@
-"""What a HAT is built from: pins, parts, and limits that no request can widen. The names are those of the board's nets."""
+"""What a HAT is built from: pins, parts, and limits that no request can widen. Names are those of the board's nets."""
 
 from racklet_link.kernels import const
 
@@ -31,6 +31,8 @@ EVENTS_KEPT = const(32)
 MONITOR_ADDRESS = const(0x40)
 MONITOR_SHUNT_UOHM = const(10_000)
 INPUT_UV_PER_COUNT = const(554)  # 3.3 V * 11 / 65535
+
+SUPPLY_MV = const(5_100)
 
 # What the hardware stands. SetLimits is refused beyond.
 OVER_CURRENT_MAX_MA = const(6_000)

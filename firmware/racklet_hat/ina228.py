@@ -3,6 +3,10 @@
 from racklet_hat.power_monitor import MonitorError
 from racklet_link.kernels import const
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from racklet_hat.ports import I2C
+
 _CONFIG = const(0x00)
 _ADC_CONFIG = const(0x01)
 _SHUNT_CAL = const(0x02)
@@ -26,9 +30,9 @@ _SHUNT_CAL_AT_10_MOHM = const(2560)
 
 
 class Ina228:
-    """A power monitor on I2C. See `power_monitor` for what it offers. Nothing here allocates after start."""
+    """A power monitor on I2C. It offers what `ports.PowerMonitor` says. Nothing here allocates after start."""
 
-    def __init__(self, i2c: object, address: int, shunt_uohm: int) -> None:
+    def __init__(self, i2c: "I2C", address: int, shunt_uohm: int) -> None:
         self._i2c = i2c
         self._address = address
         self._shunt_cal = _SHUNT_CAL_AT_10_MOHM * shunt_uohm // 10_000

@@ -3,6 +3,10 @@
 from racklet_hat import config
 from racklet_link.kernels import const
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from array import array
+
 _SET_LIMITS_OVER_CURRENT_MA = const(0)
 _SET_LIMITS_OVER_CURRENT_HOLD_MS = const(1)
 _SET_LIMITS_OVER_VOLTAGE_MV = const(2)
@@ -27,8 +31,8 @@ class Limits:
         possible = (
             0 < slots[_SET_LIMITS_OVER_CURRENT_MA] <= config.OVER_CURRENT_MAX_MA
             and 0 <= slots[_SET_LIMITS_OVER_CURRENT_HOLD_MS] <= config.HOLD_MAX_MS
-            and 5_100 < slots[_SET_LIMITS_OVER_VOLTAGE_MV] <= config.OVER_VOLTAGE_MAX_MV
-            and config.UNDER_VOLTAGE_MIN_MV <= slots[_SET_LIMITS_UNDER_VOLTAGE_MV] < 5_100
+            and config.SUPPLY_MV < slots[_SET_LIMITS_OVER_VOLTAGE_MV] <= config.OVER_VOLTAGE_MAX_MV
+            and config.UNDER_VOLTAGE_MIN_MV <= slots[_SET_LIMITS_UNDER_VOLTAGE_MV] < config.SUPPLY_MV
             and 0 <= slots[_SET_LIMITS_UNDER_VOLTAGE_HOLD_MS] <= config.HOLD_MAX_MS
             and 0 < slots[_SET_LIMITS_OVER_TEMPERATURE_MC] <= config.OVER_TEMPERATURE_MAX_MC
         )

@@ -3,6 +3,12 @@
 from racklet_hat.power_monitor import MonitorError
 from racklet_link.kernels import const, put_time
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from array import array
+
+    from racklet_hat.ports import PowerMonitor
+
 _TELEMETRY_SAMPLES = const(4)
 _TELEMETRY_SUPPLY_UV = const(5)
 _TELEMETRY_SUPPLY_MIN_UV = const(6)
@@ -25,7 +31,7 @@ _RETRY_EVERY = const(25)
 class Meter:
     """Samples a power monitor. `valid` is False while it does not answer; then nothing is measured, not zero."""
 
-    def __init__(self, monitor: object) -> None:
+    def __init__(self, monitor: "PowerMonitor") -> None:
         self.monitor = monitor
         self.valid = False
         self.failures = 0  # samples without an answer, since the last with one

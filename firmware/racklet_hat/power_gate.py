@@ -1,7 +1,12 @@
-"""The supply gate as a state machine: measured values and requests in, switching and results out. No hardware, no waiting."""
+"""The supply gate as a state machine: measurements and requests in, switching and results out. No hardware."""
 
 from racklet_link.kernels import const
 from racklet_link.limits import elapsed_ms
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from racklet_hat.limits import Limits
+    from racklet_hat.ports import Finish, Rail, Report
 
 _SUPPLY_STATE_OFF = const(1)
 _SUPPLY_STATE_STARTING = const(2)
@@ -74,11 +79,10 @@ class PowerGate:
     Without a valid measurement no state changes but by its time: a start fails, a stop is not reached, what is on
     stays on. At start the gate takes over what the latch holds and moves nothing.
 
-    `rail` switches: `set()`, `clear()`, `ask(active)` and `is_halted()`. `report(kind, value, limit, detail)` takes
-    events, `finish(request_id, result, duration_ms)` results of requests that were pending.
+    `report` takes events, `finish` the results of requests that were pending.
     """
 
-    def __init__(self, rail: object, limits: object, report: object, finish: object, is_on: bool) -> None:
+    def __init__(self, rail: "Rail", limits: "Limits", report: "Report", finish: "Finish", is_on: bool) -> None:
         self._rail = rail
         self._limits = limits
         self._report = report

@@ -1,9 +1,4 @@
-"""What every power monitor offers.
-
-`configure()`, `sample()`, `sample_temperature()` and `take_energy_mj()`, each of which raises MonitorError when the
-part does not answer or is another part; and the newest values in `supply_uv`, `supply_ua`, `supply_uw` and
-`temperature_mc`. `racklet_hat.ina228` is one.
-"""
+"""The error of every power monitor."""
 
 
 class MonitorError(Exception):

@@ -28,7 +28,9 @@ class EventQueue:
         self._cursor = 1
         self.acked_sequence = 1  # hostd has everything below
 
-    def put(self, kind: int, now_ms: int, turns: int, boot: int, value: int = 0, limit: int = 0, detail: int = 0) -> None:
+    def put(
+        self, kind: int, now_ms: int, turns: int, boot: int, value: int = 0, limit: int = 0, detail: int = 0
+    ) -> None:
         """Add an event at the end."""
         if self.next_sequence - self._oldest == self._capacity:
             self._oldest += 1

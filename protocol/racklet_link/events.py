@@ -60,7 +60,7 @@ class LogData:
 
 @dataclass(frozen=True, slots=True)
 class LogGap:
-    """Console bytes that are lost. `reason` is the name of a GapReason, or GAP_REASON_NOT_KEPT when the HAT freed them."""
+    """Lost console bytes. `reason` is the name of a GapReason, or GAP_REASON_NOT_KEPT when the HAT freed them."""
 
     boot: int
     offset: int

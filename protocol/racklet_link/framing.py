@@ -4,14 +4,18 @@ from racklet_link.kernels import cobs_decode, cobs_encode, copy, crc32_append, c
 from racklet_link.limits import CRC_SIZE, MAX_FRAME, MAX_PAYLOAD
 from racklet_link.message import Message
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from racklet_link.ports import TakePayload
+
 
 class FrameDecoder:
     """Finds frames in whatever a line carries. Holds at most one frame; a damaged one is counted and dropped.
 
-    `on_payload(buf, end)` is called for every good frame: the payload is `buf[:end]`, valid during the call.
+    `on_payload` is called for every good frame.
     """
 
-    def __init__(self, on_payload: "object") -> None:
+    def __init__(self, on_payload: "TakePayload") -> None:
         self._on_payload = on_payload
         self._buf = bytearray(MAX_FRAME + 1)
         self._fill = 0

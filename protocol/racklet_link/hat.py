@@ -19,6 +19,10 @@ from racklet_link.log_ring import LogRing
 from racklet_link.message import Message
 from racklet_link.reply_cache import ReplyCache
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from racklet_link.ports import Duties
+
 _FRAME_HELLO_TAG = const(10)
 _FRAME_REPLY_TAG = const(42)
 _FRAME_LOG_RECORD_TAG = const(50)
@@ -75,18 +79,18 @@ class HatLink:
 
     | state | hears | says |
     |---|---|---|
-    | alone: at start, and when nothing valid came for LINK_LOST_AFTER_MS | Knock, Welcome | Hello, every HELLO_EVERY_MS and at each Knock |
-    | incompatible: a Welcome had no version in common | Knock, Welcome | Hello at each Knock |
-    | up: a Welcome named this session | everything | replies, events, telemetry, log records, in this order |
+    | alone | Knock, Welcome | Hello, every HELLO_EVERY_MS and at each Knock |
+    | incompatible | Knock, Welcome | Hello at each Knock |
+    | up | everything | replies, events, telemetry, log records, in this order |
 
-    `duties` does what requests ask for: `set_power(request_id, action, grace_ms, force, off_ms)`, `identify(ms)` and
-    `set_limits(slots)` return a Result; `fill_hello`, `fill_reply` and `fill_telemetry` take the message to fill;
-    `type_console(buf, start, size)` returns how many bytes it took; `set_clock(unix_ms)` sets the wall clock.
+    It is alone at start and when nothing valid came for LINK_LOST_AFTER_MS, incompatible when a Welcome had no version
+    in common, and up when one named this session.
 
+    `duties` does what requests ask for, and fills in what only the HAT knows.
     `receive` takes bytes, `poll` gives one frame at a time in `wire`: the line's pace is the only queue.
     """
 
-    def __init__(self, session: int, log: LogRing, events: EventQueue, duties: "object") -> None:
+    def __init__(self, session: int, log: LogRing, events: EventQueue, duties: "Duties") -> None:
         self.decoder = FrameDecoder(self._on_payload)
         self._encoder = FrameEncoder()
         self.wire = self._encoder.wire

@@ -30,7 +30,7 @@ KNOCK_EVERY_MS: Final = 500
 
 @dataclass(slots=True)
 class LinkCounters:
-    """What went over a link. Error reasons: crc, cobs, oversize (damaged frames), malformed, unexpected (their contents)."""
+    """What went over a link. Errors: crc, cobs and oversize of damaged frames, malformed and unexpected of contents."""
 
     frames_received: int = 0
     frames_sent: int = 0

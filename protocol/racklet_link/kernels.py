@@ -2,10 +2,11 @@
 
 import sys
 
-if sys.implementation.name == "micropython":
-    from racklet_link import kernels_micropython as _form
-else:
+TYPE_CHECKING = False  # a type checker takes it for True
+if TYPE_CHECKING or sys.implementation.name != "micropython":
     from racklet_link import kernels_host as _form
+else:
+    from racklet_link import kernels_micropython as _form
 
 const = _form.const
 cobs_decode = _form.cobs_decode

@@ -90,8 +90,10 @@ def pack_header(buf: bytearray, start: int, end: int, tag: int) -> int:
     return start - len(header)
 
 
-def pack_fields(table: bytes, table_size: int, slots: array[int], blobs: Sequence[bytes], buf: bytearray, end: int) -> int:  # noqa: PLR0913 - as on the HAT, where a tuple would cost heap
-    """Write every field that is not 0 or empty so that the last byte lies before `buf[end]`; return where they start."""
+def pack_fields(
+    table: bytes, table_size: int, slots: array[int], blobs: Sequence[bytes | bytearray], buf: bytearray, end: int
+) -> int:
+    """Write the fields that are not 0 or empty so that they end before `buf[end]`; return where they start."""
     for entry in range(table_size - 4, -1, -4):
         tag, tag_more, kind, slot = table[entry : entry + 4]
         if kind == MESSAGE:
@@ -113,7 +115,9 @@ def pack_fields(table: bytes, table_size: int, slots: array[int], blobs: Sequenc
     return end
 
 
-def unpack_fields(table: bytes, table_size: int, slots: array[int], slot_count: int, buf: bytearray, pos: int, end: int) -> bool:  # noqa: PLR0913 - as pack_fields
+def unpack_fields(
+    table: bytes, table_size: int, slots: array[int], slot_count: int, buf: bytearray, pos: int, end: int
+) -> bool:
     """Read the fields in `buf[pos:end]` into slots, the others becoming 0; False when the bytes are no message.
 
     Unknown fields are passed over; of a repeated one the last counts. Bytes and messages are left where they are.

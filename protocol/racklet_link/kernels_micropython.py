@@ -8,7 +8,8 @@ more does not compile on a 32-bit part, so there is none.
 from array import array
 
 import micropython
-from micropython import const as const
+
+const = micropython.const
 
 # CRC-32 of every nibble (IEEE 802.3, reflected), and all ones, which starts and ends the sum.
 _CRC = array(

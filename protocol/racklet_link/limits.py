@@ -24,5 +24,5 @@ TICK_MASK = 0x3FFFFFFF  # a HAT's milliseconds wrap at 2**30, the largest span o
 
 
 def elapsed_ms(now_ms: int, then_ms: int) -> int:
-    """Return the milliseconds from `then_ms` to `now_ms`, both on a clock that wraps at 2**30; spans of up to 12 days."""
+    """Return the milliseconds from `then_ms` to `now_ms` on a clock that wraps at 2**30: spans of up to 12 days."""
     return (now_ms - then_ms) & TICK_MASK

@@ -142,7 +142,9 @@ class LogRing:
 
     def acknowledge(self, boot: int, offset: int) -> None:
         """Free what lies before (boot, offset). A position beyond the end, or one that was passed, changes nothing."""
-        if _before(self.boot, self.offset, boot, offset) or not _before(self.acked_boot, self.acked_offset, boot, offset):
+        if _before(self.boot, self.offset, boot, offset) or not _before(
+            self.acked_boot, self.acked_offset, boot, offset
+        ):
             return
         if self._loss_pending():
             if _before(boot, offset, self._head_boot, self._head_offset):
@@ -182,7 +184,7 @@ class LogRing:
         by_end = self._size - self._end()
         if by_end == self._size:  # the record ends where the ring does
             return 0
-        return by_size if by_size < by_end else by_end
+        return min(by_end, by_size)
 
     def _add(self, kind: int, size: int, now_ms: int, turns: int) -> int:
         """Begin a record of `size` bytes at the end; return where these stand."""

@@ -1,4 +1,4 @@
-"""A message of the link as the HAT holds it: scalars in 32-bit slots, bytes where they lie. Nothing here allocates after start."""
+"""A message of the link as the HAT holds it: scalars in 32-bit slots, bytes where they lie."""
 
 from array import array
 
@@ -6,7 +6,7 @@ from racklet_link.kernels import pack_fields, unpack_fields
 
 
 class Message:
-    """One message of the link, to be filled, packed, unpacked and used again.
+    """One message of the link, to be filled, packed, unpacked and used again. Only its making takes heap.
 
     `slots` holds the scalars at the indices that `racklet_link.messages` names. A 64-bit number takes two slots, low
     word first. Of a bytes, string or message field the two slots hold where it starts and how long it is, and, to be
@@ -37,7 +37,7 @@ class Message:
         """Return the 64-bit number in the two slots from `slot` on. Below 2**30 it is no heap object."""
         low = self.slots[slot]
         high = self.slots[slot + 1]
-        if high == 0 and 0 <= low:
+        if high == 0 and low >= 0:
             return low
         return (high & 0xFFFFFFFF) << 32 | low & 0xFFFFFFFF
 

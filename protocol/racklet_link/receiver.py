@@ -61,7 +61,9 @@ class LogReceiver:
         """Take up at the oldest byte that the HAT still holds; return what that leaves out."""
         skipped: list[LinkEvent] = []
         if boot > self.boot:
-            skipped.append(BootStarted(boot, at_ms, from_supply_on=False, lost_boots=boot - self.boot - 1, lost_bytes=0))
+            skipped.append(
+                BootStarted(boot, at_ms, from_supply_on=False, lost_boots=boot - self.boot - 1, lost_bytes=0)
+            )
             self.boot, self.offset = boot, 0
         if boot == self.boot and offset > self.offset:
             skipped.append(LogGap(boot, self.offset, at_ms, offset - self.offset, "GAP_REASON_NOT_KEPT"))

@@ -73,7 +73,7 @@ class ReplyCache:
         return -1
 
     def _replaceable(self) -> int:
-        """Return the place of a reply that may go: a free one, else that of the lowest final id; -1 when there is none."""
+        """Return the place of a reply that may go: a free one, else that of the lowest final id, else -1."""
         words = self._words
         best = -1
         for at in range(0, len(words), self._width):

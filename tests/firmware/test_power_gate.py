@@ -50,7 +50,7 @@ class Rail:
         self.latch = False
         self.pulses.append("clear")
 
-    def ask(self, active: bool) -> None:  # noqa: FBT001 - as the board's rail
+    def ask(self, active: bool) -> None:
         self.asked = active
 
     def is_halted(self) -> bool:
@@ -390,7 +390,13 @@ def test_a_start_of_the_microcontroller_moves_nothing(*, is_on: bool) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"action": 0}, {"action": 5}, {"action": OFF, "grace_ms": 600_001}, {"action": OFF, "grace_ms": -1}, {"action": CYCLE, "off_ms": 60_001}],
+    [
+        {"action": 0},
+        {"action": 5},
+        {"action": OFF, "grace_ms": 600_001},
+        {"action": OFF, "grace_ms": -1},
+        {"action": CYCLE, "off_ms": 60_001},
+    ],
 )
 def test_what_is_out_of_range_is_invalid_and_changes_nothing(arguments: dict[str, int]) -> None:
     bench = Bench(is_on=True)
@@ -408,7 +414,12 @@ class AnyHistory(RuleBasedStateMachine):
         self.pending: list[int] = []
         self.next_id = 1
 
-    @rule(action=st.integers(0, 5), grace_ms=st.sampled_from([0, 500, 2000]), force=st.integers(0, 1), off_ms=st.sampled_from([0, 2000]))
+    @rule(
+        action=st.integers(0, 5),
+        grace_ms=st.sampled_from([0, 500, 2000]),
+        force=st.integers(0, 1),
+        off_ms=st.sampled_from([0, 2000]),
+    )
     def ask(self, action: int, grace_ms: int, force: int, off_ms: int) -> None:
         answer = self.bench.ask(action, grace_ms=grace_ms, force=force, off_ms=off_ms, request_id=self.next_id)
         if answer == "PENDING":

@@ -53,7 +53,9 @@ class Conformance:
                     self.ask("child", f"{constant(descriptor.name)}.{field.number}", constant(field.message_type.name))
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._process.stdin.close()
         self._process.stdout.close()
         self._process.wait(10)
@@ -158,7 +160,9 @@ def filled(draw: st.DrawFn, descriptor: object) -> Message:
 @pytest.mark.parametrize("descriptor", MESSAGES, ids=lambda descriptor: descriptor.name)
 @given(data=st.data())
 @settings(max_examples=40, deadline=None)
-def test_every_message_is_read_and_written_as_protobuf_does(ask: Callable[..., str], descriptor: object, data: st.DataObject) -> None:
+def test_every_message_is_read_and_written_as_protobuf_does(
+    ask: Callable[..., str], descriptor: object, data: st.DataObject
+) -> None:
     wire = data.draw(filled(descriptor)).SerializeToString(deterministic=True)
     assert ask("repack", constant(descriptor.name), hexed(wire)) == hexed(wire)
 
@@ -181,7 +185,9 @@ def test_slots_hold_the_values_of_the_fields(ask: Callable[..., str], message: l
 def test_unknown_fields_are_passed_over_and_a_repeated_one_counts_last(
     ask: Callable[..., str], message: link_pb2.Event, data: st.DataObject
 ) -> None:
-    unknown = data.draw(st.sampled_from(["f03f05", "fa3f03616263", "f53f01020304", "f13f0102030405060708", "fd01aabbccdd"]))
+    unknown = data.draw(
+        st.sampled_from(["f03f05", "fa3f03616263", "f53f01020304", "f13f0102030405060708", "fd01aabbccdd"])
+    )
     wire = bytes.fromhex("0863") + message.SerializeToString() + bytes.fromhex(unknown)
     expected = link_pb2.Event.FromString(wire)
     expected.DiscardUnknownFields()
@@ -191,7 +197,9 @@ def test_unknown_fields_are_passed_over_and_a_repeated_one_counts_last(
 @pytest.mark.parametrize("descriptor", MESSAGES, ids=lambda descriptor: descriptor.name)
 @given(data=st.binary(max_size=64))
 @settings(max_examples=60, deadline=None)
-def test_any_bytes_are_refused_or_read_as_some_message(ask: Callable[..., str], descriptor: object, data: bytes) -> None:
+def test_any_bytes_are_refused_or_read_as_some_message(
+    ask: Callable[..., str], descriptor: object, data: bytes
+) -> None:
     name = constant(descriptor.name)
     repacked = ask("repack", name, hexed(data))
     if repacked == "bad":

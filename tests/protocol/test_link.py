@@ -52,7 +52,12 @@ class Talk:
         self.up.badness = self.down.badness = 0.0
         for _ in range(15):
             self.run(1000)
-            if self.hat.link.is_up and self.hat.log.all_acked and self.hat.events.all_acked and not self.host.link.is_busy:
+            if (
+                self.hat.link.is_up
+                and self.hat.log.all_acked
+                and self.hat.events.all_acked
+                and not self.host.link.is_busy
+            ):
                 return
 
     def check_log(self) -> None:
@@ -120,7 +125,11 @@ def test_no_request_is_executed_twice_and_none_ends_without_a_word(seed: int, ba
         assert reply is None or request_id in executed
 
 
-@given(seed=st.integers(0, 2**32), badness=st.sampled_from([0.0, 0.2, 0.5]), texts=st.lists(st.binary(max_size=300), max_size=20))
+@given(
+    seed=st.integers(0, 2**32),
+    badness=st.sampled_from([0.0, 0.2, 0.5]),
+    texts=st.lists(st.binary(max_size=300), max_size=20),
+)
 @settings(max_examples=100, deadline=None)
 def test_console_input_is_typed_once_and_in_order(seed: int, badness: float, texts: list[bytes]) -> None:
     talk = Talk(seed, badness)
@@ -136,9 +145,15 @@ def test_console_input_is_typed_once_and_in_order(seed: int, badness: float, tex
     assert talk.host.taken == len(typed)
 
 
-@given(seed=st.integers(0, 2**32), badness=st.sampled_from([0.0, 0.2, 0.5]), bursts=st.lists(st.integers(0, 20), max_size=10))
+@given(
+    seed=st.integers(0, 2**32),
+    badness=st.sampled_from([0.0, 0.2, 0.5]),
+    bursts=st.lists(st.integers(0, 20), max_size=10),
+)
 @settings(max_examples=100, deadline=None)
-def test_every_event_arrives_once_and_in_order_or_is_counted_as_lost(seed: int, badness: float, bursts: list[int]) -> None:
+def test_every_event_arrives_once_and_in_order_or_is_counted_as_lost(
+    seed: int, badness: float, bursts: list[int]
+) -> None:
     talk = Talk(seed, badness)
     talk.run(2000)
     for burst in bursts:

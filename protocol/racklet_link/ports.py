@@ -1,0 +1,45 @@
+"""What the HAT's end of the link wants of its surroundings. For type checkers: no HAT holds this module."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from array import array
+
+    from racklet_link.message import Message
+
+
+class TakePayload(Protocol):
+    """Takes the payload of a good frame: `buf[:end]`, valid during the call."""
+
+    def __call__(self, buf: bytearray, end: int, /) -> None:
+        """Take it."""
+
+
+class Duties(Protocol):
+    """What a HAT does when it is asked, and tells when it speaks. Results are numbers of `Result` in link.proto."""
+
+    def set_power(self, request_id: int, action: int, grace_ms: int, force: int, off_ms: int, /) -> int:
+        """Begin to move the supply; return the result, or RESULT_PENDING and later call `HatLink.finish`."""
+
+    def identify(self, duration_ms: int, /) -> int:
+        """Blink the identify LED; return the result."""
+
+    def set_limits(self, slots: array[int], /) -> int:
+        """Take the slots of a SetLimits; return the result."""
+
+    def set_clock(self, unix_ms: int, /) -> None:
+        """Set the wall clock."""
+
+    def type_console(self, buf: bytearray, start: int, size: int, /) -> int:
+        """Type some of `buf[start:start + size]` on the node's console; return how many bytes were taken."""
+
+    def fill_hello(self, hello: Message, /) -> None:
+        """Fill in reset cause, supply state, whether boot 1 continues, id, board and firmware."""
+
+    def fill_reply(self, reply: Message, /) -> None:
+        """Fill in the supply as measured."""
+
+    def fill_telemetry(self, telemetry: Message, /) -> None:
+        """Fill in everything but sequence and time."""
