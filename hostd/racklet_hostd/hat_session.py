@@ -16,7 +16,7 @@ from racklet_link.host import HostLink
 from racklet_link.requester import Operation, RequestsFullError
 
 TICK_MS = 100
-READ_BUDGET_BYTES = 32 << 10  # a tick: 28 times what a UART at 115 200 baud brings, and a HAT's whole ring
+READ_BUDGET_BYTES = 16 << 10  # a tick: 14 times what a UART at 115 200 baud brings; the worst garbage takes 8 ms
 GARBAGE_BYTES = 2048  # without one good frame: four frames of the greatest length
 _HOST_SESSIONS = (1 << 30) - 1  # small integers on the HAT
 

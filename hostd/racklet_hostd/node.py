@@ -214,7 +214,7 @@ class Node:
         self._mark()
 
     def _on_event(self, event: link_pb2.Event) -> None:
-        log.info("event", extra={"node": self.name, "kind": event.kind, "value": event.value})
+        log.debug("event", extra={"node": self.name, "kind": event.kind, "value": event.value})
         if event.kind == link_pb2.EVENT_KIND_SUPPLY_STATE and event.at_ms >= self._supply_hat_ms:
             self.supply_state = SupplyState.of(event.value)
             self._supply_hat_ms = event.at_ms
@@ -239,7 +239,7 @@ class Node:
         if was.state is state:
             hat = replace(hat, state_ms=was.state_ms)
         self.hat = hat
-        if was != hat:
+        if (was.state, was.hat_id) != (state, hat.hat_id):
             kind = state.name.lower()
             extra = {"node": self.name, "hat": hat.hat_id, "firmware": hat.firmware, "session": hello.session}
             log.info("link up" if state is HatState.ONLINE else "HAT is incompatible", extra=extra)

@@ -3,6 +3,7 @@
 import logging
 import re
 from collections import Counter
+from dataclasses import dataclass
 
 from racklet_hostd import __version__
 from racklet_hostd.bell import Bell, ChangeFeed
@@ -11,9 +12,17 @@ from racklet_hostd.config import RackletConfig
 from racklet_hostd.event_log import EventLog
 from racklet_hostd.node import Node
 from racklet_hostd.refusals import UnknownNodeError
-from racklet_hostd.store import Store, SyncReport
+from racklet_hostd.store import LogFailure, Store, SyncReport
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Failing:
+    """A node whose log the disk did not take: why, and how much of it the disk had taken until then."""
+
+    problem: str
+    log_bytes: int
 
 
 class Rack:
@@ -23,7 +32,7 @@ class Rack:
         closing: rings never, and closes when hostd shuts down.
         changes: numbers every change of a node.
         store_failures: how often the disk did not take something, by reason.
-        sync_problem: why the newest sync did not store everything; "" when it did.
+        sync_problem: what the disk did not take, until it takes such again; "" when all is well.
     """
 
     def __init__(self, config: RackletConfig, store: Store, clock: Clock) -> None:
@@ -36,7 +45,7 @@ class Rack:
         self.closing = Bell()
         self.store_failures = Counter({"disk_full": 0, "disk_error": 0, "index": 0})
         self.sync_problem = ""
-        self._failing: set[str] = set()
+        self._failing: dict[str, _Failing] = {}
         self._nodes = {
             node.name: Node(
                 node.name, node.port, store.node(node.name), events=self.events, changes=self.changes, clock=clock
@@ -57,18 +66,15 @@ class Rack:
         return node
 
     def take_sync(self, report: SyncReport) -> None:
-        """Acknowledge what is durable now; tell of what the disk did not take, once until it takes it again."""
+        """Acknowledge what is durable now; tell of what the disk did not take, once until it takes such again."""
         for node in self._nodes.values():
             node.acknowledge()
-        failing = {failure.node for failure in report.failures}
+            failing = self._failing.get(node.name)
+            if failing is not None and node.store.totals.log_bytes > failing.log_bytes:
+                del self._failing[node.name]
         for failure in report.failures:
-            self.store_failures[failure.reason] += 1
-            if failure.node not in self._failing:
-                lost = f"{failure.dropped_bytes} bytes of boot {failure.boot} are lost"
-                message = f"The disk does not take boot logs ({failure.problem}): {lost}."
-                self.events.record(failure.node, self.clock.unix_ms(), failure.reason, message)
-        self._failing = failing
-        problems = {failure.problem for failure in report.failures}
+            self._take_failure(failure)
+        problems = {failing.problem for failing in self._failing.values()}
         if report.index_problem:
             self.store_failures["index"] += 1
             problems.add(report.index_problem)
@@ -76,6 +82,15 @@ class Rack:
         if problem != self.sync_problem:
             log.log(logging.WARNING if problem else logging.INFO, "disk", extra={"problem": problem or "none any more"})
             self.sync_problem = problem
+
+    def _take_failure(self, failure: LogFailure) -> None:
+        self.store_failures[failure.reason] += 1
+        if failure.node not in self._failing:
+            lost = f"{failure.dropped_bytes} bytes of boot {failure.boot} are lost"
+            message = f"The disk does not take boot logs ({failure.problem}): {lost}, and more until it does."
+            self.events.record(failure.node, self.clock.unix_ms(), failure.reason, message)
+        log_bytes = self.node(failure.node).store.totals.log_bytes
+        self._failing[failure.node] = _Failing(failure.problem, log_bytes)
 
     def close(self) -> None:
         """Let go of every caller, for hostd is shutting down."""

@@ -1,0 +1,1 @@
+"""Tests of hostd, against real files, ports and gRPC."""
