@@ -47,6 +47,8 @@ FLAVOURS = ("raspi", "uboot", "uefi")
 """The boot texts that end in a login. There is one more, `refused`: a loader that does not start a changed image."""
 
 _KERNEL_STAMP = re.compile(rb"^\[ *(\d+)\.(\d{6})\] ")
+_PHASE = re.compile(rb"%phase ([a-z-]+) (\d+\.?\d*)")
+_PAUSE = re.compile(rb"%pause (\d+)")
 _MAX_STAMP_PAUSE_US = 2_000_000
 
 
@@ -75,13 +77,11 @@ def parse_boot_text(text: bytes, node_name: str) -> tuple[Step, ...]:
 
 
 def _parse_directive(line: bytes, number: int) -> Step:
-    match line.decode("ascii", "replace").split():
-        case ["%phase", name, amperes]:
-            return Step(phase=name, amperes=float(amperes))
-        case ["%pause", milliseconds]:
-            return Step(pause_us=int(milliseconds) * 1000)
-        case _:
-            raise BootTextError(f"line {number}: expected %phase NAME AMPERES or %pause MILLISECONDS")
+    if match := _PHASE.fullmatch(line):
+        return Step(phase=match[1].decode("ascii"), amperes=float(match[2]))
+    if match := _PAUSE.fullmatch(line):
+        return Step(pause_us=int(match[1]) * 1000)
+    raise BootTextError(f"line {number}: expected %phase NAME AMPERES or %pause MILLISECONDS")
 
 
 def _stamp_pause(line: bytes, last_us: int) -> tuple[int, int]:

@@ -146,4 +146,4 @@ class Supply:
         if (self.volts > level_volts) == (target > level_volts) or target == level_volts:
             return None
         ratio = (level_volts - target) / (self.volts - target)
-        return self._at_us + 1 + math.ceil(-self._tau_us() * math.log(ratio)) if ratio > 0 else self._at_us + 1
+        return self._at_us + max(1, math.ceil(-self._tau_us() * math.log(ratio)))
