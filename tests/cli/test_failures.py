@@ -1,6 +1,7 @@
 """What goes wrong is one sentence and an exit code."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
@@ -99,6 +100,15 @@ def test_a_refusal_is_one_sentence(
     rack.refusals["node-3"] = (status, "HAT is offline: the port is not there")
     result = run(*command, "node-3", code=code)
     assert result.stderr == "racklet: node-3: HAT is offline: the port is not there\n"
+
+
+def test_another_service_at_the_address_is_no_hostd(run: Run, tmp_path: Path) -> None:
+    server = grpc.server(ThreadPoolExecutor(max_workers=1))
+    server.add_insecure_port(f"unix:{tmp_path}/other.sock")
+    server.start()
+    result = run("nodes", "--address", f"unix:{tmp_path}/other.sock", code=1)
+    server.stop(None).wait()
+    assert result.stderr == f"racklet: what answers at unix:{tmp_path}/other.sock does not know this call\n"
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,8 @@ _GOODBYE_S = 0.2  # until what was typed last has arrived; a call that is cancel
 
 _OPTIONS = [
     ("grpc.enable_http_proxy", 0),  # a rack is near, never behind the web proxy
+    ("grpc.min_reconnect_backoff_ms", int(_CONNECT_TIMEOUT_S * 1_000)),  # in truth, a connection's time limit
     ("grpc.initial_reconnect_backoff_ms", 200),
-    ("grpc.min_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 2_000),  # a hostd that starts again is seen within this
 ]
 # What gRPC says when there is no answer; hostd may say the same for reasons of its own.
@@ -124,6 +124,8 @@ class Connection:
     async def _translated(self, error: grpc.aio.AioRpcError, about: str) -> CommandError:
         if error.code() in _MAYBE_LOST and not await self._answers():
             return LostError(f"hostd at {self.address.target} does not answer any more")
+        if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+            return RefusedError(about, error.code().name, f"what answers at {self.address.target} does not know this call")
         kind = NotFoundError if error.code() is grpc.StatusCode.NOT_FOUND else RefusedError
         reason = printable(error.details() or "") or f"hostd answered {error.code().name}"
         return kind(about, error.code().name, reason)
