@@ -125,7 +125,8 @@ class Connection:
         if error.code() in _MAYBE_LOST and not await self._answers():
             return LostError(f"hostd at {self.address.target} does not answer any more")
         if error.code() is grpc.StatusCode.UNIMPLEMENTED:
-            return RefusedError(about, error.code().name, f"what answers at {self.address.target} does not know this call")
+            reason = f"what answers at {self.address.target} does not know this call"
+            return RefusedError(about, error.code().name, reason)
         kind = NotFoundError if error.code() is grpc.StatusCode.NOT_FOUND else RefusedError
         reason = printable(error.details() or "") or f"hostd answered {error.code().name}"
         return kind(about, error.code().name, reason)
