@@ -13,16 +13,21 @@ class ShuttingDownError(RackletError):
 
 
 class Bell:
-    """Wakes whoever waits at the moment. It remembers no ring: check, and wait without an await in between."""
+    """Wakes whoever waits at the moment. It remembers no ring: check, and wait without an await in between.
+
+    `waiters` says how many wait.
+    """
 
     def __init__(self) -> None:
+        self.waiters = 0
         self._next_ring = asyncio.Event()
         self._is_closed = False
 
     def ring(self) -> None:
         """Wake all who wait."""
-        self._next_ring.set()
-        self._next_ring = asyncio.Event()
+        if self.waiters:
+            self._next_ring.set()
+            self._next_ring = asyncio.Event()
 
     def close(self) -> None:
         """Wake all who wait, and let nobody wait any more."""
@@ -31,8 +36,12 @@ class Bell:
 
     async def wait(self) -> None:
         """Return at the next ring. Raises ShuttingDownError once the bell is closed."""
-        if not self._is_closed:
-            await self._next_ring.wait()
+        self.waiters += 1
+        try:
+            if not self._is_closed:
+                await self._next_ring.wait()
+        finally:
+            self.waiters -= 1
         if self._is_closed:
             raise ShuttingDownError
 

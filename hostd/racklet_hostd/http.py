@@ -8,7 +8,7 @@ from prometheus_client.exposition import choose_encoder, gzip_accepted
 
 from racklet_hostd import metrics
 from racklet_hostd.config import Address
-from racklet_hostd.listening import ListenError
+from racklet_hostd.listening import ListenError, why
 from racklet_hostd.rack import Rack
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class HttpServer:
             await site.start()
         except OSError as error:
             await self._runner.cleanup()
-            raise ListenError(str(self._address), error.strerror or str(error)) from error
+            raise ListenError(str(self._address), why(error)) from error
         self.port = self._runner.addresses[0][1]
         self.is_listening = True
         log.info("HTTP", extra={"address": f"http://{Address(self._address.host, self.port)}"})

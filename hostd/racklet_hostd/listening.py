@@ -22,6 +22,11 @@ class ListenError(RackletError):
         super().__init__(f"cannot listen on {address}: {reason}")
 
 
+def why(error: OSError) -> str:
+    """Return the system's words for an error; libraries put their own around them."""
+    return os.strerror(error.errno) if error.errno else str(error)
+
+
 def make_way(path: Path) -> None:
     """Make the socket's folder, and remove the socket of a hostd that died. Raises ListenError."""
     if len(os.fsencode(path)) > _SOCKET_PATH_BYTES:
@@ -35,7 +40,7 @@ def make_way(path: Path) -> None:
             _refuse_if_alive(path)
             path.unlink()
     except OSError as error:
-        raise ListenError(str(path), error.strerror or str(error)) from error
+        raise ListenError(str(path), why(error)) from error
 
 
 def _refuse_if_alive(path: Path) -> None:
@@ -64,5 +69,5 @@ def tcp_problem(address: Address) -> str:
         try:
             probe.bind((address.host, address.port))
         except OSError as error:
-            return error.strerror or str(error)
+            return why(error)
     return "the system refuses it"

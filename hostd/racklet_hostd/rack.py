@@ -102,4 +102,4 @@ class Rack:
 
 def name_order(name: str) -> tuple[tuple[int, str], ...]:
     """Sort key by which node-10 comes after node-9."""
-    return tuple((int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name))
+    return tuple((int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name))

@@ -10,6 +10,7 @@ from array import array
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from racklet.link.v1 import link_pb2
 from racklet_link.event_queue import EventQueue
@@ -53,6 +54,7 @@ class PtyHat:
         self.typed = bytearray()
         self.type_room = 256
         self.is_mute = False
+        self.protocol = (1, 1)
         self.sent = 0  # bytes written to the line
         self._boot_continues = False
         self._master = -1
@@ -61,7 +63,7 @@ class PtyHat:
         self._timer: asyncio.TimerHandle | None = None
         self._start(session)
 
-    def __enter__(self) -> PtyHat:
+    def __enter__(self) -> Self:
         self.plug()
         return self
 
@@ -139,6 +141,7 @@ class PtyHat:
         return link_pb2.RESULT_INVALID
 
     def fill_hello(self, hello: Message) -> None:
+        hello.slots[0], hello.slots[1] = self.protocol
         hello.slots[4] = self.now.supply_state
         hello.slots[8] = self._boot_continues
         hello.put_bytes(13, 0, self.hat_id)

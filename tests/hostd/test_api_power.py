@@ -18,7 +18,9 @@ from tests.hostd.rig import JumpingClock, Rig, running_rack, until
 ON, OFF, CYCLE = rack_pb2.POWER_ACTION_ON, rack_pb2.POWER_ACTION_OFF, rack_pb2.POWER_ACTION_CYCLE
 
 
-async def set_power(rig: Rig, action: rack_pb2.PowerAction.ValueType = ON, **fields: object) -> rack_pb2.SetPowerResponse:
+async def set_power(
+    rig: Rig, action: rack_pb2.PowerAction.ValueType = ON, **fields: object
+) -> rack_pb2.SetPowerResponse:
     request = rack_pb2.SetPowerRequest(name="nodes/node-1", action=action, **fields)  # type: ignore[arg-type]
     return await rig.rack.SetPower(request)
 
@@ -55,7 +57,11 @@ async def test_a_transaction_that_takes_its_time_is_waited_for(tmp_path: Path) -
         (link_pb2.RESULT_BUSY, grpc.StatusCode.ABORTED, "another power transaction, which its HAT has not ended yet"),
         (link_pb2.RESULT_INVALID, grpc.StatusCode.FAILED_PRECONDITION, "does not take cycle with these arguments"),
         (link_pb2.RESULT_STALE, grpc.StatusCode.DEADLINE_EXCEEDED, "has forgotten the request"),
-        (link_pb2.RESULT_NOT_REACHED, grpc.StatusCode.FAILED_PRECONDITION, "did not follow cycle: the supply is on at 5.098 V"),
+        (
+            link_pb2.RESULT_NOT_REACHED,
+            grpc.StatusCode.FAILED_PRECONDITION,
+            "did not follow cycle: the supply is on at 5.098 V",
+        ),
         (link_pb2.RESULT_NODE_BUSY, grpc.StatusCode.FAILED_PRECONDITION, "did not shut down within its grace"),
         (link_pb2.RESULT_TRIPPED, grpc.StatusCode.FAILED_PRECONDITION, "a protection of node-1 tripped"),
         (link_pb2.RESULT_NO_MONITOR, grpc.StatusCode.FAILED_PRECONDITION, "does not switch on blind"),

@@ -94,11 +94,11 @@ async def test_a_microcontroller_that_restarts_goes_on_in_the_same_boot_behind_a
     ]
 
 
-async def test_a_hat_of_another_protocol_is_incompatible(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("racklet_link.hat.PROTOCOL_MIN", 7)
-    monkeypatch.setattr("racklet_link.hat.PROTOCOL_MAX", 8)
+async def test_a_hat_of_another_protocol_is_incompatible(tmp_path: Path) -> None:
+    hat = PtyHat(tmp_path / "ports" / "node-1")
+    hat.protocol = (7, 8)
     async with running_rack(tmp_path, hats={}) as rig:
-        with PtyHat(tmp_path / "ports" / "node-1"):
+        with hat:
             node = await rig.until_node(lambda node: node.hat.state == rack_pb2.HAT_STATE_INCOMPATIBLE)
     assert "speaks link protocol 7 to 8" in node.hat.problem
     assert "update hostd" in node.hat.problem

@@ -78,7 +78,8 @@ async def test_hostd_that_starts_again_goes_on_without_loss_or_repetition(tmp_pa
             hat.say(TEXT[start : start + 10_000])
             async with running_rack(tmp_path, hats={"node-1": hat}) as rig:
                 hat.say(TEXT[start + 10_000 : start + 20_000])
-                await rig.until_node(lambda node, end=min(start + 20_000, len(TEXT)): node.log_end == end)  # type: ignore[misc]
+                end = min(start + 20_000, len(TEXT))
+                await rig.until_node(lambda node, end=end: node.log_end == end)  # type: ignore[misc]
         async with running_rack(tmp_path, hats={"node-1": hat}) as rig:
             assert stored(rig, 1) == TEXT
             assert (await rig.node()).last_line == TEXT.splitlines()[-1].decode()

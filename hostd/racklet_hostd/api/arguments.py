@@ -21,6 +21,8 @@ INTERVAL_LEAST_MS = 10
 PAGE_LIMIT = 1000
 NEWEST_BOOT = "-"
 
+_NOT_OURS = "page_token: expected the next_page_token of a call with the same arguments"
+_NODE = r"[^/\s]{1,63}"  # no config has a longer name
 _SHOWN = 80  # characters of a wrong argument that are said back
 _NS_PER_S = 1_000_000_000
 _BOOT_NUMBER_MAX = (1 << 63) - 1  # what SQLite can look up
@@ -28,7 +30,7 @@ _BOOT_NUMBER_MAX = (1 << 63) - 1  # what SQLite can look up
 
 def node_name(resource: str, field: str) -> str:
     """Return the NAME of nodes/NAME."""
-    match = re.fullmatch(r"nodes/([^/]+)", resource)
+    match = re.fullmatch(rf"nodes/({_NODE})", resource)
     if match is None:
         raise BadArgumentError(f"{field}: expected nodes/NAME, such as nodes/node-3, found {_shown(resource)}")
     return match[1]
@@ -36,7 +38,7 @@ def node_name(resource: str, field: str) -> str:
 
 def boot_name(resource: str) -> tuple[str, int | None]:
     """Return the node's name and the number of nodes/NAME/boots/NUMBER; None stands for the newest, "-"."""
-    match = re.fullmatch(r"nodes/([^/]+)/boots/(-|[0-9]{1,19})", resource)
+    match = re.fullmatch(rf"nodes/({_NODE})/boots/(-|[0-9]{{1,19}})", resource)
     if match is None or (match[2] != NEWEST_BOOT and int(match[2]) > _BOOT_NUMBER_MAX):
         expected = "nodes/NAME/boots/NUMBER, or nodes/NAME/boots/- for the newest"
         raise BadArgumentError(f"name: expected {expected}, found {_shown(resource)}")
@@ -67,8 +69,16 @@ def page_position(token: str, scope: str) -> str:
     except (binascii.Error, ValueError):
         given_scope, position = "", ""
     if given_scope != scope or not position:
-        raise BadArgumentError("page_token: expected the next_page_token of a call with the same arguments")
+        raise BadArgumentError(_NOT_OURS)
     return position
+
+
+def name_position(token: str, scope: str) -> str:
+    """Return the name that `page_token` put into `token`; "" for an empty token."""
+    name = page_position(token, scope)
+    if not re.fullmatch(r"[a-z0-9-]{0,63}", name):
+        raise BadArgumentError(_NOT_OURS)
+    return name
 
 
 def number_position(token: str, scope: str) -> int | None:
@@ -77,14 +87,14 @@ def number_position(token: str, scope: str) -> int | None:
     if not position:
         return None
     if re.fullmatch(r"[0-9]{1,19}", position) is None or int(position) > _BOOT_NUMBER_MAX:
-        raise BadArgumentError("page_token: expected the next_page_token of a call with the same arguments")
+        raise BadArgumentError(_NOT_OURS)
     return int(position)
 
 
 def duration_ms(duration: Duration, field: str, limit_ms: int) -> int:
     """Return whole milliseconds, rounded up, from 0 to `limit_ms`."""
     nanos = duration.seconds * _NS_PER_S + duration.nanos
-    if not 0 <= nanos <= limit_ms * 1_000_000 or abs(duration.nanos) >= _NS_PER_S:
+    if not (0 <= nanos <= limit_ms * 1_000_000 and 0 <= duration.nanos < _NS_PER_S):
         found = f"{duration.seconds} s and {duration.nanos} ns"
         raise BadArgumentError(f"{field}: expected 0 to {limit_ms // 1000} seconds, found {found}")
     return -(-nanos // 1_000_000)

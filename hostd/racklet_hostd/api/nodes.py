@@ -18,7 +18,7 @@ _WATCHED_LIMIT = 1000  # names in one request
 def list_nodes(rack: Rack, request: rack_pb2.ListNodesRequest) -> rack_pb2.ListNodesResponse:
     """Return a page of nodes, by name."""
     size = arguments.page_size(request.page_size, _PAGE_DEFAULT)
-    after = arguments.page_position(request.page_token, "nodes")
+    after = arguments.name_position(request.page_token, "nodes")
     rest = [node for node in rack.nodes if not after or name_order(node.name) > name_order(after)]
     response = rack_pb2.ListNodesResponse(nodes=[convert.node_message(node) for node in rest[:size]])
     if len(rest) > size:

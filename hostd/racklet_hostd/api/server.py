@@ -40,6 +40,7 @@ class ApiServer:
         self.is_listening = False
         self.tcp_port: int | None = None
         self._config = config
+        self._socket_inode = 0  # so that another hostd's socket is not removed
         self._server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=CALLS_LIMIT)
         rack_pb2_grpc.add_RackServicer_to_server(RackService(rack), self._server)
         self._health = health.aio.HealthServicer()
@@ -62,8 +63,9 @@ class ApiServer:
         self.is_listening = False
         await self._health.enter_graceful_shutdown()
         await self._server.stop(STOP_GRACE_S)
-        if self._config.socket is not None:
-            self._config.socket.unlink(missing_ok=True)
+        path = self._config.socket
+        if path is not None and path.exists() and path.stat().st_ino == self._socket_inode:
+            path.unlink()
 
     def _listen_on_tcp(self, address: Address) -> None:
         try:
@@ -80,4 +82,5 @@ class ApiServer:
                 self._server.add_insecure_port(f"unix:{path}")
         except RuntimeError as error:
             raise ListenError(str(path), "the system refuses it; may hostd write in that folder?") from error
+        self._socket_inode = path.stat().st_ino
         log.info("gRPC", extra={"socket": str(path)})

@@ -1,0 +1,151 @@
+"""Serial ports, over ptys."""
+
+from __future__ import annotations
+
+import os
+import resource
+import tty
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from racklet_hostd import serial_port
+from racklet_hostd.serial_port import PortUnavailableError, SerialPort
+from tests.hostd.rig import until
+
+
+class Cable:
+    """The other side of a port."""
+
+    def __init__(self) -> None:
+        self.master, self.slave = os.openpty()
+        tty.setraw(self.slave)
+        os.set_blocking(self.master, False)
+        self.path = Path(os.ttyname(self.slave))
+        self.is_in = True
+
+    def pull(self) -> None:
+        if self.is_in:
+            self.is_in = False
+            os.close(self.slave)
+            os.close(self.master)
+
+    def read(self) -> bytes:
+        try:
+            return os.read(self.master, 65536)
+        except BlockingIOError:
+            return b""
+
+
+@pytest.fixture
+def cable() -> Iterator[Cable]:
+    cable = Cable()
+    yield cable
+    cable.pull()
+
+
+async def test_bytes_go_both_ways_unchanged(cable: Cable) -> None:
+    every_byte = bytes(range(256))
+    received = bytearray()
+    port = await SerialPort.open(cable.path, received.extend)
+    os.write(cable.master, every_byte)
+    await until(lambda: received == every_byte)
+    port.write(every_byte)
+    heard = bytearray()
+    await until(lambda: heard.extend(cable.read()) or heard == every_byte)
+    await port.close()
+    assert port.is_closed
+
+
+async def test_a_port_is_for_one_program_at_a_time(cable: Cable) -> None:
+    port = await SerialPort.open(cable.path, lambda _: None)
+    with pytest.raises(PortUnavailableError, match="another program is using it"):
+        await SerialPort.open(cable.path, lambda _: None)
+    await port.close()
+    again = await SerialPort.open(cable.path, lambda _: None)
+    await again.close()
+
+
+@pytest.mark.parametrize("what", ["missing", "file", "folder"])
+async def test_what_is_no_port_is_named(tmp_path: Path, what: str) -> None:
+    path = tmp_path / "port"
+    if what == "file":
+        path.write_text("")
+    elif what == "folder":
+        path.mkdir()
+    with pytest.raises(PortUnavailableError) as caught:
+        await SerialPort.open(path, lambda _: None)
+    assert str(caught.value).startswith(f"{path} does not open: ")
+    reasons = {"missing": "there is no such port", "file": "it is not a serial port", "folder": "directory"}
+    assert reasons[what] in caught.value.reason.lower()
+
+
+async def test_a_cable_that_is_pulled_closes_the_port(cable: Cable) -> None:
+    port = await SerialPort.open(cable.path, lambda _: None)
+    cable.pull()
+    await until(lambda: port.is_closed)
+    port.write(b"to nobody")
+    port.pause()
+    port.resume()
+    await port.close()
+
+
+async def test_a_cable_that_is_pulled_during_a_write_closes_the_port(cable: Cable) -> None:
+    port = await SerialPort.open(cable.path, lambda _: None)
+    for _ in range(20):
+        port.write(bytes(1000))
+    cable.pull()
+    await until(lambda: port.is_closed)
+
+
+async def test_a_side_that_does_not_read_costs_bounded_memory_and_does_not_hold_up_the_end(cable: Cable) -> None:
+    port = await SerialPort.open(cable.path, lambda _: None)
+    await until(lambda: port.write(bytes(1000)) or port.dropped_bytes > 100_000)
+    assert port._transport is not None
+    assert port._transport.get_write_buffer_size() <= serial_port._WRITE_BUFFER_BYTES + 1000
+    await port.close()
+
+
+async def test_what_was_dropped_is_only_what_did_not_fit(cable: Cable) -> None:
+    port = await SerialPort.open(cable.path, lambda _: None)
+    await until(lambda: port.write(bytes(1000)) or port.dropped_bytes)
+    heard = bytearray()
+    await until(lambda: heard.extend(cable.read()) or not port._is_full)
+    port.write(b"end")
+    await until(lambda: heard.extend(cable.read()) or heard.endswith(b"end"))
+    await port.close()
+
+
+async def test_a_port_that_is_paused_is_not_read(cable: Cable) -> None:
+    received = bytearray()
+    port = await SerialPort.open(cable.path, received.extend)
+    os.write(cable.master, b"1")
+    await until(lambda: received == b"1")
+    port.pause()
+    os.write(cable.master, b"2")
+    await port.wait_closed(20)
+    assert received == b"1"
+    port.resume()
+    await until(lambda: received == b"12")
+    await port.close()
+
+
+async def test_a_port_with_a_descriptor_beyond_1024_works() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 2048:
+        pytest.skip("this process may not open so many files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2048), hard))
+    fillers = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    cable = Cable()
+    try:
+        received = bytearray()
+        port = await SerialPort.open(cable.path, received.extend)
+        os.write(cable.master, b"far away")
+        await until(lambda: received == b"far away")
+        await port.close()
+    finally:
+        cable.pull()
+        for filler in fillers:
+            os.close(filler)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
