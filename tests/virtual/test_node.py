@@ -271,7 +271,9 @@ def test_typing_while_it_boots_is_lost(record: SentBoots) -> None:
         max_size=30,
     )
 )
-def test_whatever_happens_the_record_is_what_was_sent(record: SentBoots, story: list[Order | bytes | int | str]) -> None:
+def test_whatever_happens_the_record_is_what_was_sent(
+    record: SentBoots, story: list[Order | bytes | int | str]
+) -> None:
     desk = booted(record)
     for turn in story:
         if isinstance(turn, Order):

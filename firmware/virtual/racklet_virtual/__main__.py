@@ -7,6 +7,7 @@ import contextlib
 import json
 import shutil
 import signal
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -24,6 +25,14 @@ from racklet_virtual.rack import MAX_NODES, RackError, VirtualRack
 
 _FAILED = 1
 
+
+def _runtime_folder() -> Path:
+    with warnings.catch_warnings(action="ignore"):  # where there is no runtime folder, its stand-in is fine
+        return platformdirs.user_runtime_path("racklet-virtual", appauthor=False)
+
+
+_DEFAULT_FOLDER = _runtime_folder()
+
 app = typer.Typer(add_completion=True, no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
 console = Console()
 
@@ -31,11 +40,6 @@ FolderOption = Annotated[
     Path,
     typer.Option("--folder", help="Where the rack keeps its ports and files.", show_default="in the runtime folder"),
 ]
-
-
-def default_folder() -> Path:
-    """Return the folder of a rack that was not given one."""
-    return platformdirs.user_runtime_path("racklet-virtual")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,7 @@ def run(  # noqa: PLR0913  options of a command
         list[str] | None,
         typer.Option(metavar="N=HABIT", help=f"What a node does at every boot: {', '.join(Habit)}. Repeatable."),
     ] = None,
-    folder: FolderOption = default_folder(),  # noqa: B008  read once
+    folder: FolderOption = _DEFAULT_FOLDER,
     keep: Annotated[bool, typer.Option("--keep", help="Keep what the nodes sent when it ends.")] = False,
 ) -> None:
     """Run a virtual rack until Ctrl-C; or steer one that runs, with one of the commands."""
@@ -80,7 +84,7 @@ def fault(
     kind: Annotated[str, typer.Argument(help="What to do; `racklet-virtual faults` lists it.")],
     arguments: Annotated[list[str] | None, typer.Argument(help="As the list says.")] = None,
     *,
-    folder: FolderOption = default_folder(),  # noqa: B008  read once
+    folder: FolderOption = _DEFAULT_FOLDER,
 ) -> None:
     """Do something to a HAT or its node in the running rack."""
     try:
@@ -99,7 +103,7 @@ def faults() -> None:
 
 
 @app.command()
-def status(*, folder: FolderOption = default_folder()) -> None:  # noqa: B008  read once
+def status(*, folder: FolderOption = _DEFAULT_FOLDER) -> None:
     """Print the truth about the running rack, as JSON."""
     try:
         reply = ask(folder.resolve(), {"status": True})

@@ -115,6 +115,7 @@ class VirtualHat:
             self._tick_alarm.set((change_us - self.now_us()) / 1e6)
 
     def _tick(self) -> None:
+        self.chip.serve()
         self.hardware.advance(self.now_us())
         output = self.hardware.node.take_output()
         if output:

@@ -6,6 +6,9 @@ import random
 from dataclasses import dataclass
 
 
+_ENDLESS_BITS = 1 << 40
+
+
 @dataclass(frozen=True, slots=True)
 class FaultRates:
     """How often a line goes wrong: bit errors per bit, the rest per chunk; each from 0 to 1."""
@@ -51,7 +54,7 @@ class LineFaults:
 
     def _gap(self, rate: float) -> int:
         """Bits that stay right before the next wrong one."""
-        return int(self._random.expovariate(rate))
+        return int(min(self._random.expovariate(rate), _ENDLESS_BITS))
 
 
 _NONE = FaultRates()

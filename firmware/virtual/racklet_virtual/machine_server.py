@@ -117,7 +117,7 @@ class MachineServer:
         self._calls, self._child_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._calls.settimeout(0)
         self.uart = UartReceiver()
-        asyncio.get_running_loop().add_reader(self._calls.fileno(), self._serve)
+        asyncio.get_running_loop().add_reader(self._calls.fileno(), self.serve)
 
     @property
     def child_fds(self) -> tuple[int, int]:
@@ -131,7 +131,8 @@ class MachineServer:
         self._child_end.close()
         self.uart.close()
 
-    def _serve(self) -> None:
+    def serve(self) -> None:
+        """Answer the calls that wait."""
         for _ in range(_CALLS_PER_TURN):
             try:
                 message = self._calls.recv(_MAX_MESSAGE)

@@ -93,6 +93,11 @@ class VirtualMicrocontroller:
         """The process that runs now."""
         return self._process.pid if self._process is not None else None
 
+    @property
+    def last_words(self) -> bytes:
+        """The newest 4096 bytes that the process printed."""
+        return bytes(self._last_words)
+
     def start(self) -> None:
         """Power it up."""
         self._start(_Repl.MAIN)
@@ -119,6 +124,11 @@ class VirtualMicrocontroller:
             self.uart_lost_bytes += len(data)
         else:
             self.uart_lost_bytes += len(data) - self._server.uart.receive(data)
+
+    def serve(self) -> None:
+        """Answer the calls that wait: they happened before now."""
+        if self._server is not None:
+            self._server.serve()
 
     def reset_cause(self) -> int:
         """Return why it started."""

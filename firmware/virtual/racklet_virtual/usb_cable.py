@@ -151,6 +151,11 @@ class UsbCable:
         return self._to_host.dropped_bytes
 
     @property
+    def chattering(self) -> bool:
+        """True while garbage floods the host."""
+        return self._chatter is not None
+
+    @property
     def host_open(self) -> bool:
         """True while a host has the port open."""
         return self._master is not None and self._slot_poll is None
