@@ -194,6 +194,11 @@ def test_all_nodes_need_a_yes(rack: MemoryRack, run: Run) -> None:
     assert {request.name for request in rack.requests[-2:]} == {"nodes/node-1", "nodes/node-2"}  # type: ignore[attr-defined]
 
 
+def test_all_of_no_nodes_is_a_failure(rack: MemoryRack, run: Run) -> None:
+    assert not rack.nodes
+    assert run("power", "off", "--all", "--yes", code=1).stderr == "racklet: the rack has no nodes\n"
+
+
 @pytest.mark.parametrize("arguments", [("on",), ("on", "--all", "node-1"), ("off", "node-1", "--grace", "601")])
 def test_power_refuses_wrong_usage(rack: MemoryRack, run: Run, arguments: tuple[str, ...]) -> None:
     rack.add_node("node-1")

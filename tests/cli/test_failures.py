@@ -132,7 +132,7 @@ def test_a_refusal_cannot_reach_the_terminal_with_escapes(rack: MemoryRack, run:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("nodess",),
+        ("shelves",),
         ("nodes", "--nonsense"),
         ("logs",),
         ("logs", "a/b"),

@@ -65,6 +65,19 @@ def test_a_wide_screen_has_the_last_line_beside_the_numbers(view: RackView) -> N
     assert "raspberrypi login:" in drawn(view, width=160)[3]
 
 
+@pytest.mark.parametrize(
+    ("width", "shown"), [(80, "a-rather-… ●"), (90, "a-rather-long-name ●"), (160, "a-rather-long-name ●")]
+)
+def test_a_long_name_is_whole_where_there_is_room(width: int, shown: str) -> None:
+    memory = MemoryRack()
+    memory.add_node("a-rather-long-name")
+    view = RackView("shelf")
+    view.update(list(memory.nodes.values()))
+    lines = drawn(view, width)
+    assert lines[3].startswith(shown)
+    assert max(map(len, lines)) <= width
+
+
 def test_a_note_stands_in_the_head_line(view: RackView) -> None:
     view.note = "hostd went away; waiting for it"
     assert drawn(view)[0].endswith("hostd went away; waiting for it")

@@ -32,6 +32,14 @@ def test_a_pipe_gets_every_byte_and_stderr_the_gaps(rack: MemoryRack, run: Run) 
     assert result.stderr == "--- 512 bytes lost: ring_full ---\n"
 
 
+def test_a_pipe_is_a_pipe_whatever_the_environment_says_of_colours(
+    rack: MemoryRack, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    rack.add_log("node-1", 2, WILD)
+    assert run("logs", "node-1").stdout_bytes == WILD
+
+
 def test_a_boot_and_an_offset_may_be_chosen(rack: MemoryRack, run: Run) -> None:
     rack.add_log("node-1", 2, b"the second boot")
     assert run("logs", "node-1", "--boot", "1", "--from", "4").stdout_bytes == b"first boot\r\n"

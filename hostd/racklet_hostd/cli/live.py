@@ -1,7 +1,7 @@
 """The rack at a glance, drawn again whenever something changes. A rich renderable for `racklet watch` and the demo."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from rich.align import AlignMethod
@@ -18,8 +18,9 @@ from racklet_hostd.cli.terminal_text import printable
 _FRAME_LINES = 3  # head, blank, column names
 _WIDTH = 80
 _WIDE = 140  # columns from which on the last console line has room beside the numbers
+_NAME_WIDTH = 10  # more where the screen is wider than _WIDTH
 _COLUMNS: tuple[tuple[str, int, AlignMethod], ...] = (
-    ("NODE", 10, "left"),
+    ("NODE", _NAME_WIDTH, "left"),
     ("  SUPPLY", 12, "left"),
     ("VOLTS", 6, "right"),
     ("AMPS", 6, "right"),
@@ -94,14 +95,16 @@ class RackView:
         """Draw the head line and the nodes."""
         width = max(options.max_width, _WIDTH)
         rows = sorted(self._rows.values(), key=lambda row: natural_key(row.node.name))
+        longest = max((len(short_name(row.node.name)) for row in rows), default=0)
+        name_width = min(max(longest, _NAME_WIDTH), _NAME_WIDTH + width - _WIDTH)
         yield self._head(rows, width)
         yield Text()
-        yield _line(Text(title, "dim") for title, _, _ in _COLUMNS)
+        yield _line(name_width, [Text(title, "dim") for title, _, _ in _COLUMNS])
         has_room_below = _FRAME_LINES + 2 * len(rows) < (options.height or console.height)
         if not rows:
             yield Text("No nodes yet; `racklet nodes` says how to add one.", "dim")
         for row in rows:
-            numbers, words = _line(self._cells(row)), _words(row)
+            numbers, words = _line(name_width, self._cells(row)), _words(row)
             for line in [numbers + words] if width >= _WIDE else [numbers, words][: 1 + has_room_below]:
                 line.truncate(width, overflow="ellipsis")
                 yield line
@@ -136,11 +139,12 @@ class RackView:
         ]
 
 
-def _line(cells: Iterable[Text]) -> Text:
-    parts = list(cells)
-    for (_, width, align), cell in zip(_COLUMNS, parts, strict=True):
+def _line(name_width: int, cells: list[Text]) -> Text:
+    for (title, fixed_width, align), cell in zip(_COLUMNS, cells, strict=True):
+        width = name_width if title == "NODE" else fixed_width
+        cell.truncate(width, overflow="ellipsis")
         cell.align(align, width)
-    return Text(" ").join(parts)
+    return Text(" ").join(cells)
 
 
 def _words(row: _Row) -> Text:

@@ -14,8 +14,7 @@ _WIDE = 1_000  # columns of a table that no terminal limits
 
 
 def _console() -> Console:
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=_WIDE)
+    return Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +26,8 @@ class Output:
 
     @property
     def is_terminal(self) -> bool:
-        """Tell whether a person looks at stdout."""
-        return self.console.is_terminal
+        """Tell whether a person looks at stdout. Unlike rich's, no variable such as FORCE_COLOR changes it."""
+        return sys.stdout.isatty()
 
     def data(self, data: bytes) -> None:
         """Write bytes as they are.

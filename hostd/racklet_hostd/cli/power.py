@@ -102,7 +102,9 @@ async def _chosen(session: Session, deed: str, nodes: list[str] | None, *, every
     if nodes:
         return list(dict.fromkeys(nodes))
     found = [node.name for node in await all_nodes(session.connection)]
-    if not yes and found:
+    if not found:
+        raise CommandError("the rack has no nodes")
+    if not yes:
         await _confirm(f"{deed} {', '.join(map(short_name, found))}?")
     return found
 

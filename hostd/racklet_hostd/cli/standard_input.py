@@ -1,6 +1,7 @@
 """Reading what is typed, in a way that Ctrl-C and the end of the command can break off."""
 
 import asyncio
+import errno
 import os
 import sys
 
@@ -8,10 +9,15 @@ _AT_ONCE = 1_024  # bytes of a paste; the rest waits in the terminal
 
 
 async def read_typed() -> bytes:
-    """Return what there is on stdin, at least a byte; nothing at its end."""
+    """Return what there is on stdin, at least a byte; nothing at its end, or when its terminal is gone."""
     descriptor = sys.stdin.fileno()
     await _until_readable(descriptor)
-    return os.read(descriptor, _AT_ONCE)
+    try:
+        return os.read(descriptor, _AT_ONCE)
+    except OSError as error:
+        if error.errno == errno.EIO:
+            return b""
+        raise
 
 
 async def confirmed(question: str) -> bool:
