@@ -28,7 +28,7 @@ POLL_S = 0.005
 async def until(condition: Callable[[], object], patience_s: float = PATIENCE_S) -> None:
     """Wait until the condition holds."""
     async with asyncio.timeout(patience_s):
-        while not condition():
+        while not condition():  # noqa: ASYNC110  what is waited for lies in other processes
             await asyncio.sleep(POLL_S)
 
 

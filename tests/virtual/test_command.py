@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from racklet_virtual.control import ControlError, ask, control_server, socket_path
-from racklet_virtual.fault_catalogue import FAULTS
+from racklet_virtual.fault_catalogue import FAULTS, inject
 from racklet_virtual.rack import RackError, VirtualRack
 from tests.virtual.conftest import until
 
@@ -51,6 +52,14 @@ def running(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
             process.terminate()
 
 
+def assert_character_devices(ports: list[Path]) -> None:
+    assert all(port.is_char_device() for port in ports)
+
+
+def gone(pids: list[object]) -> bool:
+    return not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
 def status(folder: Path) -> list[dict[str, object]]:
     reply = json.loads(command("status", folder=folder).stdout)
     assert isinstance(reply, list)
@@ -65,7 +74,7 @@ async def test_it_prints_its_ports_and_leaves_nothing_behind(tmp_path: Path, sto
         config = tomllib.loads((folder / "racklet.toml").read_text())
         ports = [Path(node["port"]) for node in config["node"]]
         assert [port.name for port in ports] == ["usb-1.1", "usb-1.2"]
-        assert all(port.is_char_device() for port in ports)
+        assert_character_devices(ports)
         pids = [hat["pid"] for hat in status(folder)]
         process.send_signal(stop)
         printed, complaints = process.communicate(timeout=20)
@@ -73,7 +82,7 @@ async def test_it_prints_its_ports_and_leaves_nothing_behind(tmp_path: Path, sto
     assert "usb-1.2" in printed
     assert "[[node]]" in printed
     assert not folder.exists()
-    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+    assert gone(pids)
 
 
 async def test_faults_reach_a_running_rack(tmp_path: Path) -> None:
@@ -125,8 +134,6 @@ def test_no_micropython_is_said_in_one_sentence(tmp_path: Path) -> None:
 
 
 async def test_every_fault_can_be_injected_and_cleared(start_rack: StartRack) -> None:
-    from racklet_virtual.fault_catalogue import inject
-
     rack = await start_rack("import time\nwhile True: time.sleep_ms(50)\n")
     for name in FAULTS:
         arguments = ("0.01",) if name in ("bit-errors", "drop", "duplicate") else ()
@@ -149,8 +156,6 @@ async def test_every_fault_can_be_injected_and_cleared(start_rack: StartRack) ->
     ],
 )
 async def test_a_wrong_request_gets_a_sentence(start_rack: StartRack, line: bytes, error: str) -> None:
-    import asyncio
-
     rack = await start_rack(None)
     async with control_server(rack):
         reader, writer = await asyncio.open_unix_connection(socket_path(rack.folder))
@@ -163,8 +168,6 @@ async def test_a_wrong_request_gets_a_sentence(start_rack: StartRack, line: byte
 
 
 async def test_a_line_without_end_ends_the_connection_only(start_rack: StartRack) -> None:
-    import asyncio
-
     rack = await start_rack(None)
     async with control_server(rack):
         reader, writer = await asyncio.open_unix_connection(socket_path(rack.folder))

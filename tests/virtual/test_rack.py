@@ -18,6 +18,8 @@ from racklet_virtual.supply import Stuck
 from tests.virtual.conftest import connected, until
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from racklet_virtual.board import VirtualHat
     from tests.virtual.conftest import StartRack
 
@@ -31,6 +33,10 @@ gate_set = machine.Pin(10, machine.Pin.OUT, value=0)
 gate_set.value(1); time.sleep_ms(2); gate_set.value(0)
 """
 MPREMOTE = Path(sys.executable).parent / "mpremote"
+
+
+def gone(pids: Iterable[object]) -> bool:
+    return not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
 
 async def heard(hat: VirtualHat, text: str) -> None:
@@ -69,7 +75,7 @@ async def test_a_port_in_the_config_is_the_hats_own(start_rack: StartRack) -> No
 async def test_a_reset_starts_the_firmware_again_and_the_supply_stays(
     start_rack: StartRack, how: str, cause: int
 ) -> None:
-    script = TELL_CAUSE + f"if machine.reset_cause() == 1:\n" + SWITCH_ON.replace("\n", "\n ") + f"\n {how}\n"
+    script = TELL_CAUSE + "if machine.reset_cause() == 1:\n" + SWITCH_ON.replace("\n", "\n ") + f"\n {how}\n"
     rack = await start_rack(script)
     [hat] = rack.hats
     await until(lambda: hat.chip.starts >= 2)
@@ -177,7 +183,7 @@ async def test_a_rack_leaves_no_process_and_no_port(start_rack: StartRack, tmp_p
     del start_rack  # it skips where there is no MicroPython
     async with VirtualRack(tmp_path / "other", 3) as rack:
         pids = [hat.chip.pid for hat in rack.hats]
-    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+    assert gone(pids)
     assert not rack.ports.exists()
 
 
@@ -191,12 +197,13 @@ async def test_a_killed_rack_leaves_no_process(tmp_path: Path, start_rack: Start
         "    await asyncio.Event().wait()\n"
         "asyncio.run(main())\n"
     )
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        pids = process.stdout.readline().split()
-        process.kill()
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    pids = (await process.stdout.readline()).decode().split()
+    process.kill()
+    await process.wait()
     assert len(pids) == 2
-    await until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
+    await until(lambda: gone(pids))
 
 
 async def test_a_folder_serves_one_rack_at_a_time(start_rack: StartRack) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-
 _ENDLESS_BITS = 1 << 40
 
 
