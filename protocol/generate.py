@@ -2,12 +2,14 @@
 
 The host's code is made by protoc. The HAT's, `racklet_link/messages.py`, is made here: one table for each message,
 which `racklet_link.kernels` reads. The names of slots and enum values would fill a tenth of the HAT's memory, so a
-module that needs some states them, `_HELLO_SESSION = const(2)`, which costs nothing there; this program sets the
-numbers of all such lines. With --check nothing is written; the exit code is 1 when a file on disk is not current.
+module that needs some states them, `_HELLO_SESSION = const(2)`, which costs nothing there; so it does with what
+`racklet_link.limits` names. This program sets the numbers of all such lines. With --check nothing is written; the exit
+code is 1 when a file on disk is not current.
 """
 
 from __future__ import annotations
 
+import ast
 import re
 import sys
 import tempfile
@@ -20,6 +22,7 @@ from grpc_tools import protoc
 ROOT = Path(__file__).parent
 LINK_PROTO = "racklet/link/v1/link.proto"
 RACK_PROTO = "racklet/v1/rack.proto"
+LIMITS = "racklet_link/limits.py"
 MESSAGES = "racklet_link/messages.py"
 SEVEN_BITS = 127  # of a varint's byte
 STATED_IN = ("racklet_link", "../firmware/racklet_hat")
@@ -54,7 +57,7 @@ def main() -> int:
         target = Path(folder, "protocol")
         target.mkdir()
         link = _generate(target)
-        _state_numbers(numbers(link), target)
+        _state_numbers(numbers(link) | limits(), target)
         generated = sorted(path.relative_to(target) for path in target.rglob("*.py*"))
         stale = [path for path in generated if _read(ROOT / path) != _read(target / path)]
         if "--check" in sys.argv[1:]:
@@ -103,6 +106,13 @@ def _state_numbers(known: dict[str, int], target: Path) -> None:
                 copy = target / folder / path.name
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 copy.write_text(STATEMENT.sub(stated, source))
+
+
+def limits() -> dict[str, int]:
+    """Return the numbers that `racklet_link.limits` names."""
+    module = ast.parse((ROOT / LIMITS).read_text())
+    assignments = (node for node in module.body if isinstance(node, ast.Assign))
+    return {ast.unparse(node.targets[0]): ast.literal_eval(node.value) for node in assignments}
 
 
 def numbers(link: descriptor_pb2.FileDescriptorProto) -> dict[str, int]:

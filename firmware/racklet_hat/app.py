@@ -12,8 +12,7 @@ from racklet_hat.meter import Meter
 from racklet_hat.power_gate import PowerGate
 from racklet_link.event_queue import EventQueue
 from racklet_link.hat import HatLink
-from racklet_link.kernels import const, copy
-from racklet_link.limits import CONSOLE_DATA_MAX, elapsed_ms
+from racklet_link.kernels import const, copy, elapsed_ms
 from racklet_link.log_ring import LogRing
 
 TYPE_CHECKING = False
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
     from racklet_link.message import Message
 
+_CONSOLE_DATA_MAX = const(256)
 _HELLO_RESET_CAUSE = const(3)
 _HELLO_SUPPLY_STATE = const(4)
 _HELLO_BOOT_CONTINUES = const(8)
@@ -51,12 +51,12 @@ _EVENT_KIND_NODE_HALTED = const(12)
 _RESULT_DONE = const(1)
 _RESULT_INVALID = const(4)
 
-_CAPTURE_MS = const(5)  # the UART's buffer holds 13 ms at 1.5 Mbaud
+_CONSOLE_MS = const(5)  # the UART's buffer holds 44 ms at 115200 baud
 _LINK_MS = const(5)
 _METER_MS = const(20)  # 50 samples a second
 _LIGHTS_MS = const(100)
 _TYPE_MAX = const(32)  # bytes in one turn: 5 ms take 57 at 115200 baud
-_CHUNK = const(512)
+_CHUNK = const(128)
 _READ_MAX = const(600)  # bytes of the link in one turn: the other tasks wait meanwhile
 _FRAMES_MAX = const(4)  # likewise
 _PARTIAL_STALE_MS = const(100)  # a frame takes 6 ms over USB
@@ -87,7 +87,7 @@ class App:
         self._out_start = 0
         self._out_end = 0
         self._chunk = bytearray(_CHUNK)
-        self._typed = bytearray(CONSOLE_DATA_MAX)
+        self._typed = bytearray(_CONSOLE_DATA_MAX)
         self._typed_start = 0
         self._typed_end = 0
         self._identify_until_ms = -1
@@ -98,10 +98,9 @@ class App:
         self._was_halted = False
         self._repl_wanted = False
         self._tasks = (
-            (self._turn_capture, _CAPTURE_MS),
+            (self._turn_console, _CONSOLE_MS),
             (self._turn_link, _LINK_MS),
             (self._turn_meter, _METER_MS),
-            (self._turn_console, _CAPTURE_MS),
             (self._turn_lights, _LIGHTS_MS),
         )
         self._report(_EVENT_KIND_HAT_STARTED, self._reset_cause, 0, 0)
@@ -130,8 +129,8 @@ class App:
                 self._report(_EVENT_KIND_TASK_FAILED, 0, 0, index)
             await asyncio.sleep_ms(period_ms)  # pyright: ignore[reportAttributeAccessIssue] - likewise
 
-    def _turn_capture(self) -> None:
-        """Move what the node sent into the log."""
+    def _turn_console(self) -> None:
+        """Move what the node sent into the log, and type what waits, no faster than the UART can send it."""
         clock = self._clock
         console = self._board.console
         waiting = console.any()
@@ -140,9 +139,15 @@ class App:
         while waiting > 0:
             count = console.readinto(self._chunk, waiting if waiting < _CHUNK else _CHUNK) or 0
             if count == 0:
-                return
+                break
             self._log.append(self._chunk, count, clock.now_ms, clock.turns)
             waiting -= count
+        waiting = self._typed_end - self._typed_start
+        if waiting:
+            if waiting > _TYPE_MAX:
+                waiting = _TYPE_MAX
+            taken = self._board.console.write(self._typed, self._typed_start, waiting)  # pyright: ignore[reportCallIssue] - MicroPython does
+            self._typed_start += taken or 0
 
     def _turn_link(self) -> None:
         """Hear what waits, say what is due."""
@@ -202,15 +207,6 @@ class App:
         if halted and not self._was_halted:
             self._report(_EVENT_KIND_NODE_HALTED, 0, 0, 0)
         self._was_halted = halted
-
-    def _turn_console(self) -> None:
-        """Type what waits, no faster than the UART can send it."""
-        waiting = self._typed_end - self._typed_start
-        if waiting:
-            if waiting > _TYPE_MAX:
-                waiting = _TYPE_MAX
-            taken = self._board.console.write(self._typed, self._typed_start, waiting)  # pyright: ignore[reportCallIssue] - MicroPython does
-            self._typed_start += taken or 0
 
     def _turn_lights(self) -> None:
         """Status: on while the link is up, else blinking. Identify: blinking fast."""
@@ -286,7 +282,7 @@ class App:
         """Take console input when what was taken before is typed; return how many bytes."""
         if self._typed_start < self._typed_end:
             return 0
-        size = min(size, CONSOLE_DATA_MAX)
+        size = min(size, _CONSOLE_DATA_MAX)
         copy(self._typed, 0, buf, start, size)
         self._typed_start = 0
         self._typed_end = size

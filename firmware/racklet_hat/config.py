@@ -24,9 +24,9 @@ INPUT_ADC = const(26)  # the input voltage through 100 k over 10 k
 
 I2C_HZ = const(400_000)
 NODE_BAUD = const(115_200)
-UART_RXBUF = const(2048)  # 13 ms at 1.5 Mbaud, 178 ms at 115200 baud: the capture task comes every 5 ms
-LOG_RING_BYTES = const(34 * 1024)  # 2.8 s at 115200 baud are 32256 bytes, and a chunk of 230 has a head of 6
-EVENTS_KEPT = const(32)
+UART_RXBUF = const(512)  # 44 ms at 115200 baud: the console task comes every 5 ms
+LOG_RING_BYTES = const(32 * 1024)  # 2.8 s at 115200 baud are 32256 bytes and 72 heads of 6
+EVENTS_KEPT = const(16)
 
 MONITOR_ADDRESS = const(0x40)
 MONITOR_SHUNT_UOHM = const(10_000)

@@ -93,8 +93,8 @@ class Ina228:
     def _read(self, register: int, buf: bytearray) -> None:
         try:
             self._i2c.readfrom_mem_into(self._address, register, buf)
-        except OSError as error:
-            raise MonitorError from error
+        except OSError:
+            raise MonitorError
 
     def _write_16(self, register: int, value: int) -> None:
         two = self._two
@@ -102,5 +102,5 @@ class Ina228:
         two[1] = value & 255
         try:
             self._i2c.writeto_mem(self._address, register, two)
-        except OSError as error:
-            raise MonitorError from error
+        except OSError:
+            raise MonitorError

@@ -1,7 +1,6 @@
 """The supply gate as a state machine: measurements and requests in, switching and results out. No hardware."""
 
-from racklet_link.kernels import const
-from racklet_link.limits import elapsed_ms
+from racklet_link.kernels import const, elapsed_ms
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

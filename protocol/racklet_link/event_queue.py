@@ -2,6 +2,7 @@
 
 from array import array
 
+from racklet_link import messages
 from racklet_link.kernels import const, put_time
 from racklet_link.message import Message
 
@@ -50,6 +51,7 @@ class EventQueue:
         """Fill `event` with what is at the cursor and move on; False when everything was sent."""
         if self._cursor == self.next_sequence:
             return False
+        event.begin(messages.EVENT)
         slots = event.slots
         words = self._words
         at = self._cursor % self._capacity * _WORDS
@@ -74,8 +76,3 @@ class EventQueue:
     def rewind(self, sequence: int) -> None:
         """Send again from `sequence` on, or from the oldest that is held."""
         self._cursor = min(max(sequence, self._oldest), self.next_sequence)
-
-    @property
-    def all_acked(self) -> bool:
-        """True when hostd has stored everything."""
-        return self.acked_sequence == self.next_sequence

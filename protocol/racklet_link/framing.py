@@ -1,12 +1,24 @@
 """Frames on the wire: COBS( payload ‖ CRC-32 ) ‖ 0x00."""
 
-from racklet_link.kernels import cobs_decode, cobs_encode, copy, crc32_append, crc32_matches, find_zero, pack_header
-from racklet_link.limits import CRC_SIZE, MAX_FRAME, MAX_PAYLOAD
+from racklet_link.kernels import (
+    cobs_decode,
+    cobs_encode,
+    const,
+    copy,
+    crc32_append,
+    crc32_matches,
+    find_zero,
+    pack_header,
+)
 from racklet_link.message import Message
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from racklet_link.ports import TakePayload
+
+_CRC_SIZE = const(4)
+_MAX_FRAME = const(519)
+_WIRE = const(520)  # MAX_FRAME and the closing 0x00
 
 
 class FrameDecoder:
@@ -17,7 +29,7 @@ class FrameDecoder:
 
     def __init__(self, on_payload: "TakePayload") -> None:
         self._on_payload = on_payload
-        self._buf = bytearray(MAX_FRAME + 1)
+        self._buf = bytearray(_MAX_FRAME + _CRC_SIZE)
         self._fill = 0
         self._too_long = False
         self.frames = 0
@@ -42,9 +54,9 @@ class FrameDecoder:
 
     def _take(self, data: "bytes | bytearray", start: int, stop: int) -> None:
         count = stop - start
-        if count > MAX_FRAME - self._fill:
+        if count > _MAX_FRAME - self._fill:
             self._too_long = True
-            count = MAX_FRAME - self._fill
+            count = _MAX_FRAME - self._fill
         copy(self._buf, self._fill, data, start, count)
         self._fill += count
 
@@ -56,7 +68,7 @@ class FrameDecoder:
             return
         if end == 0:
             return  # a sender may open with 0x00 to end whatever lies in the line
-        end = cobs_decode(self._buf, end) - CRC_SIZE
+        end = cobs_decode(self._buf, end) - _CRC_SIZE
         if end < 0:
             self.bad_cobs += 1
         elif not crc32_matches(self._buf, 0, end):
@@ -82,15 +94,15 @@ class FrameDecoder:
 
 
 class FrameEncoder:
-    """Makes one frame at a time, in a buffer that the next one overwrites."""
+    """Makes one frame at a time, in one buffer."""
 
     def __init__(self) -> None:
-        self.wire = bytearray(MAX_FRAME + 1)
-        self._plain = bytearray(MAX_PAYLOAD + CRC_SIZE)
+        self.wire = bytearray(_WIRE)
 
     def seal(self, body: Message, tag: int) -> int:
         """Frame `body` as the Frame field of `tag`; return how many bytes of `wire` that takes."""
-        plain = self._plain
-        start = pack_header(plain, body.pack(plain, MAX_PAYLOAD), MAX_PAYLOAD, tag)
-        crc32_append(plain, start, MAX_PAYLOAD)
-        return cobs_encode(plain, start, MAX_PAYLOAD + CRC_SIZE, self.wire)
+        wire = self.wire
+        end = _WIRE - _CRC_SIZE  # packed from the buffer's end, stuffed from its start: the one never reaches the other
+        start = pack_header(wire, body.pack(wire, end), end, tag)
+        crc32_append(wire, start, end, end)
+        return cobs_encode(wire, start, _WIRE, wire)

@@ -3,18 +3,7 @@
 from racklet_link import messages
 from racklet_link.event_queue import EventQueue
 from racklet_link.framing import FrameDecoder, FrameEncoder
-from racklet_link.kernels import const, put_time
-from racklet_link.limits import (
-    HELLO_EVERY_MS,
-    LINK_LOST_AFTER_MS,
-    PROTOCOL_MAX,
-    PROTOCOL_MIN,
-    REPLIES_KEPT,
-    RESEND_AFTER_MS,
-    TELEMETRY_PERIOD_MAX_MS,
-    TELEMETRY_PERIOD_MIN_MS,
-    elapsed_ms,
-)
+from racklet_link.kernels import const, elapsed_ms, put_time
 from racklet_link.log_ring import LogRing
 from racklet_link.message import Message
 from racklet_link.reply_cache import ReplyCache
@@ -23,6 +12,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from racklet_link.ports import Duties
 
+_HELLO_EVERY_MS = const(1000)
+_LINK_LOST_AFTER_MS = const(2500)
+_PROTOCOL_MAX = const(1)
+_PROTOCOL_MIN = const(1)
+_REPLIES_KEPT = const(8)
+_RESEND_AFTER_MS = const(3000)
+_TELEMETRY_PERIOD_MAX_MS = const(60000)
+_TELEMETRY_PERIOD_MIN_MS = const(50)
 _FRAME_HELLO_TAG = const(10)
 _FRAME_REPLY_TAG = const(42)
 _FRAME_LOG_RECORD_TAG = const(50)
@@ -73,17 +70,23 @@ _CONSOLE_INPUT_OFFSET = const(0)
 _CONSOLE_INPUT_DATA = const(2)
 _CONSOLE_ACKNOWLEDGE_OFFSET = const(0)
 
+_OPERATIONS = (
+    (_REQUEST_SET_POWER, messages.SET_POWER),
+    (_REQUEST_IDENTIFY, messages.IDENTIFY),
+    (_REQUEST_SET_LIMITS, messages.SET_LIMITS),
+)
+
 
 class HatLink:
     """What a HAT says and hears.
 
     | state | hears | says |
     |---|---|---|
-    | alone | Knock, Welcome | Hello, every HELLO_EVERY_MS and at each Knock |
+    | alone | Knock, Welcome | Hello, every _HELLO_EVERY_MS and at each Knock |
     | incompatible | Knock, Welcome | Hello at each Knock |
     | up | everything | replies, events, telemetry, log records, in this order |
 
-    It is alone at start and when nothing valid came for LINK_LOST_AFTER_MS, incompatible when a Welcome had no version
+    It is alone at start and when nothing valid came for _LINK_LOST_AFTER_MS, incompatible when a Welcome had no version
     in common, and up when one named this session.
 
     `duties` does what requests ask for, and fills in what only the HAT knows.
@@ -103,7 +106,7 @@ class HatLink:
         self.is_incompatible = False
         self.unexpected = 0  # good frames that made no sense here
         self._now_ms = 0
-        self._heard_ms = 0
+        self._alive_ms = 0
         self._hello_due = True
         self._hello_ms = 0
         self._telemetry_period_ms = 0
@@ -113,21 +116,9 @@ class HatLink:
         self._event_progress_ms = 0
         self._console_offset = 0
         self._console_due = False
-        self._replies = ReplyCache(REPLIES_KEPT, messages.REPLY[1])
-        self._frame = Message(messages.FRAME)
-        self._hello = Message(messages.HELLO)
-        self._welcome = Message(messages.WELCOME)
-        self._request = Message(messages.REQUEST)
-        self._set_power = Message(messages.SET_POWER)
-        self._identify = Message(messages.IDENTIFY)
-        self._set_limits = Message(messages.SET_LIMITS)
-        self._reply = Message(messages.REPLY)
-        self._record = Message(messages.LOG_RECORD)
-        self._event = Message(messages.EVENT)
-        self._telemetry = Message(messages.TELEMETRY)
-        self._acknowledge = Message(messages.ACKNOWLEDGE)
-        self._console_input = Message(messages.CONSOLE_INPUT)
-        self._console_acknowledge = Message(messages.CONSOLE_ACKNOWLEDGE)
+        self._replies = ReplyCache(_REPLIES_KEPT)
+        self._heard = Message(messages.FRAME[1], 1)
+        self._said = Message(messages.TELEMETRY[1], messages.HELLO[2])
 
     def receive(self, data: "bytes | bytearray", size: int, now_ms: int) -> None:
         """Take the first `size` bytes of `data`, whatever they are."""
@@ -137,19 +128,19 @@ class HatLink:
     def poll(self, now_ms: int, turns: int) -> int:
         """Put the frame that is due next into `wire` and return its length; 0 when nothing is due."""
         self._now_ms = now_ms
-        if self.is_up and elapsed_ms(now_ms, self._heard_ms) > LINK_LOST_AFTER_MS:
+        if self.is_up and elapsed_ms(now_ms, self._alive_ms) > _LINK_LOST_AFTER_MS:
             self.is_up = False
             self._hello_due = True
         if not self.is_up:
-            alone = not self.is_incompatible and elapsed_ms(now_ms, self._hello_ms) >= HELLO_EVERY_MS
+            alone = not self.is_incompatible and elapsed_ms(now_ms, self._hello_ms) >= _HELLO_EVERY_MS
             return self._say_hello(now_ms, turns) if self._hello_due or alone else 0
         self._resend_unheard(now_ms)
         return self._poll_up(now_ms, turns)
 
     def finish(self, request_id: int, result: int, duration_ms: int) -> None:
         """Give the final result of a request that was pending."""
-        reply = self._reply
-        reply.clear()
+        reply = self._said
+        reply.begin(messages.REPLY)
         reply.slots[_REPLY_ID] = request_id
         reply.slots[_REPLY_RESULT] = result
         reply.slots[_REPLY_DURATION_MS] = duration_ms
@@ -157,30 +148,33 @@ class HatLink:
         self._replies.put(reply)
 
     def _poll_up(self, now_ms: int, turns: int) -> int:
+        said = self._said
         seal = self._encoder.seal
-        if self._replies.next_reply(self._reply):
-            return seal(self._reply, _FRAME_REPLY_TAG)
+        if self._replies.next_reply(said):
+            return seal(said, _FRAME_REPLY_TAG)
         if self._console_due:
             self._console_due = False
-            self._console_acknowledge.put_number(_CONSOLE_ACKNOWLEDGE_OFFSET, self._console_offset)
-            return seal(self._console_acknowledge, _FRAME_CONSOLE_ACKNOWLEDGE_TAG)
-        if self._events.next_event(self._event):
+            said.begin(messages.CONSOLE_ACKNOWLEDGE)
+            said.put_number(_CONSOLE_ACKNOWLEDGE_OFFSET, self._console_offset)
+            return seal(said, _FRAME_CONSOLE_ACKNOWLEDGE_TAG)
+        if self._events.next_event(said):
             self._event_progress_ms = now_ms
-            return seal(self._event, _FRAME_EVENT_TAG)
+            return seal(said, _FRAME_EVENT_TAG)
         if elapsed_ms(now_ms, self._telemetry_ms) >= self._telemetry_period_ms:
             return self._say_telemetry(now_ms, turns)
-        if self._log.next_record(self._record, now_ms):
+        if self._log.next_record(said, now_ms):
             self._log_progress_ms = now_ms
-            return seal(self._record, _FRAME_LOG_RECORD_TAG)
+            return seal(said, _FRAME_LOG_RECORD_TAG)
         return 0
 
     def _say_hello(self, now_ms: int, turns: int) -> int:
         self._hello_due = False
         self._hello_ms = now_ms
-        hello = self._hello
+        hello = self._said
+        hello.begin(messages.HELLO)
         slots = hello.slots
-        slots[_HELLO_PROTOCOL_MIN] = PROTOCOL_MIN
-        slots[_HELLO_PROTOCOL_MAX] = PROTOCOL_MAX
+        slots[_HELLO_PROTOCOL_MIN] = _PROTOCOL_MIN
+        slots[_HELLO_PROTOCOL_MAX] = _PROTOCOL_MAX
         slots[_HELLO_SESSION] = self._session
         put_time(slots, _HELLO_AT_MS, turns, now_ms)
         slots[_HELLO_BOOT] = self._log.boot
@@ -193,7 +187,8 @@ class HatLink:
     def _say_telemetry(self, now_ms: int, turns: int) -> int:
         self._telemetry_ms = now_ms
         self._telemetry_sequence += 1
-        telemetry = self._telemetry
+        telemetry = self._said
+        telemetry.begin(messages.TELEMETRY)
         telemetry.slots[_TELEMETRY_SEQUENCE] = self._telemetry_sequence
         put_time(telemetry.slots, _TELEMETRY_AT_MS, turns, now_ms)
         self._duties.fill_telemetry(telemetry)
@@ -202,16 +197,16 @@ class HatLink:
     def _resend_unheard(self, now_ms: int) -> None:
         """Go back to what was sent and not acknowledged for too long."""
         log = self._log
-        if elapsed_ms(now_ms, self._log_progress_ms) > RESEND_AFTER_MS:
+        if elapsed_ms(now_ms, self._log_progress_ms) > _RESEND_AFTER_MS:
             self._log_progress_ms = now_ms
             log.rewind(log.acked_boot, log.acked_offset)
-        if elapsed_ms(now_ms, self._event_progress_ms) > RESEND_AFTER_MS:
+        if elapsed_ms(now_ms, self._event_progress_ms) > _RESEND_AFTER_MS:
             self._event_progress_ms = now_ms
             self._events.rewind(self._events.acked_sequence)
 
     def _on_payload(self, buf: bytearray, end: int) -> None:
-        frame = self._frame
-        if not frame.unpack(buf, 0, end):
+        frame = self._heard
+        if not frame.unpack(messages.FRAME, buf, 0, end):
             self.decoder.bad_cobs += 1
             return
         slots = frame.slots
@@ -233,12 +228,13 @@ class HatLink:
             self.unexpected += 1
 
     def _on_welcome(self, buf: bytearray, start: int, size: int) -> None:
-        welcome = self._welcome
-        if not welcome.unpack(buf, start, start + size) or welcome.slots[_WELCOME_SESSION] != self._session:
+        welcome = self._heard
+        slots = welcome.slots
+        understood = welcome.unpack(messages.WELCOME, buf, start, start + size)
+        if not understood or slots[_WELCOME_SESSION] != self._session:
             self.unexpected += 1
             return
-        slots = welcome.slots
-        if not PROTOCOL_MIN <= slots[_WELCOME_VERSION] <= PROTOCOL_MAX:
+        if not _PROTOCOL_MIN <= slots[_WELCOME_VERSION] <= _PROTOCOL_MAX:
             self.is_incompatible = True
             self.is_up = False
             return
@@ -248,9 +244,9 @@ class HatLink:
             self._console_offset = 0
         self.is_incompatible = False
         self.is_up = True
-        self._heard_ms = self._now_ms
+        self._alive_ms = self._now_ms
         self._telemetry_period_ms = min(
-            max(slots[_WELCOME_TELEMETRY_PERIOD_MS], TELEMETRY_PERIOD_MIN_MS), TELEMETRY_PERIOD_MAX_MS
+            max(slots[_WELCOME_TELEMETRY_PERIOD_MS], _TELEMETRY_PERIOD_MIN_MS), _TELEMETRY_PERIOD_MAX_MS
         )
         self._telemetry_ms = self._now_ms - self._telemetry_period_ms
         self._duties.set_clock(welcome.number(_WELCOME_UNIX_MS))
@@ -263,11 +259,11 @@ class HatLink:
         self._log_progress_ms = self._event_progress_ms = self._now_ms
 
     def _on_acknowledge(self, buf: bytearray, start: int, size: int) -> None:
-        acknowledge = self._acknowledge
-        if not acknowledge.unpack(buf, start, start + size):
+        acknowledge = self._heard
+        if not acknowledge.unpack(messages.ACKNOWLEDGE, buf, start, start + size):
             self.unexpected += 1
             return
-        self._heard_ms = self._now_ms
+        self._alive_ms = self._now_ms
         slots = acknowledge.slots
         log = self._log
         boot, offset = log.acked_boot, log.acked_offset
@@ -284,11 +280,11 @@ class HatLink:
             self._events.rewind(slots[_ACKNOWLEDGE_RESEND_SEQUENCE])
 
     def _on_request(self, buf: bytearray, start: int, size: int) -> None:
-        request = self._request
-        if not request.unpack(buf, start, start + size) or request.slots[_REQUEST_ID] <= 0:
+        request = self._heard
+        if not request.unpack(messages.REQUEST, buf, start, start + size) or request.slots[_REQUEST_ID] <= 0:
             self.unexpected += 1
             return
-        self._heard_ms = self._now_ms
+        self._alive_ms = self._now_ms
         request_id = request.slots[_REQUEST_ID]
         if self._replies.repeat(request_id):
             return
@@ -299,30 +295,25 @@ class HatLink:
         self.finish(request_id, _RESULT_STALE if stale else self._execute(request_id, buf), 0)
 
     def _execute(self, request_id: int, buf: bytearray) -> int:
-        slots = self._request.slots
-        start = slots[_REQUEST_SET_POWER]
-        if start:
-            power = self._set_power
-            if power.unpack(buf, start, start + slots[_REQUEST_SET_POWER + 1]):
-                return self._duties.set_power(request_id, *power.slots)
-        start = slots[_REQUEST_IDENTIFY]
-        if start:
-            identify = self._identify
-            if identify.unpack(buf, start, start + slots[_REQUEST_IDENTIFY + 1]):
-                return self._duties.identify(identify.slots[0])
-        start = slots[_REQUEST_SET_LIMITS]
-        if start:
-            limits = self._set_limits
-            if limits.unpack(buf, start, start + slots[_REQUEST_SET_LIMITS + 1]):
-                return self._duties.set_limits(limits.slots)
+        """Do what the request that was heard asks for; return the result."""
+        heard = self._heard
+        slots = heard.slots
+        for slot, form in _OPERATIONS:
+            start, size = slots[slot], slots[slot + 1]
+            if start:
+                if not heard.unpack(form, buf, start, start + size):
+                    return _RESULT_INVALID
+                if slot == _REQUEST_SET_POWER:
+                    return self._duties.set_power(request_id, slots[0], slots[1], slots[2], slots[3])
+                return self._duties.identify(slots[0]) if slot == _REQUEST_IDENTIFY else self._duties.set_limits(slots)
         return _RESULT_INVALID
 
     def _on_console_input(self, buf: bytearray, start: int, size: int) -> None:
-        console_input = self._console_input
-        if not console_input.unpack(buf, start, start + size):
+        console_input = self._heard
+        if not console_input.unpack(messages.CONSOLE_INPUT, buf, start, start + size):
             self.unexpected += 1
             return
-        self._heard_ms = self._now_ms
+        self._alive_ms = self._now_ms
         self._console_due = True
         known = self._console_offset - console_input.number(_CONSOLE_INPUT_OFFSET)
         size = console_input.slots[_CONSOLE_INPUT_DATA + 1]

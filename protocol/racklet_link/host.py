@@ -167,7 +167,7 @@ class HostLink:
     def _say(self, frame: link_pb2.Frame) -> None:
         payload = frame.SerializeToString()
         sealed = bytearray(payload)
-        crc32_append(sealed, 0, len(payload))
+        crc32_append(sealed, 0, len(payload), len(payload))
         self._output += cobs.encode(sealed)
         self._output.append(0)
         self.counters.frames_sent += 1

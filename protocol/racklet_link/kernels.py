@@ -1,4 +1,7 @@
-"""The byte kernels, in the form for this interpreter. Both forms pass the same tests."""
+"""The byte kernels, in the form for this interpreter. Both forms pass the same tests.
+
+`kernels_host` states what each does.
+"""
 
 import sys
 
@@ -8,6 +11,7 @@ if TYPE_CHECKING or sys.implementation.name != "micropython":
 else:
     from racklet_link import kernels_micropython as _form
 
+clear = _form.clear
 const = _form.const
 cobs_decode = _form.cobs_decode
 cobs_encode = _form.cobs_encode
@@ -16,6 +20,24 @@ crc32_append = _form.crc32_append
 crc32_matches = _form.crc32_matches
 find_zero = _form.find_zero
 pack_fields = _form.pack_fields
-pack_header = _form.pack_header
 put_time = _form.put_time
 unpack_fields = _form.unpack_fields
+
+_TICK_MASK = const(0x3FFFFFFF)
+
+
+def elapsed_ms(now_ms: int, then_ms: int) -> int:
+    """Return the milliseconds from `then_ms` to `now_ms` on a clock that wraps at 2**30: spans of up to 12 days."""
+    return (now_ms - then_ms) & _TICK_MASK
+
+
+def pack_header(buf: bytearray, start: int, end: int, tag: int) -> int:
+    """Write a one-byte `tag` and the length of `buf[start:end]`, at most 16383, before it; return where they start."""
+    size = end - start
+    if size > 127:
+        start -= 1
+        buf[start] = size >> 7
+        size = size & 127 | 128
+    buf[start - 1] = size
+    buf[start - 2] = tag
+    return start - 2

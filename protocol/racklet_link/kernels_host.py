@@ -29,18 +29,21 @@ def const(value: int) -> int:
     return value
 
 
-def crc32_append(buf: bytearray, start: int, end: int) -> None:
-    """Write the CRC-32 (IEEE 802.3) of `buf[start:end]` to the four bytes that follow, low byte first."""
-    buf[end : end + 4] = zlib.crc32(memoryview(buf)[start:end]).to_bytes(4, "little")
+def crc32_append(buf: bytearray, start: int, end: int, to: int) -> None:
+    """Write the CRC-32 (IEEE 802.3) of `buf[start:end]` to the four bytes from `to` on, low byte first."""
+    buf[to : to + 4] = zlib.crc32(memoryview(buf)[start:end]).to_bytes(4, "little")
 
 
 def crc32_matches(buf: bytearray, start: int, end: int) -> bool:
-    """Tell whether the four bytes at `end` are the CRC-32 of `buf[start:end]`."""
+    """Tell whether the four bytes at `end` are the CRC-32 of `buf[start:end]`; the four behind may be overwritten."""
     return zlib.crc32(memoryview(buf)[start:end]) == int.from_bytes(buf[end : end + 4], "little")
 
 
 def cobs_encode(src: bytearray, start: int, end: int, dst: bytearray) -> int:
-    """Write COBS of `src[start:end]` and the closing 0x00 to the start of `dst`; return how many bytes that are."""
+    """Write COBS of `src[start:end]` and the closing 0x00 to the start of `dst`; return how many bytes that are.
+
+    `src` and `dst` may be one when `start` is at least 2 more than a 254th of the size.
+    """
     encoded = cobs.encode(src[start:end])
     size = len(encoded)
     dst[:size] = encoded
@@ -80,14 +83,10 @@ def put_unsigned_64(slots: array[int], slot: int, value: int) -> None:
     slots[slot + 1] = _as_word(value >> 32)
 
 
-def pack_header(buf: bytearray, start: int, end: int, tag: int) -> int:
-    """Write a one-byte `tag` and the length of `buf[start:end]` right before it; return where they start.
-
-    At most 16383 bytes.
-    """
-    header = bytes([tag]) + _varint(end - start)
-    buf[start - len(header) : start] = header
-    return start - len(header)
+def clear(slots: array[int], count: int) -> None:
+    """Set the first `count` slots to 0."""
+    for slot in range(count):
+        slots[slot] = 0
 
 
 def pack_fields(
@@ -115,15 +114,11 @@ def pack_fields(
     return end
 
 
-def unpack_fields(
-    table: bytes, table_size: int, slots: array[int], slot_count: int, buf: bytearray, pos: int, end: int
-) -> bool:
-    """Read the fields in `buf[pos:end]` into slots, the others becoming 0; False when the bytes are no message.
+def unpack_fields(table: bytes, table_size: int, slots: array[int], buf: bytearray, pos: int, end: int) -> bool:
+    """Read the fields in `buf[pos:end]` into slots; False when the bytes are no message.
 
     Unknown fields are passed over; of a repeated one the last counts. Bytes and messages are left where they are.
     """
-    for slot in range(slot_count):
-        slots[slot] = 0
     fields = {table[entry] | table[entry + 1] << 8: table[entry + 2 : entry + 4] for entry in range(0, table_size, 4)}
     while pos < end:
         key, pos = _read_varint(buf, pos, end, 5)

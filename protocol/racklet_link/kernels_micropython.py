@@ -23,7 +23,7 @@ _CRC = array(
 
 
 @micropython.viper
-def crc32_append(buf: ptr8, start: int, end: int):
+def crc32_append(buf: ptr8, start: int, end: int, to: int):
     table = ptr32(_CRC)
     crc = uint(table[16])
     while start < end:
@@ -32,28 +32,18 @@ def crc32_append(buf: ptr8, start: int, end: int):
         crc = uint(table[int(crc) & 15]) ^ (crc >> 4)
         start += 1
     crc = crc ^ uint(table[16])
-    buf[end] = int(crc) & 0xFF
-    buf[end + 1] = int(crc >> 8) & 0xFF
-    buf[end + 2] = int(crc >> 16) & 0xFF
-    buf[end + 3] = int(crc >> 24) & 0xFF
+    buf[to] = int(crc) & 0xFF
+    buf[to + 1] = int(crc >> 8) & 0xFF
+    buf[to + 2] = int(crc >> 16) & 0xFF
+    buf[to + 3] = int(crc >> 24) & 0xFF
 
 
-@micropython.viper
-def crc32_matches(buf: ptr8, start: int, end: int) -> bool:
-    table = ptr32(_CRC)
-    crc = uint(table[16])
-    while start < end:
-        crc = crc ^ buf[start]
-        crc = uint(table[int(crc) & 15]) ^ (crc >> 4)
-        crc = uint(table[int(crc) & 15]) ^ (crc >> 4)
-        start += 1
-    crc = crc ^ uint(table[16])
-    return (
-        buf[end] == int(crc) & 0xFF
-        and buf[end + 1] == int(crc >> 8) & 0xFF
-        and buf[end + 2] == int(crc >> 16) & 0xFF
-        and buf[end + 3] == int(crc >> 24) & 0xFF
-    )
+def crc32_matches(buf, start, end):
+    crc32_append(buf, start, end, end + 4)
+    for index in range(end, end + 4):  # noqa: SIM110 - a generator would be a heap object
+        if buf[index] != buf[index + 4]:
+            return False
+    return True
 
 
 @micropython.viper
@@ -111,8 +101,7 @@ def copy(dst: ptr8, dst_pos: int, src: ptr8, src_pos: int, size: int):
         src_pos += 1
 
 
-@micropython.viper
-def find_zero(buf: ptr8, pos: int, end: int) -> int:
+def find_zero(buf, pos, end):  # bytes of hostd come one at a time: a loop of machine code would not pay
     while pos < end and buf[pos]:
         pos += 1
     return pos
@@ -125,15 +114,10 @@ def put_time(slots: ptr32, slot: int, turns: int, now_ms: int):
 
 
 @micropython.viper
-def pack_header(buf: ptr8, start: int, end: int, tag: int) -> int:
-    size = end - start
-    if size > 127:
-        start -= 1
-        buf[start] = size >> 7
-        size = (size & 127) | 128
-    buf[start - 1] = size
-    buf[start - 2] = tag
-    return start - 2
+def clear(slots: ptr32, count: int):
+    while count:
+        count -= 1
+        slots[count] = 0
 
 
 @micropython.viper
@@ -170,33 +154,24 @@ def pack_fields(table: ptr8, table_size: int, slots: ptr32, blobs, buf: ptr8, en
         else:
             middle = (low >> 28) & 15
             low = low & 0xFFFFFFF
+        # The groups of seven bits, the most significant first, since everything is written from its end.
+        part = high
+        shift = 7
         more = 0
-        if high:
-            if high > 127:
-                end -= 1
-                buf[end] = 1
-                more = 128
-            end -= 1
-            buf[end] = (high & 127) | more
-            more = 128
-        if middle | more:
+        parts = 3
+        while parts:
+            if part | more:
+                while shift >= 0:
+                    group = (part >> shift) & 127
+                    if group | more:
+                        end -= 1
+                        buf[end] = group | more
+                        more = 128
+                    shift -= 7
+            part = middle if parts == 3 else low
             shift = 21
-            while shift >= 0:
-                group = (middle >> shift) & 127
-                if group | more:
-                    end -= 1
-                    buf[end] = group | more
-                    more = 128
-                shift -= 7
-        if low | more:
-            shift = 21
-            while shift >= 0:
-                group = (low >> shift) & 127
-                if group | more:
-                    end -= 1
-                    buf[end] = group | more
-                    more = 128
-                shift -= 7
+            parts -= 1
+        if more:
             if table[entry + 1]:
                 end -= 1
                 buf[end] = table[entry + 1]
@@ -206,92 +181,67 @@ def pack_fields(table: ptr8, table_size: int, slots: ptr32, blobs, buf: ptr8, en
 
 
 @micropython.viper
-def unpack_fields(table: ptr8, table_size: int, slots: ptr32, slot_count: int, buf: ptr8, pos: int, end: int) -> bool:
-    while slot_count:
-        slot_count -= 1
-        slots[slot_count] = 0
+def unpack_fields(table: ptr8, table_size: int, slots: ptr32, buf: ptr8, pos: int, end: int) -> bool:
     entry = 0
-    while pos < end:
-        tag = buf[pos]
-        pos += 1
-        tag_more = 0
-        wire = tag & 7
-        if tag > 127:
-            shift = 0
-            known = True
-            while True:
-                if pos >= end or shift > 3:
-                    return False
-                byte = buf[pos]
-                pos += 1
-                if shift == 0:
-                    tag_more = byte & 127
-                elif byte & 127:
-                    known = False
-                shift += 1
-                if byte < 128:
-                    break
-            if tag_more == 0 and known:
-                tag = tag & 127
-            if not known:
-                tag = 255
-                tag_more = 255  # no table has this
-        if tag < 8:
-            return False  # field number 0
-
+    tag = 0  # 0 while the next number is a tag
+    while pos < end or tag:
         low = 0
         middle = 0
         high = 0
-        if wire == 0 or wire == 2:
-            count = 0
-            while True:
-                if pos >= end or count == 10:
-                    return False
-                byte = buf[pos]
-                pos += 1
-                group = byte & 127
-                if count < 4:
-                    low |= group << (7 * count)
-                elif count < 8:
-                    middle |= group << (7 * (count - 4))
-                else:
-                    high |= group << (7 * (count - 8))
-                count += 1
-                if byte < 128:
-                    break
-            if wire == 2 and (middle | high or low > end - pos):
+        shift = 0
+        byte = 128
+        while byte > 127:
+            if pos >= end or shift > 63:
                 return False
-        elif wire == 5 or wire == 1:
-            pos += 4 if wire == 5 else 8
-            if pos > end:
-                return False
-            continue
-        else:
-            return False
+            byte = buf[pos]
+            pos += 1
+            group = byte & 127
+            if shift < 28:
+                low |= group << shift
+            elif shift < 56:
+                middle |= group << (shift - 28)
+            else:
+                high |= group << (shift - 56)
+            shift += 7
 
+        if tag == 0:
+            if high or middle > 15 or (low < 8 and middle == 0):
+                return False  # more than 32 bits, or field number 0
+            tag = low if middle == 0 else low | 0x8000000  # a number that no table has
+            wire = low & 7
+            if wire == 5 or wire == 1:
+                pos += 4 if wire == 5 else 8
+                tag = 0
+                if pos > end:
+                    return False
+            elif wire & 5:
+                return False  # a group
+            continue
+
+        if tag & 2 and (middle | high or low > end - pos):
+            return False
         searched = 0
         while searched < table_size:
-            if entry == table_size:
-                entry = 0
-            if table[entry] == tag and table[entry + 1] == tag_more:
+            if (table[entry] & 127) | (table[entry + 1] << 7) == tag and tag < 0x4000:
+                kind = table[entry + 2]
+                slot = table[entry + 3]
+                if kind == 1:
+                    slots[slot] = ((low >> 1) | ((middle & 15) << 27)) ^ (0 - (low & 1))
+                elif kind == 3:
+                    slots[slot] = 1 if low | middle | high else 0
+                elif kind > 3:
+                    slots[slot] = pos
+                    slots[slot + 1] = low
+                else:
+                    slots[slot] = low | ((middle & 15) << 28)
+                    if kind == 2:
+                        slots[slot + 1] = ((middle >> 4) & 0xFFFFFF) | ((high & 255) << 24)
                 break
             entry += 4
             searched += 4
-        if searched < table_size:
-            kind = table[entry + 2]
-            slot = table[entry + 3]
-            if kind == 0:
-                slots[slot] = low | ((middle & 15) << 28)
-            elif kind == 1:
-                slots[slot] = ((low >> 1) | ((middle & 15) << 27)) ^ (0 - (low & 1))
-            elif kind == 2:
-                slots[slot] = low | ((middle & 15) << 28)
-                slots[slot + 1] = ((middle >> 4) & 0xFFFFFF) | ((high & 255) << 24)
-            elif kind == 3:
-                slots[slot] = 1 if low | middle | high else 0
-            else:
-                slots[slot] = pos
-                slots[slot + 1] = low
-        if wire == 2:
+            if entry == table_size:
+                entry = 0
+        if tag & 2:
             pos += low
+        tag = 0
     return True

@@ -1,4 +1,7 @@
-"""Sizes, times and versions that both ends of a link hold to."""
+"""Sizes, times and versions that both ends of a link hold to.
+
+hostd's end imports them. The HAT's end states those it needs, as it does the numbers of link.proto.
+"""
 
 PROTOCOL_MIN = 1
 PROTOCOL_MAX = 1
@@ -8,7 +11,7 @@ CRC_SIZE = 4
 MAX_FRAME = 519  # on the wire, without the closing 0x00: payload, CRC and one COBS code byte in 254
 
 LOG_DATA_MAX = 448  # what fits into a LogRecord when every other field is at its longest
-CONSOLE_DATA_MAX = 256
+CONSOLE_DATA_MAX = 64  # of one ConsoleInput: a HAT holds one
 REPLIES_KEPT = 8
 REQUESTS_OUTSTANDING_MAX = 4  # fewer than REPLIES_KEPT, so that a repeat always finds its reply
 
@@ -21,8 +24,3 @@ TELEMETRY_PERIOD_MIN_MS = 50
 TELEMETRY_PERIOD_MAX_MS = 60000
 
 TICK_MASK = 0x3FFFFFFF  # a HAT's milliseconds wrap at 2**30, the largest span of small integers
-
-
-def elapsed_ms(now_ms: int, then_ms: int) -> int:
-    """Return the milliseconds from `then_ms` to `now_ms` on a clock that wraps at 2**30: spans of up to 12 days."""
-    return (now_ms - then_ms) & TICK_MASK

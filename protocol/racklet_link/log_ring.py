@@ -2,12 +2,13 @@
 
 from array import array
 
-from racklet_link.kernels import const, copy, put_time
-from racklet_link.limits import LOG_DATA_MAX, elapsed_ms
+from racklet_link import messages
+from racklet_link.kernels import const, copy, elapsed_ms, put_time
 from racklet_link.message import Message
 
-CHUNK_MS = 20  # one time stamp serves the bytes of so long; any byte can be given a time well within 50 ms
+_CHUNK_MS = const(40)  # one time stamp serves the bytes of so long; any byte can be given a time well within 50 ms
 
+_LOG_DATA_MAX = const(448)
 _LOG_RECORD_BOOT = const(0)
 _LOG_RECORD_OFFSET = const(1)
 _LOG_RECORD_AT_MS = const(3)
@@ -69,11 +70,6 @@ class LogRing:
         """Bytes of the ring in use."""
         return self._held
 
-    @property
-    def all_acked(self) -> bool:
-        """True when hostd has stored everything."""
-        return self._held == 0 and not self._loss_pending()
-
     def begin_boot(self, cause: int, now_ms: int, turns: int) -> None:
         """Begin the next boot: offsets count from 0 again."""
         self._ring[self._add(_BOOT, 1, now_ms, turns)] = cause
@@ -112,7 +108,7 @@ class LogRing:
     def next_record(self, record: Message, now_ms: int) -> bool:
         """Fill `record` with what is at the cursor and move on; False when everything was sent.
 
-        A record that may still grow waits for CHUNK_MS: few large frames cost both ends less than many small ones.
+        A record that may still grow waits for 40 ms: few large frames cost both ends less than many small ones.
         """
         if self._loss_pending() and self._tell_loss(record):
             return True
@@ -121,7 +117,7 @@ class LogRing:
         at = self._at(self._sent)
         if at == self._open and self._room(now_ms):
             return False
-        record.clear()
+        record.begin(messages.LOG_RECORD)
         slots = record.slots
         size = self._record_size(at)
         kind = self._ring[at + 1] >> 4
@@ -178,9 +174,9 @@ class LogRing:
 
     def _room(self, now_ms: int) -> int:
         """Return how many bytes the open record can take; 0 when a new one is due."""
-        if self._open < 0 or self._sent == self._held or elapsed_ms(now_ms, self._open_ms) > CHUNK_MS:
+        if self._open < 0 or self._sent == self._held or elapsed_ms(now_ms, self._open_ms) > _CHUNK_MS:
             return 0
-        by_size = LOG_DATA_MAX - self._record_size(self._open)
+        by_size = _LOG_DATA_MAX - self._record_size(self._open)
         by_end = self._size - self._end()
         if by_end == self._size:  # the record ends where the ring does
             return 0
@@ -342,7 +338,7 @@ class LogRing:
 
     def _tell_loss(self, record: Message) -> bool:
         """Fill `record` with the next of the three records about the loss that has something to tell."""
-        record.clear()
+        record.begin(messages.LOG_RECORD)
         slots = record.slots
         put_time(slots, _LOG_RECORD_AT_MS, self._turns, self._loss_ms)
         while self._told < 3:

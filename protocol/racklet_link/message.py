@@ -2,36 +2,36 @@
 
 from array import array
 
-from racklet_link.kernels import pack_fields, unpack_fields
+from racklet_link.kernels import clear, pack_fields, unpack_fields
 
 
 class Message:
-    """One message of the link, to be filled, packed, unpacked and used again. Only its making takes heap.
+    """Holds one message at a time, of any form in `messages` that it has room for. Only its making takes heap.
 
-    `slots` holds the scalars at the indices that `racklet_link.messages` names. A 64-bit number takes two slots, low
+    `slots` holds the scalars, in the order of the fields. A 64-bit number takes two slots, low
     word first. Of a bytes, string or message field the two slots hold where it starts and how long it is, and, to be
     packed, `blobs` holds the bytes object it lies in.
     """
 
-    def __init__(self, form: "tuple[bytes, int, int]") -> None:
-        self.table, self.slot_count, blob_count = form
-        self._table_size = len(self.table)
-        self.slots = array("i", bytes(4 * self.slot_count))
-        self.blobs: "list[bytes | bytearray]" = [b""] * blob_count
+    def __init__(self, slots: int, blobs: int) -> None:
+        self.slots = array("i", bytes(4 * slots))
+        self.blobs: "list[bytes | bytearray]" = [b""] * blobs
+        self._table = b""
 
-    def clear(self) -> None:
-        """Set every field to 0 or empty."""
-        slots = self.slots
-        for slot in range(self.slot_count):
-            slots[slot] = 0
+    def begin(self, form: "tuple[bytes, int, int]") -> None:
+        """Be an empty message of this form."""
+        self._table = form[0]
+        clear(self.slots, form[1])
 
     def pack(self, buf: bytearray, end: int) -> int:
         """Write the message so that it ends before `buf[end]`; return where it starts. `buf` must have the room."""
-        return pack_fields(self.table, self._table_size, self.slots, self.blobs, buf, end)
+        return pack_fields(self._table, len(self._table), self.slots, self.blobs, buf, end)
 
-    def unpack(self, buf: bytearray, pos: int, end: int) -> bool:
-        """Read the message in `buf[pos:end]`; False when that is none. Bytes fields stay in `buf`."""
-        return unpack_fields(self.table, self._table_size, self.slots, self.slot_count, buf, pos, end)
+    def unpack(self, form: "tuple[bytes, int, int]", buf: bytearray, pos: int, end: int) -> bool:
+        """Be the message in `buf[pos:end]`; False when that is none of this form. Bytes fields stay in `buf`."""
+        self._table = form[0]
+        clear(self.slots, form[1])
+        return unpack_fields(self._table, len(self._table), self.slots, buf, pos, end)
 
     def number(self, slot: int) -> int:
         """Return the 64-bit number in the two slots from `slot` on. Below 2**30 it is no heap object."""

@@ -2,6 +2,7 @@
 
 from array import array
 
+from racklet_link import messages
 from racklet_link.kernels import const
 from racklet_link.message import Message
 
@@ -15,9 +16,9 @@ _DUE = const(0)  # words of one reply: 1 while it waits to be sent, then the Rep
 class ReplyCache:
     """The newest replies of one host session, in fixed memory."""
 
-    def __init__(self, capacity: int, reply_slots: int) -> None:
+    def __init__(self, capacity: int) -> None:
         self._capacity = capacity
-        self._width = reply_slots + 1
+        self._width = messages.REPLY[1] + 1
         self._words = array("i", bytes(4 * self._width * capacity))
         self._forgotten = 0  # the highest id whose reply is gone
 
@@ -60,6 +61,7 @@ class ReplyCache:
         for at in range(0, len(words), self._width):
             if words[at + _DUE]:
                 words[at + _DUE] = 0
+                reply.begin(messages.REPLY)
                 for slot in range(self._width - 1):
                     reply.slots[slot] = words[at + 1 + slot]
                 return True

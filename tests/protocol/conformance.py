@@ -18,6 +18,13 @@ def data(word):
     return binascii.unhexlify("" if word == "-" else word)
 
 
+def new(name):
+    _, slots, blobs = getattr(messages, name)
+    message = Message(slots, blobs)
+    message.begin(getattr(messages, name))
+    return message
+
+
 def padded(word, room):
     raw = data(word)
     buf = bytearray(len(raw) + room)
@@ -26,9 +33,9 @@ def padded(word, room):
 
 
 def crc32(word):
-    buf, size = padded(word, 4)
-    kernels.crc32_append(buf, 0, size)
-    answer = text(buf[size:]) + " " + str(int(kernels.crc32_matches(buf, 0, size)))
+    buf, size = padded(word, 8)
+    kernels.crc32_append(buf, 0, size, size)
+    answer = text(buf[size : size + 4]) + " " + str(int(kernels.crc32_matches(buf, 0, size)))
     buf[size] ^= 1
     return answer + " " + str(int(kernels.crc32_matches(buf, 0, size)))
 
@@ -52,8 +59,8 @@ def find_zero(word, pos):
 def repack(name, word):
     """Unpack a message and all it holds, pack it again; -1 when it is none."""
     buf, size = padded(word, 0)
-    message = Message(getattr(messages, name))
-    if not message.unpack(buf, 0, size):
+    message = new(name)
+    if not message.unpack(getattr(messages, name), buf, 0, size):
         return "bad"
     out = bytearray(2 * size + 64)
     start = pack(name, message, buf, out)
@@ -62,13 +69,14 @@ def repack(name, word):
 
 def pack(name, message, buf, out):
     end = len(out)
-    for entry in range(len(message.table) - 4, -1, -4):
-        tag, _, kind, slot = message.table[entry : entry + 4]
-        start, size = message.slots[slot], message.slots[slot + 1] if slot + 1 < message.slot_count else 0
+    table, slot_count, _ = getattr(messages, name)
+    for entry in range(len(table) - 4, -1, -4):
+        tag, _, kind, slot = table[entry : entry + 4]
+        start, size = message.slots[slot], message.slots[slot + 1] if slot + 1 < slot_count else 0
         if kind == 4 and start:
             child_name = CHILDREN[name + "." + str(tag >> 3)]
-            child = Message(getattr(messages, child_name))
-            if not child.unpack(buf, start, start + size):
+            child = new(child_name)
+            if not child.unpack(getattr(messages, child_name), buf, start, start + size):
                 return -1
             inner = bytearray(2 * size + 64)
             at = pack(child_name, child, buf, inner)
@@ -84,20 +92,20 @@ def pack(name, message, buf, out):
 
 def slots(name, word):
     buf, size = padded(word, 0)
-    message = Message(getattr(messages, name))
-    if not message.unpack(buf, 0, size):
+    message = new(name)
+    if not message.unpack(getattr(messages, name), buf, 0, size):
         return "bad"
     return " ".join(str(value & 0xFFFFFFFF) for value in message.slots)
 
 
 def numbers(name, slot, value):
-    message = Message(getattr(messages, name))
+    message = new(name)
     message.put_number(int(slot), int(value))
     return str(message.number(int(slot)))
 
 
 def put_time(turns, now_ms):
-    message = Message(messages.TELEMETRY)
+    message = new("TELEMETRY")
     kernels.put_time(message.slots, 1, int(turns), int(now_ms))
     return str(message.number(1))
 

@@ -974,7 +974,7 @@ class ConsoleInput(_message.Message):
     offset: _builtins.int
     """The offset of the first byte, counted from 0 within the host session."""
     data: _builtins.bytes
-    """The bytes, at most 256."""
+    """The bytes, at most 64."""
     def __init__(
         self,
         *,

