@@ -167,6 +167,13 @@ async def test_a_wrong_request_gets_a_sentence(start_rack: StartRack, line: byte
     assert error in reply["error"]
 
 
+async def test_a_taken_slot_stays_with_who_has_it(start_rack: StartRack) -> None:
+    rack = await start_rack(None, nodes=2)
+    with pytest.raises(RackError, match=r"usb-1\.2 is taken"):
+        inject(rack, "node-1", "replug", ("usb-1.2",))
+    assert all(hat.plugged for hat in rack.hats)
+
+
 async def test_a_line_without_end_ends_the_connection_only(start_rack: StartRack) -> None:
     rack = await start_rack(None)
     async with control_server(rack):

@@ -115,6 +115,16 @@ print(total, crc)
     assert hat.chip.uart_lost_bytes == 0
 
 
+async def test_a_wrong_baud_rate_reads_garbage(start_rack: StartRack) -> None:
+    script = (
+        "import machine, time\nuart = machine.UART(1, baudrate=9600, rxbuf=1024)\n"
+        + SWITCH_ON
+        + "while not uart.any(): time.sleep_ms(1)\nprint(uart.read(3) == b'boo')\n"
+    )
+    _, said = await said_by(start_rack, script)
+    assert said.split() == ["False"]
+
+
 async def test_a_full_receive_buffer_loses_and_counts_bytes(start_rack: StartRack) -> None:
     script = (
         "import machine\nuart = machine.UART(1, rxbuf=300)\n"

@@ -142,6 +142,13 @@ async def test_a_dying_process_leaves_its_last_words(start_rack: StartRack) -> N
     assert "famous" in hat.chip.crash_log.read_text()
 
 
+async def test_a_hung_firmware_leaves_its_last_words(start_rack: StartRack) -> None:
+    rack = await start_rack("import machine, time\nprint('stuck')\nmachine.WDT(timeout=50)\nwhile True: pass\n")
+    [hat] = rack.hats
+    await until(hat.chip.crash_log.exists)
+    assert "WATCHDOG\nstuck" in hat.chip.crash_log.read_text()
+
+
 async def test_a_process_that_dies_at_once_is_not_started_in_a_hurry(start_rack: StartRack) -> None:
     rack = await start_rack("import machine\nmachine.reset()\n")
     [hat] = rack.hats
@@ -216,6 +223,14 @@ async def test_a_folder_serves_one_rack_at_a_time(start_rack: StartRack) -> None
 def test_a_rack_has_a_sensible_number_of_nodes(tmp_path: Path, nodes: int) -> None:
     with pytest.raises(RackError, match="1 to 64"):
         VirtualRack(tmp_path, nodes)
+
+
+async def test_links_that_a_killed_rack_left_are_in_nobodys_way(start_rack: StartRack, tmp_path: Path) -> None:
+    ports = tmp_path / "rack" / "ports"
+    ports.mkdir(parents=True)
+    (ports / "usb-1.1").symlink_to("/dev/pts/9999")
+    rack = await start_rack(None)
+    assert rack.hats[0].port.is_char_device()
 
 
 async def test_an_unknown_node_is_named(start_rack: StartRack) -> None:

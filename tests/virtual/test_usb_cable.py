@@ -96,6 +96,14 @@ async def test_a_hat_can_be_plugged_in_elsewhere_while_it_runs_on(start_rack: St
     assert hat.chip.pid == pid
 
 
+async def test_a_taken_slot_is_refused(start_rack: StartRack) -> None:
+    rack = await start_rack(None, nodes=2)
+    with pytest.raises(FileExistsError):
+        rack.hats[0].replug("usb-1.2")
+    rack.hats[0].replug("usb-1.1")
+    assert all(hat.plugged for hat in rack.hats)
+
+
 async def test_ports_may_come_and_go_quickly(start_rack: StartRack) -> None:
     hat = await echoing(start_rack)
     for _ in range(20):
@@ -110,7 +118,7 @@ async def test_ports_may_come_and_go_quickly(start_rack: StartRack) -> None:
 async def test_faults_damage_what_passes(start_rack: StartRack, rates: FaultRates) -> None:
     hat = await echoing(start_rack)
     with await connected(hat) as port:
-        hat.cable.to_hat_faults.rates = rates
+        hat.damage_line(rates)
 
         def something_was_damaged() -> int:
             port.write(EVERY_BYTE)

@@ -19,7 +19,7 @@ from rich.table import Table
 
 from racklet_virtual.control import ControlError, ask, control_server
 from racklet_virtual.fault_catalogue import FAULTS
-from racklet_virtual.firmware_process import MicroPythonMissingError
+from racklet_virtual.firmware_process import FirmwareUnavailableError
 from racklet_virtual.node import Habit
 from racklet_virtual.rack import MAX_NODES, RackError, VirtualRack
 
@@ -74,7 +74,7 @@ def run(  # noqa: PLR0913  options of a command
     habits = dict(_parse_habit(word, nodes) for word in node or [])
     try:
         asyncio.run(_run(Options(folder.resolve(), nodes, seed, speed, habits, keep)))
-    except (RackError, MicroPythonMissingError) as error:
+    except (RackError, FirmwareUnavailableError) as error:
         _fail(str(error))
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from racklet_virtual.faults import FaultRates
     from racklet_virtual.firmware_process import Firmware
     from racklet_virtual.node import NodeProfile
     from racklet_virtual.supply import Stuck
@@ -79,7 +80,7 @@ class VirtualHat:
         self.cable.unplug()
 
     def replug(self, slot: str | None = None) -> None:
-        """Plug it in again, where it was or in another slot."""
+        """Plug it in again, where it was or in another slot. Raises FileExistsError when that is taken."""
         self.unplug()
         self.slot = slot or self.slot
         self.cable.plug(self.port)
@@ -93,6 +94,14 @@ class VirtualHat:
         self.hardware.lose_power(self.now_us())
         self.chip.end(ResetCause.POWER_ON, duration_ms / 1000)
         self.look_again()
+
+    def connect_monitor(self, *, connected: bool) -> None:
+        """Take the power monitor off its bus, or put it back."""
+        self.hardware.monitor_connected = connected
+
+    def damage_line(self, rates: FaultRates) -> None:
+        """Damage what passes the USB cable, both ways; `FaultRates()` ends it."""
+        self.cable.to_host_faults.rates = self.cable.to_hat_faults.rates = rates
 
     def stick_supply(self, how: Stuck | None) -> None:
         """Break the gate, or mend it with None."""

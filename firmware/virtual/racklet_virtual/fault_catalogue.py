@@ -65,15 +65,12 @@ def _replug(rack: VirtualRack, hat: VirtualHat, words: Words) -> None:
     slot = words.given[0] if words.given else hat.slot
     if not slot or slot.startswith(".") or "/" in slot:
         raise FaultError(f"{slot!r} is no slot: expected a name such as usb-1.7")
-    if slot != hat.slot and not rack.slot_is_free(slot):
-        raise FaultError(f"slot {slot} is taken")
-    hat.replug(slot)
+    rack.replug(hat, slot)
 
 
 def _set_rate(hat: VirtualHat, words: Words, field: str, highest: float) -> None:
     rate = words.number(0, 0.0, highest, 0.0)
-    for faults in (hat.cable.to_host_faults, hat.cable.to_hat_faults):
-        faults.rates = dataclasses.replace(faults.rates, **{field: rate})
+    hat.damage_line(dataclasses.replace(hat.cable.to_host_faults.rates, **{field: rate}))
 
 
 def _reset(_: VirtualRack, hat: VirtualHat, words: Words) -> None:
@@ -87,7 +84,7 @@ def _stick(_: VirtualRack, hat: VirtualHat, words: Words) -> None:
 
 
 def _connect_monitor(_: VirtualRack, hat: VirtualHat, words: Words) -> None:
-    hat.hardware.monitor_connected = words.choice(0, ("off", "on"), "off") == "on"
+    hat.connect_monitor(connected=words.choice(0, ("off", "on"), "off") == "on")
 
 
 def _chatter(_: VirtualRack, hat: VirtualHat, words: Words) -> None:
@@ -106,16 +103,16 @@ def _set_habit(_: VirtualRack, hat: VirtualHat, words: Words) -> None:
     hat.node.set_habit(Habit(words.choice(0, tuple(habit.value for habit in Habit), "normal")))
 
 
-def _clear(_: VirtualRack, hat: VirtualHat, __: Words) -> None:
-    hat.cable.to_host_faults.rates = hat.cable.to_hat_faults.rates = FaultRates()
+def _clear(rack: VirtualRack, hat: VirtualHat, __: Words) -> None:
+    hat.damage_line(FaultRates())
     hat.cable.stop_chatter()
     hat.stick_supply(None)
-    hat.hardware.monitor_connected = True
+    hat.connect_monitor(connected=True)
     hat.hardware.ambient_celsius = AMBIENT_CELSIUS
     hat.node.overload(0.0, 1)
     hat.node.set_habit(Habit.NORMAL)
     if not hat.plugged:
-        hat.replug()
+        rack.replug(hat, hat.slot)
 
 
 def _order(order: Order) -> Callable[[VirtualRack, VirtualHat, Words], None]:

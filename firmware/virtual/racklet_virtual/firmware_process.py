@@ -22,7 +22,11 @@ _OWN_TERMINAL = 'exec "$@" <>"$0" >&0 2>&1'
 _SIGINT_BIT = 1 << (signal.SIGINT - 1)
 
 
-class MicroPythonMissingError(Exception):
+class FirmwareUnavailableError(Exception):
+    """The firmware cannot be run here; the message says what is missing."""
+
+
+class MicroPythonMissingError(FirmwareUnavailableError):
     """There is no `micropython` to run the firmware with."""
 
     def __init__(self) -> None:
@@ -54,8 +58,10 @@ def find_micropython() -> Path:
 
 
 def project_firmware(entry: Path | None = None) -> Firmware:
-    """Return this project's firmware, or another script with the same modules. Raises MicroPythonMissingError."""
+    """Return this project's firmware, or another script with the same modules. Raises FirmwareUnavailableError."""
     firmware = Path(__file__).resolve().parents[2]
+    if not (firmware / "virtual" / "micropython" / "machine.py").is_file():
+        raise FirmwareUnavailableError("the firmware is not installed with the package: run this from a checkout")
     return Firmware(
         micropython=find_micropython(),
         entry=entry or firmware / "main.py",

@@ -23,6 +23,7 @@ _MAX_LAG_US = 100_000  # a call that seems older than this comes from another cl
 _FLOATING = 2
 _CREDIT = struct.Struct("<H")
 _MAX_CREDITS_READ = 4096
+_GARBLED = bytes(byte ^ 0xE5 for byte in range(256))  # what another baud rate makes of a byte, roughly
 
 
 class Operation(IntEnum):
@@ -74,11 +75,13 @@ class UartReceiver:
         self._socket.settimeout(0)
         self.child_end.settimeout(0)
         self._capacity = 0  # not opened by the firmware yet
+        self._garbled = False
         self._unread = 0
 
-    def open(self, rxbuf: int) -> None:
-        """The firmware has set up its UART."""
+    def open(self, rxbuf: int, *, garbled: bool) -> None:
+        """The firmware has set up its UART, with the node's baud rate or another."""
         self._capacity = rxbuf
+        self._garbled = garbled
 
     def receive(self, data: bytes) -> int:
         """Bytes arrive on the wire. Returns how many were taken; the rest is lost."""
@@ -87,7 +90,7 @@ class UartReceiver:
         sent = 0
         if fitting:
             try:
-                sent = self._socket.send(fitting)
+                sent = self._socket.send(fitting.translate(_GARBLED) if self._garbled else fitting)
             except OSError:  # the process is gone or its socket is full: the chip would lose them, too
                 sent = 0
         self._unread += sent
@@ -162,9 +165,9 @@ class MachineServer:
             case Operation.ADC_READ:
                 self._reply(self._hardware.read_adc(argument, at_us).to_bytes(2, "little"))
             case _:
-                self._handle_chip_call(operation, argument, number)
+                self._handle_chip_call(operation, argument, number, payload)
 
-    def _handle_chip_call(self, operation: int, argument: int, number: int) -> None:
+    def _handle_chip_call(self, operation: int, argument: int, number: int, payload: bytes) -> None:
         match operation:
             case Operation.WDT_FEED:
                 self._chip.feed_watchdog()
@@ -175,7 +178,8 @@ class MachineServer:
             case Operation.IDENTITY:
                 self._reply(self._chip.unique_id + bytes([self._chip.reset_cause()]))
             case Operation.UART_OPEN:
-                self.uart.open(number)
+                baud = int.from_bytes(payload, "little")
+                self.uart.open(number, garbled=baud != self._hardware.node.profile.baud)
                 self._reply(b"")
             case Operation.RESET:
                 self._chip.reset(hard=bool(argument))

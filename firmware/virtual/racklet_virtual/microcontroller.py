@@ -60,7 +60,7 @@ class Board(Protocol):
 class VirtualMicrocontroller:
     """Runs the firmware from `start` to `stop`.
 
-    A crash log keeps the last words of every process that did not end by a soft reset, 64 KiB at most.
+    A crash log keeps the last words of every process that crashed or that the watchdog ended, 64 KiB at most.
     """
 
     def __init__(self, firmware: Firmware, board: Board, folder: Path, unique_id: bytes) -> None:
@@ -78,6 +78,7 @@ class VirtualMicrocontroller:
         self._cause = ResetCause.POWER_ON
         self._ending: ResetCause | None = None  # why we kill the process
         self._dead_s = 0.0
+        self._crashed = False
         self._last_words = bytearray()
         self._await_prompt = False
         self._started_s = 0.0
@@ -178,21 +179,23 @@ class VirtualMicrocontroller:
         self._server.close()
         self._process.close()
         repl = self._repl_after_soft_reset() if self._ending is None else _Repl.MAIN
-        crashed = self._ending is None and self._process.return_code != 0
-        self._cause = self._ending or (ResetCause.WATCHDOG if crashed else ResetCause.SOFT)
+        self._crashed |= self._ending is None and self._process.return_code != 0
+        self._cause = self._ending or (ResetCause.WATCHDOG if self._crashed else ResetCause.SOFT)
         self._process = self._server = self._ending = None
         self._board.hardware.release_pins(self._board.now_us())
         self._board.look_again()
         if self._stopping:
             self._stopped.set()
-            return
-        self._come_back(repl)
+        else:
+            self._come_back(repl)
 
     def _come_back(self, repl: _Repl) -> None:
+        if self._crashed:
+            self._crashed = False
+            self._write_crash_log()
         if self._cause is ResetCause.SOFT:
             self._board.cable.say(b"MPY: soft reboot\r\n")
         else:
-            self._write_crash_log()
             self._watchdog.cancel()
             self._board.drop_usb()
         short_life = self._loop.time() - self._started_s < _MIN_LIFE_S
@@ -220,6 +223,7 @@ class VirtualMicrocontroller:
         elif self._process is None:  # between a soft reset and the next process
             self._watchdog.set(_RESTART_S)
         else:
+            self._crashed = True
             self.end(ResetCause.WATCHDOG)
 
     def _write_crash_log(self) -> None:

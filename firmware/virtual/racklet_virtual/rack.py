@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -30,7 +31,7 @@ class VirtualRack:
     """An async context manager: inside it the HATs run; after it no process and no port is left.
 
     What the nodes sent stays in `folder`. Entering raises RackError when another rack uses the folder, and
-    MicroPythonMissingError from the constructor when there is nothing to run the firmware with.
+    FirmwareUnavailableError from the constructor when there is nothing to run the firmware with.
     """
 
     def __init__(
@@ -67,9 +68,11 @@ class VirtualRack:
                 return hat
         raise RackError(f"no node {node_name}; there are {', '.join(hat.node.name for hat in self.hats)}")
 
-    def slot_is_free(self, slot: str) -> bool:
-        """True when no HAT is plugged in there."""
-        return not any(hat.slot == slot and hat.plugged for hat in self.hats)
+    def replug(self, hat: VirtualHat, slot: str) -> None:
+        """Plug a HAT in again, in this slot. Raises RackError when another HAT has it."""
+        if any(other.slot == slot and other.plugged for other in self.hats if other is not hat):
+            raise RackError(f"slot {slot} is taken")
+        hat.replug(slot)
 
     def config_toml(self) -> str:
         """Return the `racklet.toml` that makes hostd serve these HATs."""
@@ -82,6 +85,7 @@ class VirtualRack:
         self.ports.mkdir(parents=True, exist_ok=True)
         async with AsyncExitStack() as stack:
             self._lock(stack)
+            self._remove_stale_ports()
             for index in range(self._count):
                 hat = self._make_hat(index)
                 self.hats.append(hat)
@@ -94,7 +98,14 @@ class VirtualRack:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._stack.aclose()
-        self.ports.rmdir()
+        with contextlib.suppress(OSError):  # somebody put something there
+            self.ports.rmdir()
+
+    def _remove_stale_ports(self) -> None:
+        """A rack that was killed left its links."""
+        for port in self.ports.iterdir():
+            if port.is_symlink():
+                port.unlink()
 
     def _lock(self, stack: AsyncExitStack) -> None:
         lock: BinaryIO = stack.enter_context((self.folder / "lock").open("wb"))

@@ -182,15 +182,16 @@ class UsbCable:
         self._to_host.put(text)
 
     def plug(self, port: Path) -> None:
-        """Make a port, and link it there."""
+        """Make a port, and link it there. Raises FileExistsError when another HAT is plugged in there."""
         self.unplug()
         self._master, slave = os.openpty()
         os.set_blocking(self._master, False)
         tty.setraw(slave)
-        port.unlink(missing_ok=True)
-        port.symlink_to(os.ttyname(slave))
-        os.close(slave)
-        self.port = port
+        try:
+            port.symlink_to(os.ttyname(slave))
+            self.port = port
+        finally:
+            os.close(slave)
         self._await_host()
 
     def unplug(self) -> None:
