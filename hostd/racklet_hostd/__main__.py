@@ -30,7 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{error}\n")
         return EXIT_CONFIG
     if options.check:
-        sys.stdout.write(f"{path or 'no config file, the defaults'}: good, {len(config.nodes)} nodes\n")
+        count = len(config.nodes)
+        sys.stdout.write(f"{path or 'no config file, the defaults'}: good, {count} node{'s'[: count != 1]}\n")
         return 0
     start_logging(config.log.level, config.log.format, sys.stderr)
     try:

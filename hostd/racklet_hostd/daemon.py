@@ -55,7 +55,8 @@ class Daemon:
         """
         is_over = asyncio.Event()
         async with self._listening():
-            log.info("hostd is up", extra={"version": self.rack.version, "nodes": len(self.rack.nodes)})
+            level = logging.INFO if self.rack.nodes else logging.WARNING  # nobody wants a rack without nodes
+            log.log(level, "hostd is up", extra={"version": self.rack.version, "nodes": len(self.rack.nodes)})
             async with asyncio.TaskGroup() as tasks:
                 period_ms = self._config.telemetry.period_ms
                 nodes = [tasks.create_task(node.run(period_ms), name=node.name) for node in self.rack.nodes]

@@ -17,7 +17,7 @@ from racklet_link.requester import Operation, RequestsFullError
 
 TICK_MS = 100
 READ_BUDGET_BYTES = 16 << 10  # a tick: 14 times what a UART at 115 200 baud brings; the worst garbage takes 8 ms
-GARBAGE_BYTES = 2048  # without one good frame: four frames of the greatest length
+GARBAGE_BYTES = 2048  # without one good frame are an error, "garbage": four frames of the greatest length
 _HOST_SESSIONS = (1 << 30) - 1  # small integers on the HAT
 
 Answer = link_pb2.Reply | RefusedError
@@ -127,9 +127,11 @@ class HatSession:
         if self._frames != frames:
             self._garbage_bytes = 0
             return
-        did_send_garbage = self.sends_garbage
+        stretches = self._garbage_bytes // GARBAGE_BYTES
         self._garbage_bytes += count
-        if self.sends_garbage and not did_send_garbage:
+        more = self._garbage_bytes // GARBAGE_BYTES - stretches
+        self.link.counters.errors["garbage"] += more
+        if more and not stretches:
             self._dispatch([GarbageStarted()])
 
     def _dispatch(self, events: list[LinkEvent] | list[GarbageStarted]) -> None:

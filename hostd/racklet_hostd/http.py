@@ -15,6 +15,7 @@ log = logging.getLogger(__name__)
 
 _OPEN_METRICS = "application/openmetrics-text"
 _STOP_GRACE_S = 1.0
+_COMPRESSED_HERE_BYTES = 32 << 10  # a millisecond; a longer page is compressed by a thread
 _PAGES = """\
 There is no such page. These are here:
 /metrics   what Prometheus reads
@@ -64,9 +65,8 @@ class HttpServer:
     async def _metrics(self, request: web.Request) -> web.Response:
         _, content_type = choose_encoder(",".join(request.headers.getall(hdrs.ACCEPT, [])))
         page = metrics.render(self._rack, is_open_metrics=content_type.startswith(_OPEN_METRICS))
-        response = web.Response(
-            body=page, headers={hdrs.CONTENT_TYPE: content_type, hdrs.VARY: "Accept, Accept-Encoding"}
-        )
+        headers = {hdrs.CONTENT_TYPE: content_type, hdrs.VARY: "Accept, Accept-Encoding"}
+        response = web.Response(body=page, headers=headers, zlib_executor_size=_COMPRESSED_HERE_BYTES)
         if gzip_accepted(",".join(request.headers.getall(hdrs.ACCEPT_ENCODING, []))):
             response.enable_compression(web.ContentCoding.gzip)
         return response

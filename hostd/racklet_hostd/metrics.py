@@ -1,7 +1,7 @@
 """What Prometheus reads. The only place with base units.
 
-The page is written here and not by prometheus_client, whose encoders take 20 times as long, in which the event loop
-would stand still; they serve as the judges in the tests.
+The page is written here and not by prometheus_client, whose encoders take ten times as long, and the event loop
+stands still meanwhile: 9 ms for 1000 nodes, not 105 ms. Its parsers are the judges in the tests.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from racklet_hostd.rack import Rack
 
 _MICRO = 1_000_000
 _MILLI = 1_000
-_LINK_ERRORS = ("cobs", "crc", "malformed", "oversize", "unexpected")
+_LINK_ERRORS = ("cobs", "crc", "garbage", "malformed", "oversize", "unexpected")
 _STATES = tuple((state, state.name.lower()) for state in SupplyState if state is not SupplyState.UNSPECIFIED)
 
 
@@ -48,7 +48,11 @@ _BOOTS = _Family("racklet_boots", "counter", "Boots of the node that were record
 _LOG_BYTES = _Family("racklet_boot_log_bytes", "counter", "Bytes of the node's boot logs that were stored.")
 _LOST_BYTES = _Family("racklet_boot_log_lost_bytes", "counter", "Bytes of the node's boot logs that are lost.")
 _FRAMES = _Family("racklet_link_frames", "counter", "Good frames on the link, by direction as hostd sees it.")
-_ERRORS = _Family("racklet_link_errors", "counter", "Frames that were dropped, by reason.")
+_ERRORS = _Family(
+    "racklet_link_errors",
+    "counter",
+    "Frames that were dropped, and stretches of 2048 bytes without a frame, by reason.",
+)
 _HAT = _Family("racklet_hat", "info", "The HAT that is in the node's slot, or was last.")
 _FAILURES = _Family("racklet_store_failures", "counter", "Times the disk did not take something, by reason.")
 _BUILD = _Family("racklet_build", "info", "The version of hostd.")

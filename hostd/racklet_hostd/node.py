@@ -38,6 +38,7 @@ BACKOFF_MS = (100, 200, 400, 800, 1000)
 STEADY_MS = 10_000  # a talk of this length was a good one: the next opening is not held back
 IDENTIFY_TIMEOUT_MS = 5_000
 _HAT_ID_BYTES = 16
+_SAMPLES_MAX = (1 << 31) - 1  # what the API can tell
 _TEXT_LENGTH = 64  # of what a HAT says about itself
 
 
@@ -299,5 +300,5 @@ def _measurement(telemetry: link_pb2.Telemetry, measure_ms: int) -> Measurement:
         supply_uw=telemetry.supply_uw,
         temperature_mc=telemetry.temperature_mc,
         input_uv=telemetry.input_uv,
-        samples=telemetry.samples,
+        samples=min(telemetry.samples, _SAMPLES_MAX),
     )

@@ -2,10 +2,13 @@
 
 from racklet.link.v1 import link_pb2
 from racklet_hostd.clock import Clock
+from racklet_hostd.errors import BadPositionError
 from racklet_hostd.event_log import EventLog
 from racklet_hostd.hat_clock import HatClock
 from racklet_hostd.store import BootLog, NodeStore
 from racklet_link.events import BootStarted, EventReceived, LogData, LogGap, StoredPositions
+
+_SEQUENCE_MAX = (1 << 32) - 2  # the one after it must still fit into an Acknowledge
 
 HatRecord = BootStarted | LogData | LogGap | EventReceived
 
@@ -48,6 +51,8 @@ class Recorder:
                     word = reason.removeprefix("GAP_REASON_").lower()
                     log.append_gap(offset, self._unix_ms(at_ms), lost_bytes, word)
             case EventReceived(event, lost_before):
+                if event.sequence > _SEQUENCE_MAX:
+                    raise BadPositionError(self._store.name, f"no HAT has had {event.sequence} events")
                 at_ms = self._unix_ms(event.at_ms)
                 self._events.record_from_hat(self._store.name, self._hat_session, event, at_ms, lost_before)
 

@@ -125,7 +125,9 @@ class PtyHat:
     @property
     def all_acknowledged(self) -> bool:
         """True when hostd has stored everything."""
-        return self._log.all_acked and self._events.all_acked
+        log, events = self._log, self._events
+        reached = (log.boot, log.offset, events.next_sequence)
+        return log.held_bytes == 0 and (log.acked_boot, log.acked_offset, events.acked_sequence) == reached
 
     # What the link asks of a HAT.
 

@@ -180,7 +180,7 @@ async def test_a_power_call_ends_when_hostd_goes(tmp_path: Path) -> None:
 def test_a_good_config_is_said_to_be_good(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write_config(tmp_path)
     assert main(["--config", str(path), "--check"]) == 0
-    assert capsys.readouterr().out == f"{path}: good, 1 nodes\n"
+    assert capsys.readouterr().out == f"{path}: good, 1 node\n"
 
 
 def test_a_bad_config_is_refused_with_file_line_and_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -112,3 +112,17 @@ async def test_a_full_disk_is_told_once_and_everything_else_goes_on(tmp_path: Pa
         assert len(told) == 1
         assert "17 bytes of boot 1 are lost" in told[0].message
         await until(lambda: hat.all_acknowledged)
+
+
+async def test_a_disk_that_has_room_again_takes_logs_again(tmp_path: Path) -> None:
+    async with running_rack(tmp_path, limits=StoreLimits(free_bytes_kept=1 << 60)) as rig:
+        hat, rack = rig.hats["node-1"], rig.daemon.rack
+        hat.boot()
+        hat.say(b"lost")
+        await until(lambda: rack.store_failures["disk_full"] == 1)
+        await until(lambda: hat.all_acknowledged)
+        rig.daemon._store._limits = StoreLimits()
+        hat.say(b"kept")
+        await until(lambda: rig.daemon.not_ready() == "")
+        pieces = rack.node("node-1").store.boot_log(1).read(0, 100)
+    assert [getattr(piece, "reason", None) or piece.data for piece in pieces] == ["disk_full", b"kept"]  # type: ignore[union-attr]

@@ -12,7 +12,7 @@ from racklet_hostd.rack import Rack
 from racklet_hostd.store import BootLog, Chunk, Piece
 
 MESSAGE_BYTES = 32 << 10
-READ_BYTES = 256 << 10  # at a time, of what is on disk
+READ_BYTES = 64 << 10  # at a time, of what is on disk
 LIVE_BYTES = 32 << 10  # what is nearer to the end is in memory or just written: no need to ask a thread for it
 SAME_TIME_MS = 50  # bytes of one message came within so long: what a HAT's time stamps can tell apart anyway
 _PAGE_DEFAULT = 50
@@ -36,7 +36,7 @@ async def read_boot_log(
 ) -> AsyncIterator[rack_pb2.ReadBootLogResponse]:
     """Yield the pieces of a log from an offset on, and with `follow` what comes until the boot ends.
 
-    A reader is an offset and nothing else: it costs memory for one message, however slow it is.
+    A reader is an offset and at most READ_BYTES, however slow it is.
     """
     name, number = arguments.boot_name(request.name)
     node = rack.node(name)
