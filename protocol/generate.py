@@ -17,7 +17,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from google.protobuf import descriptor_pb2
-from grpc_tools import protoc
+from grpc_tools import protoc  # type: ignore[import-untyped]
 
 ROOT = Path(__file__).parent
 LINK_PROTO = "racklet/link/v1/link.proto"

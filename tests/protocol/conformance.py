@@ -7,6 +7,7 @@ import binascii
 import sys
 
 from racklet_link import kernels, messages
+from racklet_link.framing import FrameEncoder
 from racklet_link.message import Message
 
 
@@ -90,6 +91,29 @@ def pack(name, message, buf, out):
     return message.pack(out, end)
 
 
+def seal(name, number, word):
+    """Unpack a Frame, and let the encoder frame its body again."""
+    name = constant(name)
+    buf, size = padded(word, 0)
+    frame = new("FRAME")
+    frame.unpack(messages.FRAME, buf, 0, size)
+    slot = 2 * (int(number) - 1)
+    body = new(name)
+    body.unpack(getattr(messages, name), buf, frame.slots[slot], frame.slots[slot] + frame.slots[slot + 1])
+    for index in range(len(body.blobs)):
+        body.blobs[index] = buf
+    encoder = FrameEncoder()
+    return text(encoder.wire[: encoder.seal(body, int(number) << 3 | 2)])
+
+
+def constant(name):
+    out = ""
+    for index in range(len(name)):
+        letter = name[index]
+        out += "_" + letter if letter.isupper() and index else letter
+    return out.upper()
+
+
 def slots(name, word):
     buf, size = padded(word, 0)
     message = new(name)
@@ -117,6 +141,7 @@ OPERATIONS = {
     "cobs_decode": cobs_decode,
     "find_zero": find_zero,
     "repack": repack,
+    "seal": seal,
     "slots": slots,
     "numbers": numbers,
     "put_time": put_time,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
 import zlib
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import pytest
 from cobs import cobs
@@ -16,59 +15,13 @@ from hypothesis import strategies as st
 
 from racklet.link.v1 import link_pb2
 from racklet_link.limits import MAX_PAYLOAD
-from tests.conftest import ROOT, interpreter
+from tests.protocol.conftest import MESSAGES, constant
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from types import TracebackType
+    from collections.abc import Callable
 
-MESSAGES = list(link_pb2.DESCRIPTOR.message_types_by_name.values())
 SETTINGS = settings(max_examples=150, deadline=None)
 PAYLOADS = st.binary(max_size=MAX_PAYLOAD) | st.lists(st.sampled_from(b"\0\0\x01\xff"), max_size=MAX_PAYLOAD).map(bytes)
-
-
-def constant(name: str) -> str:
-    return "".join(f"_{c}" if c.isupper() and index else c for index, c in enumerate(name)).upper()
-
-
-class Conformance:
-    """`conformance.py` in one interpreter, asked line by line."""
-
-    def __init__(self, name: str) -> None:
-        self._command = [interpreter(name), str(ROOT / "tests/protocol/conformance.py")]
-
-    def __enter__(self) -> Self:
-        path = str(ROOT / "protocol")
-        self._process = subprocess.Popen(
-            self._command,
-            env={"PYTHONPATH": path, "MICROPYPATH": path},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            bufsize=1,
-        )
-        for descriptor in MESSAGES:
-            for field in descriptor.fields:
-                if field.message_type:
-                    self.ask("child", f"{constant(descriptor.name)}.{field.number}", constant(field.message_type.name))
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._process.stdin.close()
-        self._process.stdout.close()
-        self._process.wait(10)
-
-    def ask(self, *words: object) -> str:
-        print(*words, file=self._process.stdin)
-        return self._process.stdout.readline().strip()
-
-
-@pytest.fixture(scope="module", params=["cpython", "micropython", "micropython32"])
-def ask(request: pytest.FixtureRequest) -> Iterator[Callable[..., str]]:
-    with Conformance(request.param) as conformance:
-        yield conformance.ask
 
 
 def hexed(data: bytes) -> str:

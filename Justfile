@@ -1,0 +1,44 @@
+# Racklet's recipes. `./just RECIPE` sets up what they need; with `just` installed and set up, `just RECIPE` does the same.
+
+export PATH := justfile_directory() / ".venv/bin:" + env("PATH")
+python := justfile_directory() / ".venv/bin/python"
+
+# List the recipes.
+default:
+    @just --list --unsorted
+
+# Install everything into .venv and .cache; does nothing when that is current.
+setup:
+    @tools/setup
+    @tools/micropython32 || true
+
+# Run a virtual rack of five nodes and hostd, with a live screen. `just demo --check` runs it unattended and checks it.
+demo *ARGS: setup
+    {{ python }} tests/system/demo.py {{ ARGS }}
+
+# Run all tests. Arguments go to pytest.
+test *ARGS: setup
+    pytest {{ ARGS }}
+
+# Check everything that needs no run: format, lint, types, imports, generated code, sizes.
+check: setup
+    ruff format --check --quiet .
+    ruff check --quiet .
+    mypy
+    pyright --project firmware/pyrightconfig.json
+    lint-imports --no-cache
+    cd protocol && buf lint && buf format --diff --exit-code
+    {{ python }} protocol/generate.py --check
+    {{ python }} firmware/size.py --check
+    codespell
+
+# Measure ours, a peer and the physical limit side by side, as ratios.
+bench *ARGS: setup
+    {{ python }} tests/bench {{ ARGS }}
+
+# Format the sources and generate the code that comes from the .proto files.
+generate: setup
+    {{ python }} protocol/generate.py
+    ruff check --fix --quiet .
+    ruff format --quiet .
+    cd protocol && buf format --write
