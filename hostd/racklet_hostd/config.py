@@ -20,6 +20,7 @@ from racklet_hostd.errors import ConfigError, ConfigProblem
 CONFIG_VARIABLE = "RACKLET_CONFIG"
 MIB = 1 << 20
 MAX_PORT = 0xFFFF
+MAX_TITLE = 100
 
 
 class Address(NamedTuple):
@@ -50,9 +51,9 @@ def default_socket() -> Path:
 
 
 def _parse_address(value: object) -> object:
-    if not isinstance(value, str):
+    if isinstance(value, Address | None):
         return value
-    match = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9.-]+)):(\d{1,5})", value)
+    match = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9.-]+)):([0-9]{1,5})", str(value))
     if match is None or int(match[3]) > MAX_PORT:
         raise ValueError('an address such as "127.0.0.1:9550"')
     return Address(match[1] or match[2], int(match[3]))
@@ -60,8 +61,14 @@ def _parse_address(value: object) -> object:
 
 def _only_loopback(address: Address | None) -> Address | None:
     if address is not None and not address.is_loopback:
-        raise ValueError('a loopback address such as "127.0.0.1:50551": plain TCP is for loopback only')
+        raise ValueError('a loopback address such as "127.0.0.1:50551", because plain TCP is for loopback only')
     return address
+
+
+def _only_title(name: str) -> str:
+    if not (0 < len(name) <= MAX_TITLE and name.isprintable()):
+        raise ValueError(f"1 to {MAX_TITLE} printable characters")
+    return name
 
 
 def _only_resource_id(name: str) -> str:
@@ -89,7 +96,9 @@ class _Section(BaseModel):
 class RackConfig(_Section):
     """The rack as a whole."""
 
-    name: str = Field(default="rack", min_length=1, max_length=100, description="The rack's name, for people.")
+    name: Annotated[str, AfterValidator(_only_title)] = Field(
+        default="rack", description="The rack's name, for people."
+    )
 
 
 class NodeConfig(_Section):

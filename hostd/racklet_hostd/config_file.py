@@ -11,8 +11,9 @@ from typing import Any, Self, get_args
 import tomlkit
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
+from tomlkit.container import Container
 from tomlkit.exceptions import TOMLKitError
-from tomlkit.items import Item
+from tomlkit.items import AoT, InlineTable, Item, Table
 
 from racklet_hostd.errors import ConfigError, ConfigProblem
 
@@ -26,7 +27,6 @@ _EXPECTED = {
     "model_type": "a table",
     "path_type": "a path",
     "string_type": "a text",
-    "tuple_type": "[[tables]]",
 }
 _SYNTAX_ERROR = re.compile(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)", re.DOTALL)
 
@@ -89,7 +89,7 @@ class ConfigFile:
             document = tomlkit.parse(self._text)
             item: Any = document
             for step in place:
-                item = item[step]
+                item = _child(item, step)
             while not isinstance(item, Item) or _is_headless(item):
                 item = item[0] if isinstance(item, Sequence) else next(iter(item.values()))
             height = 0 if isinstance(item, Mapping) else item.as_string().count("\n")
@@ -100,8 +100,13 @@ class ConfigFile:
         return before.count("\n") + 1 - height if after or before.endswith("# ") else None
 
 
+def _child(parent: Any, step: str | int) -> Any:  # noqa: ANN401  tomlkit's types do not tell what holds what
+    holder = parent.value if isinstance(parent, Table | InlineTable) else parent
+    return holder.item(str(step)) if isinstance(holder, Container) else holder[step]
+
+
 def _is_headless(item: Item) -> bool:
-    return isinstance(item, tomlkit.items.AoT) or (isinstance(item, tomlkit.items.Table) and item.is_super_table())
+    return isinstance(item, AoT) or (isinstance(item, Table) and item.is_super_table())
 
 
 def _syntax_problem(message: str, raw: bytes) -> ConfigProblem:
@@ -150,6 +155,8 @@ def _expectation(detail: Mapping[str, Any], field: FieldInfo | None) -> str:
     }
     if len(bounds) == 2:  # noqa: PLR2004  both ends
         return f"a whole number from {bounds['ge']} to {bounds['le']}"
+    if detail["type"] == "tuple_type":
+        return f"[[{detail['loc'][-1]}]]"
     if detail["type"] == "value_error":
         return str(detail["ctx"]["error"])
     if detail["type"] == "literal_error":

@@ -4,6 +4,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
+from secrets import randbits
 from threading import Lock
 
 from racklet_hostd.errors import BadPositionError, NoSuchBootError
@@ -194,7 +195,7 @@ class BootLog:
     @property
     def is_dirty(self) -> bool:
         """Whether there is something that no sync has stored."""
-        return self._dirty or self._taken > 0 or self.stored is None
+        return self._dirty or self.stored is None
 
     def _row(self, dropped: str) -> BootRow:
         return BootRow(
@@ -202,9 +203,10 @@ class BootLog:
         )
 
     def _write_of(self, pieces: tuple[Piece, ...]) -> SegmentWrite:
-        last = self._segments[-1] if self._segments else Segment(0, 0, 0)
-        start, position = (last.end, 0) if last.size >= self._files.segment_bytes else (last.start, last.size)
-        return SegmentWrite(SegmentName(self._node, self.number, start), position, pieces)
+        last = self._segments[-1] if self._segments else None
+        if last is None or last.size >= self._files.segment_bytes:
+            last = Segment(last.end if last else 0, 0, 0, randbits(32))
+        return SegmentWrite(SegmentName(self._node, self.number, last.start), last.size, last.seed, pieces)
 
     def _hold_dropped(self, row: BootRow) -> None:
         in_files = self._segments[-1].end if self._segments else 0

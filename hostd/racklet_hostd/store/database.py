@@ -212,5 +212,5 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _segments(connection: sqlite3.Connection, node: str, boot: int) -> list[Segment]:
-    query = "SELECT start, end, size FROM segments WHERE node = ? AND boot = ? ORDER BY start"
+    query = "SELECT start, end, size, seed FROM segments WHERE node = ? AND boot = ? ORDER BY start"
     return [Segment(*row) for row in connection.execute(query, (node, boot))]

@@ -69,7 +69,11 @@ class NodeStore:
         return self.totals.energy_uj
 
     def attach(self, hello_session: int, hat_id: bytes, boot_continues: bool) -> StoredPositions:  # noqa: FBT001  Hello's
-        """Take up a HAT session and return what is durable of it: 0, 0, 1 when it is new."""
+        """Take up a HAT session and return what is durable of it: 0, 0, 1 when it is new.
+
+        Raises:
+            StoreBehindError: UNSTORED_LIMIT sessions wait for a sync already.
+        """
         with self._lock:
             session = self._session(hello_session, hat_id)
             if session is not self._attached:
@@ -81,7 +85,7 @@ class NodeStore:
             return session.stored
 
     def positions(self) -> StoredPositions:
-        """Return what is durable of the attached session."""
+        """Return what is durable of the attached session; raise BadPositionError when there is none."""
         with self._lock:
             return self._required_session().stored
 

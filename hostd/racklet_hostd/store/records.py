@@ -6,9 +6,10 @@ A record is a header of 28 bytes, little-endian, and a payload:
     length    4  of the payload
     offset    8
     at_ms     8
-    crc       4  CRC-32 of the 24 bytes before it and of the payload
+    crc       4  CRC-32 of the 24 bytes before it and of the payload, begun with the file's seed
 
-The payload of a gap is the number of lost bytes (8) and the reason in UTF-8.
+The payload of a gap is the number of lost bytes (8) and the reason in UTF-8. The seed is random, so that a node cannot
+print a record that is taken for one when the file is damaged.
 """
 
 import struct
@@ -72,8 +73,8 @@ class GapPiece(NamedTuple):
 Piece = Chunk | GapPiece
 
 
-def encode(pieces: Iterable[Piece]) -> bytes:
-    """Return the records of `pieces`."""
+def encode(pieces: Iterable[Piece], seed: int) -> bytes:
+    """Return the records of `pieces` in a file with this seed."""
     parts: list[bytes] = []
     for piece in pieces:
         if isinstance(piece, Chunk):
@@ -81,54 +82,60 @@ def encode(pieces: Iterable[Piece]) -> bytes:
         else:
             magic, payload = _GAP_MAGIC, _LOST.pack(piece.lost_bytes) + piece.reason.encode()
         head = _HEAD.pack(magic, len(payload), piece.offset, piece.at_ms)
-        parts += (head, _CRC.pack(crc32(payload, crc32(head))), payload)
+        parts += (head, _CRC.pack(crc32(payload, crc32(head, seed))), payload)
     return b"".join(parts)
 
 
-def scan(blob: bytes, offset: int, end: int, at_ms: int) -> Iterator[tuple[int, Piece]]:
-    """Yield the pieces from `offset` to `end` that `blob` holds, without a seam, each with its place in `blob`.
+class Scan:
+    """Reads `blob`, the bytes of a file with this seed."""
 
-    What is damaged comes out as a gap with the time of the piece before it, `at_ms` when there is none.
-    """
-    place = 0
-    while place < len(blob) or offset < end:
-        found = _decode(blob, place)
-        if found is None or found[0].offset != offset or found[0].end > end:
-            resume = _next_sound(blob, place, offset, end)
-            upto = end if resume is None else resume[1].offset
-            yield place, GapPiece(offset, at_ms, upto - offset, "damaged")
-            offset = upto
-            place = len(blob) if resume is None else resume[0]
-            continue
-        piece, after = found
-        yield place, piece
-        offset, place, at_ms = piece.end, after, piece.at_ms
+    def __init__(self, blob: bytes, seed: int) -> None:
+        self._blob = blob
+        self._seed = seed
 
+    def pieces(self, offset: int, end: int, at_ms: int) -> Iterator[tuple[int, Piece]]:
+        """Yield the pieces from `offset` to `end`, without a seam, each with its place in the bytes.
 
-def _decode(blob: bytes, place: int) -> tuple[Piece, int] | None:
-    """Return the record at `place` and the place after it; None when it is cut off or damaged."""
-    start = place + _WHOLE_HEAD.size
-    if start > len(blob):
+        What is damaged comes out as a gap with the time of the piece before it, `at_ms` when there is none.
+        """
+        place = 0
+        while place < len(self._blob) or offset < end:
+            found = self._decode(place)
+            if found is None or found[0].offset != offset or found[0].end > end:
+                resume = self._next_sound(place, offset, end)
+                upto = end if resume is None else resume[1].offset
+                yield place, GapPiece(offset, at_ms, upto - offset, "damaged")
+                offset = upto
+                place = len(self._blob) if resume is None else resume[0]
+                continue
+            piece, after = found
+            yield place, piece
+            offset, place, at_ms = piece.end, after, piece.at_ms
+
+    def _decode(self, place: int) -> tuple[Piece, int] | None:
+        """Return the record at `place` and the place after it; None when it is cut off or damaged."""
+        start = place + _WHOLE_HEAD.size
+        if start > len(self._blob):
+            return None
+        magic, length, offset, at_ms, crc = _WHOLE_HEAD.unpack_from(self._blob, place)
+        after = start + length
+        if length > MAX_PAYLOAD_BYTES or after > len(self._blob):
+            return None
+        payload = self._blob[start:after]
+        if crc32(payload, crc32(self._blob[place : place + _HEAD.size], self._seed)) != crc:
+            return None
+        if magic == _CHUNK_MAGIC:
+            return Chunk(offset, at_ms, payload), after
+        if magic != _GAP_MAGIC or length < _LOST.size:
+            return None
+        reason = payload[_LOST.size :].decode(errors="replace")
+        return GapPiece(offset, at_ms, _LOST.unpack_from(payload)[0], reason), after
+
+    def _next_sound(self, place: int, offset: int, end: int) -> tuple[int, Piece] | None:
+        """Return the first sound record from `place` on that continues the log at or after `offset`."""
+        while (place := self._blob.find(_ANY_MAGIC, place)) >= 0:
+            found = self._decode(place)
+            if found is not None and offset <= found[0].offset and found[0].end <= end:
+                return place, found[0]
+            place += 1
         return None
-    magic, length, offset, at_ms, crc = _WHOLE_HEAD.unpack_from(blob, place)
-    after = start + length
-    if length > MAX_PAYLOAD_BYTES or after > len(blob) or magic[:3] != _ANY_MAGIC:
-        return None
-    payload = blob[start:after]
-    if crc32(payload, crc32(blob[place : place + _HEAD.size])) != crc:
-        return None
-    if magic == _CHUNK_MAGIC:
-        return Chunk(offset, at_ms, payload), after
-    if length < _LOST.size:
-        return None
-    return GapPiece(offset, at_ms, _LOST.unpack_from(payload)[0], payload[_LOST.size :].decode(errors="replace")), after
-
-
-def _next_sound(blob: bytes, place: int, offset: int, end: int) -> tuple[int, Piece] | None:
-    """Return the first sound record from `place` on that continues the log at or after `offset`."""
-    while (place := blob.find(_ANY_MAGIC, place)) >= 0:
-        found = _decode(blob, place)
-        if found is not None and offset <= found[0].offset and found[0].end <= end:
-            return place, found[0]
-        place += 1
-    return None

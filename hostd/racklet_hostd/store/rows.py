@@ -8,11 +8,12 @@ from racklet_link.events import StoredPositions
 
 
 class Segment(NamedTuple):
-    """A segment file of a boot: its first offset, the offset after its last, and its size in bytes."""
+    """A segment file of a boot: its first offset, the offset after its last, its size in bytes, its records' seed."""
 
     start: int
     end: int
     size: int
+    seed: int
 
 
 @dataclass(frozen=True)

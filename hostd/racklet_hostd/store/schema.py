@@ -30,6 +30,7 @@ CREATE TABLE segments (
     start INTEGER NOT NULL,
     end INTEGER NOT NULL,
     size INTEGER NOT NULL, -- of the file in bytes; what lies beyond is not valid
+    seed INTEGER NOT NULL, -- of its records' checksums
     PRIMARY KEY (node, boot, start)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE sessions (

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from operator import itemgetter
 from threading import Lock
 
-from racklet_hostd.store.records import Piece, scan
+from racklet_hostd.store.records import Piece, Scan
 from racklet_hostd.store.rows import Segment
 from racklet_hostd.store.segments import SegmentFolder, SegmentName
 
@@ -33,10 +33,10 @@ class SegmentReader:
         What is damaged comes out as a gap with the time of the piece before it, `at_ms` when there is none.
         """
         marks = self._marks.setdefault(segment.start, [(segment.start, 0)])
-        begin, position = marks[bisect_right(marks, offset, key=_offset_of) - 1]
+        begin, position = marks[bisect_right(marks, max(offset, segment.start), key=_offset_of) - 1]
         blob = self._files.read(SegmentName(self._node, self._boot, segment.start), position, segment.size)
         before = -1
-        for place, piece in scan(blob, begin, segment.end, at_ms):
+        for place, piece in Scan(blob, segment.seed).pieces(begin, segment.end, at_ms):
             if piece.offset != before:  # so that a mark stands before the gap of unknown length at its offset
                 self._mark(marks, piece.offset, position + place)
             before = piece.offset

@@ -8,6 +8,7 @@ import errno
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,10 +27,11 @@ class SegmentName(NamedTuple):
 
 
 class SegmentWrite(NamedTuple):
-    """Pieces to write into a segment at `position`, where its valid bytes end."""
+    """Pieces to write into a segment at `position`, where its valid bytes end, with its seed."""
 
     name: SegmentName
     position: int
+    seed: int
     pieces: Sequence[Piece]
 
 
@@ -97,8 +99,7 @@ class SegmentFolder:
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
             try:
-                end = _write_at(descriptor, write.position, encode(write.pieces))
-                os.fdatasync(descriptor)
+                end = _write_at(descriptor, write.position, encode(write.pieces, write.seed))
             finally:
                 os.close(descriptor)
             if write.position == 0:
@@ -118,15 +119,19 @@ def _file_name(name: SegmentName) -> str:
 
 
 def _write_at(descriptor: int, position: int, blob: bytes) -> int:
-    """Write `blob` at `position` as the file's new end; return where it ends."""
-    if os.fstat(descriptor).st_size != position:
-        os.ftruncate(descriptor, position)
-    rest = memoryview(blob)
-    while rest:
-        written = os.pwrite(descriptor, rest, position)
-        rest = rest[written:]
-        position += written
-    return position
+    """Write `blob` at `position`, durably; return where it ends. A failure leaves nothing that takes up space."""
+    end, rest = position, memoryview(blob)
+    try:
+        while rest:
+            written = os.pwrite(descriptor, rest, end)
+            rest = rest[written:]
+            end += written
+        os.fdatasync(descriptor)
+    except OSError:
+        with suppress(OSError):
+            os.ftruncate(descriptor, position)
+        raise
+    return end
 
 
 def _flush_folder(folder: Path) -> None:

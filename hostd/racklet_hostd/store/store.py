@@ -104,7 +104,7 @@ class Store:
                 lost = node.drop(log, reason)
                 failures.append(LogFailure(node.name, log.row.number, lost, reason, str(result)))
             elif log.write is not None:
-                log.segment = Segment(log.write.name.start, log.row.end, result)
+                log.segment = Segment(log.write.name.start, log.row.end, result, log.write.seed)
         return tuple(failures)
 
     def _write(self, logs: Sequence[LogBatch]) -> list[int | OSError]:

@@ -1,0 +1,79 @@
+"""The state folder: one hostd at a time, and a sentence when it cannot be used."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from racklet_hostd.errors import StoreError, StoreLockedError
+from racklet_hostd.store import Store
+from racklet_hostd.store.schema import SCHEMA_VERSION
+from tests.hostd.store_rig import LIMITS, begun_log, fill, opened, read_all
+
+
+def test_a_folder_is_made_with_all_above_it_and_for_its_owner_only(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "state"
+    with opened(folder):
+        assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_second_hostd_is_refused_until_the_first_is_gone(tmp_path: Path) -> None:
+    with opened(tmp_path), pytest.raises(StoreLockedError, match=r"in use by another racklet-hostd \(process \d+\)"):
+        Store.open(tmp_path, LIMITS)
+    with opened(tmp_path):
+        pass
+
+
+def test_a_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "state"
+    path.write_text("")
+    with pytest.raises(StoreError, match=f"the state folder {path} cannot be used: File exists"):
+        Store.open(path, LIMITS)
+
+
+def test_an_index_that_is_damaged_is_named(tmp_path: Path) -> None:
+    with opened(tmp_path):
+        pass
+    (tmp_path / "index.sqlite3").write_bytes(b"no index " * 1000)
+    with pytest.raises(StoreError, match=r"index\.sqlite3: file is not a database"):
+        Store.open(tmp_path, LIMITS)
+
+
+def test_an_index_of_a_newer_hostd_is_refused(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "index.sqlite3")) as index:
+        index.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    with pytest.raises(StoreError, match="written by a newer racklet-hostd"):
+        Store.open(tmp_path, LIMITS)
+
+
+def test_boot_logs_without_their_index_are_refused_and_stay(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        fill(begun_log(store.node("node-1")), 100)
+    (tmp_path / "index.sqlite3").unlink()
+    with pytest.raises(StoreError, match=r"has boot logs but no index\.sqlite3"):
+        Store.open(tmp_path, LIMITS)
+    assert list((tmp_path / "logs" / "node-1").iterdir())
+
+
+def test_what_was_being_written_when_hostd_ended_is_cut(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        fill(begun_log(store.node("node-1")), 100)
+    folder = tmp_path / "logs" / "node-1"
+    (path,) = folder.iterdir()
+    size = path.stat().st_size
+    with path.open("ab") as file:
+        file.write(b"torn")
+    (folder / "2-0.log").write_bytes(b"never heard of")
+    with opened(tmp_path) as store:
+        log = store.node("node-1").boot_log(1)
+        assert [entry.stat().st_size for entry in folder.iterdir()] == [size]
+        assert len(read_all(log)) == 1
+
+
+def test_a_store_that_is_closed_says_so(tmp_path: Path) -> None:
+    store = Store.open(tmp_path, LIMITS)
+    node = store.node("node-1")
+    store.close()
+    with pytest.raises(StoreError):
+        node.boot_log(1)
