@@ -43,6 +43,7 @@ class SegmentFolder:
         self._folder = folder
         self._flushers = ThreadPoolExecutor(FLUSHES_AT_ONCE, "flush")
         folder.mkdir(mode=0o700, exist_ok=True)
+        _flush_folder(folder.parent)
 
     def close(self) -> None:
         """End the threads."""
