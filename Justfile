@@ -14,7 +14,7 @@ setup:
 
 # Run a virtual rack of five nodes and hostd, with a live screen. `just demo --check` runs it unattended and checks it.
 demo *ARGS: setup
-    {{ python }} tests/system/demo.py {{ ARGS }}
+    {{ python }} tools/demo {{ ARGS }}
 
 # Run all tests. Arguments go to pytest.
 test *ARGS: setup

@@ -67,6 +67,11 @@ class Meter:
         count = self._samples
         slots[_TELEMETRY_SAMPLES] = count
         if count:
+            try:
+                self._add_energy(self.monitor.take_energy_mj())
+            except MonitorError:
+                self.valid = False  # the energy stands at what was read before
+        if count:
             slots[_TELEMETRY_SUPPLY_UV] = (self._sum_uv // count) << _SHIFT
             slots[_TELEMETRY_SUPPLY_MIN_UV] = self._min_uv
             slots[_TELEMETRY_SUPPLY_MAX_UV] = self._max_uv

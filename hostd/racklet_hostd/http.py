@@ -1,5 +1,6 @@
 """The HTTP pages: /metrics, /healthz, /readyz."""
 
+import asyncio
 import logging
 from collections.abc import Callable
 
@@ -13,7 +14,6 @@ from racklet_hostd.rack import Rack
 
 log = logging.getLogger(__name__)
 
-_OPEN_METRICS = "application/openmetrics-text"
 _STOP_GRACE_S = 1.0
 _COMPRESSED_HERE_BYTES = 32 << 10  # a millisecond; a longer page is compressed by a thread
 _PAGES = """\
@@ -63,8 +63,8 @@ class HttpServer:
         await self._runner.cleanup()
 
     async def _metrics(self, request: web.Request) -> web.Response:
-        _, content_type = choose_encoder(",".join(request.headers.getall(hdrs.ACCEPT, [])))
-        page = metrics.render(self._rack, is_open_metrics=content_type.startswith(_OPEN_METRICS))
+        encode, content_type = choose_encoder(",".join(request.headers.getall(hdrs.ACCEPT, [])))
+        page = await asyncio.to_thread(encode, metrics.Snapshot(self._rack))  # a tenth of a second for 1000 nodes
         headers = {hdrs.CONTENT_TYPE: content_type, hdrs.VARY: "Accept, Accept-Encoding"}
         response = web.Response(body=page, headers=headers, zlib_executor_size=_COMPRESSED_HERE_BYTES)
         if gzip_accepted(",".join(request.headers.getall(hdrs.ACCEPT_ENCODING, []))):

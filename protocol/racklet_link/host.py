@@ -16,8 +16,10 @@ from racklet_link.kernels_host import crc32_append
 from racklet_link.limits import (
     KEEPALIVE_EVERY_MS,
     LINK_LOST_AFTER_MS,
+    OFFSET_MAX,
     PROTOCOL_MAX,
     PROTOCOL_MIN,
+    SEQUENCE_MAX,
 )
 from racklet_link.receiver import EventReceiver, LogReceiver, Missing
 from racklet_link.requester import ConsoleTyper, Operation, Requester
@@ -241,6 +243,9 @@ class HostLink:
         self.version = 0
 
     def _on_hello(self, hello: link_pb2.Hello) -> None:
+        if hello.log_offset > OFFSET_MAX or hello.event_sequence > SEQUENCE_MAX:
+            self.counters.errors["unexpected"] += 1
+            return
         self._heard_ms = self._now_ms
         self._hello = hello
         if hello.session != self._hat_session:
@@ -255,6 +260,9 @@ class HostLink:
         self._events.append(HelloReceived(hello))
 
     def _on_log_record(self, record: link_pb2.LogRecord) -> Sequence[LinkEvent]:
+        if record.offset > OFFSET_MAX:
+            self.counters.errors["unexpected"] += 1
+            return ()
         news = self._log.take(record)
         if news is not None:
             self._log_missing.asked_ms = None
@@ -264,6 +272,9 @@ class HostLink:
         return ()
 
     def _on_event(self, event: link_pb2.Event) -> Sequence[LinkEvent]:
+        if event.sequence > SEQUENCE_MAX:
+            self.counters.errors["unexpected"] += 1
+            return ()
         news = self._event_receiver.take(event)
         if news is not None:
             self._event_missing.asked_ms = None

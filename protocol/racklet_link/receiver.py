@@ -48,7 +48,7 @@ class LogReceiver:
         known = self.offset - record.offset
         if record.lost_bytes > known:
             lost = record.lost_bytes - known
-            gap = LogGap(self.boot, self.offset, record.at_ms, lost, link_pb2.GapReason.Name(record.gap_reason))
+            gap = LogGap(self.boot, self.offset, record.at_ms, lost, _gap_reason(record.gap_reason))
             self.offset += lost
             return [gap]
         if len(record.data) > known:
@@ -104,6 +104,12 @@ class LogReceiver:
             lost_bytes=lost_bytes,
         )
         return [*news, start]
+
+
+def _gap_reason(reason: link_pb2.GapReason.ValueType) -> str:
+    """Return the name of a reason; a later version may have others."""
+    known = reason in link_pb2.GapReason.values()
+    return link_pb2.GapReason.Name(reason if known else link_pb2.GAP_REASON_UNSPECIFIED)
 
 
 class EventReceiver:

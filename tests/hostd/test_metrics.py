@@ -7,7 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from prometheus_client import parser
+from prometheus_client import exposition, parser
+from prometheus_client.openmetrics import exposition as openmetrics_exposition
 from prometheus_client.openmetrics import parser as openmetrics_parser
 
 from racklet_hostd import metrics
@@ -19,7 +20,8 @@ Samples = dict[str, float]
 
 def samples(rig: Rig, *, is_open_metrics: bool = False) -> Samples:
     """Return what the page says, by name and labels."""
-    text = metrics.render(rig.daemon.rack, is_open_metrics=is_open_metrics).decode()
+    encode = openmetrics_exposition.generate_latest if is_open_metrics else exposition.generate_latest
+    text = encode(metrics.Snapshot(rig.daemon.rack)).decode()
     parse = (
         openmetrics_parser.text_string_to_metric_families if is_open_metrics else parser.text_string_to_metric_families
     )
@@ -113,6 +115,6 @@ async def test_promtool_has_nothing_to_say(tmp_path: Path) -> None:
         pytest.skip("no promtool here; on Debian it is in the package prometheus")
     async with running_rack(tmp_path, ("node-1", "node-2")) as rig:
         await rig.until_node(lambda node: node.HasField("measurement"))
-        page = metrics.render(rig.daemon.rack, is_open_metrics=False)
+        page = exposition.generate_latest(metrics.Snapshot(rig.daemon.rack))
     done = subprocess.run([promtool, "check", "metrics"], input=page, capture_output=True, check=False)  # noqa: ASYNC221 - hostd is down
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import pytest
 from cobs import cobs
 from google.protobuf.descriptor import FieldDescriptor
-from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,6 +15,7 @@ from hypothesis import strategies as st
 from racklet.link.v1 import link_pb2
 from racklet_link.limits import MAX_PAYLOAD
 from tests.protocol.conftest import MESSAGES, constant
+from tests.protocol.random_messages import filled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,38 +76,6 @@ def test_times_are_put_together_from_turns_and_milliseconds(ask: Callable[..., s
 @SETTINGS
 def test_a_64_bit_number_comes_back_from_its_two_slots(ask: Callable[..., str], value: int) -> None:
     assert ask("numbers", "TELEMETRY", 1, value) == str(value)
-
-
-def scalars(field: FieldDescriptor) -> st.SearchStrategy[object]:
-    match field.type:
-        case FieldDescriptor.TYPE_UINT32:
-            return st.integers(0, 2**32 - 1) | st.integers(0, 300)
-        case FieldDescriptor.TYPE_SINT32:
-            return st.integers(-(2**31), 2**31 - 1) | st.integers(-300, 300)
-        case FieldDescriptor.TYPE_UINT64:
-            return st.integers(0, 2**64 - 1) | st.integers(0, 300)
-        case FieldDescriptor.TYPE_BOOL:
-            return st.booleans()
-        case FieldDescriptor.TYPE_ENUM:
-            return st.sampled_from([value.number for value in field.enum_type.values])
-        case FieldDescriptor.TYPE_BYTES:
-            return st.binary(max_size=200)
-        case FieldDescriptor.TYPE_STRING:
-            return st.text(max_size=20)
-    raise AssertionError(field.full_name)
-
-
-@st.composite
-def filled(draw: st.DrawFn, descriptor: object) -> Message:
-    message = GetMessageClass(descriptor)()
-    for field in descriptor.fields:
-        if field.message_type is None and draw(st.booleans()):
-            setattr(message, field.name, draw(scalars(field)))
-    children = [field for field in descriptor.fields if field.message_type]
-    if children:
-        field = draw(st.sampled_from(children))
-        getattr(message, field.name).CopyFrom(draw(filled(field.message_type)))
-    return message
 
 
 @pytest.mark.parametrize("descriptor", MESSAGES, ids=lambda descriptor: descriptor.name)

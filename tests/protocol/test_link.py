@@ -13,6 +13,7 @@ from racklet_link.events import StoredPositions
 from racklet_link.host import HostLink
 from racklet_link.limits import HELLO_EVERY_MS, LINK_LOST_AFTER_MS, MAX_FRAME, REQUESTS_OUTSTANDING_MAX
 from racklet_link.requester import RequestsFullError
+from tests.protocol.random_messages import filled
 from tests.protocol.simulation import Hat, Host, Line
 
 STEP_MS = 10
@@ -263,6 +264,47 @@ def test_any_bytes_leave_both_ends_working_and_no_larger(data: list[bytes]) -> N
     talk.run(3000)
     assert talk.host.link.is_up
     assert talk.hat.link.is_up
+
+
+@given(frames=st.lists(filled(link_pb2.Frame.DESCRIPTOR), max_size=20))
+@settings(max_examples=300, deadline=None)
+def test_well_formed_nonsense_leaves_both_ends_working(frames: list[link_pb2.Frame]) -> None:
+    talk = Talk()
+    talk.boot()
+    talk.run(1000)
+    peer = HostLink(1, 1000, 0)
+    for frame in frames:
+        peer._say(frame)
+        nonsense = peer.take_output()
+        talk.host.link.receive(nonsense, talk.now_ms)
+        talk.host.link.tick(talk.now_ms)
+        talk.host.link.acknowledge(StoredPositions(1, 0, 1), talk.now_ms)
+        talk.hat.step(talk.now_ms, nonsense, 100)
+    talk.host = Host(HostLink(9, 1000, talk.now_ms))
+    talk.run(4000)
+    assert talk.host.link.is_up
+    assert talk.hat.link.is_up
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        link_pb2.Frame(hello=link_pb2.Hello(protocol_max=1, session=5, log_offset=2**64 - 1)),
+        link_pb2.Frame(hello=link_pb2.Hello(protocol_max=1, session=5, event_sequence=2**32 - 1)),
+        link_pb2.Frame(log_record=link_pb2.LogRecord(boot=1, offset=2**64 - 1, data=b"x")),
+        link_pb2.Frame(event=link_pb2.Event(sequence=2**32 - 1, lost_before=2**32 - 1)),
+    ],
+    ids=lambda frame: str(frame.WhichOneof("body")),
+)
+def test_numbers_that_would_run_over_are_refused(frame: link_pb2.Frame) -> None:
+    talk = Talk()
+    talk.run(1000)
+    peer = HostLink(1, 1000, 0)
+    peer._say(frame)
+    talk.host.link.receive(peer.take_output(), talk.now_ms)
+    assert talk.host.link.counters.errors["unexpected"] == 1
+    talk.run(2000)
+    assert talk.host.link.is_up
 
 
 @pytest.mark.parametrize("field", ["session", "boot"])

@@ -1,0 +1,57 @@
+"""A virtual rack of five nodes and a real hostd: `just demo` to look at, `just demo --check` to prove that it works."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from check import check
+from rig import DemoError, Rig
+from screen import show
+
+_FAILED = 1
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    *,
+    checked: Annotated[bool, typer.Option("--check", help="Run unattended, check everything, print a summary.")] = False,
+    seed: Annotated[int, typer.Option(help="Another seed makes other noise.")] = 1,
+) -> None:
+    """Run a virtual rack of five nodes and hostd until Ctrl-C; with --check, until everything was checked."""
+    console = Console()
+    try:
+        raise typer.Exit(asyncio.run(_run(console, seed, checked=checked)))
+    except DemoError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        raise typer.Exit(_FAILED) from error
+
+
+async def _run(console: Console, seed: int, *, checked: bool) -> int:
+    """Run the demo or the check, stopped by a signal at any time; return the exit code."""
+    loop = asyncio.get_running_loop()
+    job = asyncio.current_task()
+    assert job is not None
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, job.cancel)
+    try:
+        async with Rig(seed) as rig:
+            if checked:
+                return 0 if await check(rig, console) else _FAILED
+            await show(rig, console)
+    except asyncio.CancelledError:
+        job.uncancel()
+        if checked:
+            return _FAILED
+        console.print("The rack is down; nothing is left behind.")
+    return 0
+
+
+app()

@@ -1,0 +1,72 @@
+"""The demo for a person: five nodes boot one after another on a live screen."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from racklet.v1 import rack_pb2
+from racklet_hostd.cli.live import RackView
+from racklet_hostd.cli.boots import newest_boots
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from rig import Rig
+
+_BETWEEN_STARTS_S = 2.0  # so that each boot can be watched, and as a real rack spares its supply
+
+
+async def show(rig: Rig, console: Console) -> None:
+    """Power the nodes on and show them until this is cancelled."""
+    view = RackView("Racklet demo")
+    hints = _hints(rig)
+    if not console.is_terminal:
+        console.print(hints)
+    with Live(Group(view, Text(), hints), console=console, auto_refresh=False, transient=False) as live:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(_watch(rig, view, live), name="watch")
+            tasks.create_task(_tick(live), name="tick")
+            tasks.create_task(_power_on(rig), name="power")
+
+
+async def _watch(rig: Rig, view: RackView, live: Live) -> None:
+    rack = rig.connection.rack
+    request = rack_pb2.WatchNodesRequest()
+    request.min_interval.FromMilliseconds(200)
+    is_whole = True
+    async for response in rig.connection.stream(rack.WatchNodes, request):
+        for name in view.update(response.nodes, is_whole=is_whole):
+            if boots := await newest_boots(rig.connection, name, 1):
+                view.boot_started(name, boots[0].start_time.seconds)
+        is_whole = False
+        live.refresh()
+
+
+async def _tick(live: Live) -> None:
+    while True:
+        await asyncio.sleep(1.0)
+        live.refresh()
+
+
+async def _power_on(rig: Rig) -> None:
+    for hat in rig.rack.hats:
+        request = rack_pb2.SetPowerRequest(name=f"nodes/{hat.node.name}", action=rack_pb2.POWER_ACTION_ON)
+        await rig.connection.ask(rig.connection.rack.SetPower, request, hat.node.name)
+        await asyncio.sleep(_BETWEEN_STARTS_S)
+
+
+def _hints(rig: Rig) -> Text:
+    """Return what to try in another terminal."""
+    address = "" if rig.tcp.endswith(":50551") else f"--address {rig.tcp} "
+    lines = [
+        ("Try in another terminal, in this folder:", "dim"),
+        (f"  .venv/bin/racklet {address}nodes", "cyan"),
+        (f"  .venv/bin/racklet {address}logs node-3 --follow", "cyan"),
+        (f"  .venv/bin/racklet {address}console node-1", "cyan"),
+        (f"  .venv/bin/racklet {address}power cycle node-2", "cyan"),
+        (f"  curl http://{rig.http}/metrics", "cyan"),
+        ("Ctrl-C ends the demo.", "dim"),
+    ]
+    return Text("\n").join(Text(line, style) for line, style in lines)
