@@ -69,6 +69,7 @@ class Recorder:
             self._unix_ms(started.at_ms),
             from_supply_on=started.from_supply_on,
             lost_boots=started.lost_boots,
+            lost_bytes=started.lost_bytes,
         )
         self._hat_boot = started.boot
 

@@ -25,7 +25,5 @@ TELEMETRY_PERIOD_MAX_MS = 60000
 
 TICK_MASK = 0x3FFFFFFF  # a HAT's milliseconds wrap at 2**30, the largest span of small integers
 
-OFFSET_MAX = (
-    0x4000_0000_0000_0000  # of a boot log; what claims more is nonsense, and sums with it would leave the 64 bits
-)
+OFFSET_MAX = 0x4000_0000_0000_0000  # of a boot log: beyond it is nonsense, and sums would leave the 64 bits
 SEQUENCE_MAX = 0x8000_0000  # of events, likewise

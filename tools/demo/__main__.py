@@ -8,9 +8,8 @@ import sys
 from typing import Annotated
 
 import typer
-from rich.console import Console
-
 from check import check
+from rich.console import Console
 from rig import DemoError, Rig
 from screen import show
 
@@ -22,7 +21,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command()
 def main(
     *,
-    checked: Annotated[bool, typer.Option("--check", help="Run unattended, check everything, print a summary.")] = False,
+    checked: Annotated[bool, typer.Option("--check", help="Run unattended, and check everything.")] = False,
     seed: Annotated[int, typer.Option(help="Another seed makes other noise.")] = 1,
 ) -> None:
     """Run a virtual rack of five nodes and hostd until Ctrl-C; with --check, until everything was checked."""
@@ -37,21 +36,21 @@ def main(
 async def _run(console: Console, seed: int, *, checked: bool) -> int:
     """Run the demo or the check, stopped by a signal at any time; return the exit code."""
     loop = asyncio.get_running_loop()
-    job = asyncio.current_task()
-    assert job is not None
+    stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, job.cancel)
-    try:
-        async with Rig(seed) as rig:
-            if checked:
-                return 0 if await check(rig, console) else _FAILED
-            await show(rig, console)
-    except asyncio.CancelledError:
-        job.uncancel()
-        if checked:
-            return _FAILED
+        loop.add_signal_handler(number, stopped.set)
+    holds = False
+    async with Rig(seed) as rig, asyncio.TaskGroup() as tasks:
+        stopping = tasks.create_task(stopped.wait(), name="stop")
+        job = tasks.create_task(check(rig, console) if checked else show(rig, console), name="demo")
+        await asyncio.wait((stopping, job), return_when=asyncio.FIRST_COMPLETED)
+        if job.done():
+            holds = bool(job.result())
+        job.cancel()
+        stopping.cancel()
+    if not checked:
         console.print("The rack is down; nothing is left behind.")
-    return 0
+    return 0 if holds or not checked else _FAILED
 
 
 app()

@@ -1,4 +1,4 @@
-"""The virtual rack in this process, hostd in one of its own, and a way to talk to it. All of it in a temporary folder."""
+"""The virtual rack in this process, hostd in one of its own, and a way to talk to it, all in a temporary folder."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import aiohttp
+
 from racklet_hostd.cli.address import Address
 from racklet_hostd.cli.connection import Connection, connect
-from racklet_hostd.cli.errors import CommandError
 from racklet_virtual.rack import VirtualRack
 
 if TYPE_CHECKING:
@@ -127,6 +127,3 @@ def _free_port(wanted: int) -> int:
             found: int = probe.getsockname()[1]
             return found
     raise DemoError("no port is free on 127.0.0.1")
-
-
-__all__ = ["NODES", "CommandError", "DemoError", "Rig"]

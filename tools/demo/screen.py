@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from racklet.v1 import rack_pb2
-from racklet_hostd.cli.live import RackView
-from racklet_hostd.cli.boots import newest_boots
 from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
+
+from racklet.v1 import rack_pb2
+from racklet_hostd.cli.boots import newest_boots
+from racklet_hostd.cli.live import RackView
 
 if TYPE_CHECKING:
     from rig import Rig
