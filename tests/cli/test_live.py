@@ -7,6 +7,7 @@ from rich.console import Console
 
 from racklet.v1 import rack_pb2
 from racklet_hostd.cli.live import RackView
+from racklet_hostd.cli.stage import Stage, StageWatch
 from tests.cli.memory_rack import START_S, MemoryRack
 
 
@@ -99,3 +100,11 @@ def test_an_empty_rack_is_drawn_too() -> None:
     lines = drawn(RackView("shelf"))
     assert lines[0].startswith("shelf  0 nodes, 0 online  0.00 W")
     assert lines[3] == "No nodes yet; `racklet nodes` says how to add one."
+
+
+@pytest.mark.parametrize("begun", ["", "[", "[    0", "[    0.59", "[   12.5901"])
+def test_a_kernel_line_that_has_only_begun_is_no_service(begun: str) -> None:
+    watch = StageWatch()
+    watch.see("", "")
+    watch.see("nodes/node-1/boots/1", "[    0.000000] Booting Linux on physical CPU 0x0")
+    assert watch.see("nodes/node-1/boots/1", begun) is Stage.KERNEL

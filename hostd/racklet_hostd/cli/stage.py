@@ -17,6 +17,7 @@ class Stage(IntEnum):
 
 
 _KERNEL_LINE = re.compile(r"\[ *\d+\.\d{6}\]|Starting kernel|Booting Linux")
+_BEGUN_KERNEL_LINE = re.compile(r"(\[[ \d.]*)?")  # of which no more has come yet
 _SIGNS = (
     (re.compile(r"Kernel panic - not syncing"), Stage.PANIC),
     (re.compile(r"reboot: (Power down|System halted)"), Stage.HALTED),
@@ -46,5 +47,5 @@ class StageWatch:
         for pattern, stage in _SIGNS:
             if pattern.search(line):
                 return stage
-        is_after_kernel = self.stage is Stage.KERNEL and line
+        is_after_kernel = self.stage is Stage.KERNEL and not _BEGUN_KERNEL_LINE.fullmatch(line)
         return Stage.SERVICES if is_after_kernel else Stage.UNKNOWN
