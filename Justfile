@@ -14,7 +14,7 @@ setup:
 
 # Run a virtual rack of five nodes and hostd, with a live screen. `just demo --check` runs it unattended and checks it.
 demo *ARGS: setup
-    {{ python }} tools/demo {{ ARGS }}
+    @{{ python }} tools/demo {{ ARGS }}
 
 # Run all tests. Arguments go to pytest.
 test *ARGS: setup
@@ -34,7 +34,7 @@ check: setup
 
 # Measure ours, a peer and the physical limit side by side, as ratios.
 bench *ARGS: setup
-    {{ python }} tests/bench {{ ARGS }}
+    @{{ python }} tests/bench {{ ARGS }}
 
 # Format the sources and generate the code that comes from the .proto files.
 generate: setup

@@ -26,8 +26,11 @@ FLASH_BUDGET = 120 * 1024  # bytes of files
 UART_RXBUF = 512  # as config.UART_RXBUF
 RAM_BUDGET = 60 * 1024  # bytes of heap after start, rings and machine code included
 
-# hostd's end of the link, the other form of the kernels, and what only type checkers read.
-NOT_ON_A_HAT = {"events", "host", "kernels_host", "ports", "receiver", "requester"}
+# hostd's end of the link, the other form of the kernels, and what only type checkers and the generator read.
+NOT_ON_A_HAT = {
+    *(f"racklet_link/{name}" for name in ("events", "host", "kernels_host", "limits", "ports", "receiver", "requester")),
+    "racklet_hat/ports",
+}
 
 # A `machine` whose parts do nothing and whose power monitor does not answer.
 IDLE_MACHINE = """
@@ -80,8 +83,9 @@ app.main()
 def hat_modules() -> list[Path]:
     """Return the source files that a HAT holds."""
     folders = (ROOT / "protocol" / "racklet_link", ROOT / "firmware" / "racklet_hat")
-    found = [path for folder in folders for path in sorted(folder.glob("*.py")) if path.stem not in NOT_ON_A_HAT]
-    return [*found, ROOT / "firmware" / "main.py"]
+    found = [path for folder in folders for path in sorted(folder.glob("*.py"))]
+    held = [path for path in found if f"{path.parent.name}/{path.stem}" not in NOT_ON_A_HAT]
+    return [*held, ROOT / "firmware" / "main.py"]
 
 
 def compile_module(source: Path, target: Path, architecture: str) -> int:
