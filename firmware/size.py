@@ -28,7 +28,10 @@ RAM_BUDGET = 60 * 1024  # bytes of heap after start, rings and machine code incl
 
 # hostd's end of the link, the other form of the kernels, and what only type checkers and the generator read.
 NOT_ON_A_HAT = {
-    *(f"racklet_link/{name}" for name in ("events", "host", "kernels_host", "limits", "ports", "receiver", "requester")),
+    *(
+        f"racklet_link/{name}"
+        for name in ["events", "host", "kernels_host", "limits", "ports", "receiver", "requester"]
+    ),
     "racklet_hat/ports",
 }
 
