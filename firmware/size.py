@@ -27,13 +27,8 @@ UART_RXBUF = 512  # as config.UART_RXBUF
 RAM_BUDGET = 60 * 1024  # bytes of heap after start, rings and machine code included
 
 # hostd's end of the link, the other form of the kernels, and what only type checkers and the generator read.
-NOT_ON_A_HAT = {
-    *(
-        f"racklet_link/{name}"
-        for name in ["events", "host", "kernels_host", "limits", "ports", "receiver", "requester"]
-    ),
-    "racklet_hat/ports",
-}
+HOSTS_END = ("events", "host", "kernels_host", "limits", "ports", "receiver", "requester")
+NOT_ON_A_HAT = {*(f"racklet_link/{name}" for name in HOSTS_END), "racklet_hat/ports"}
 
 # A `machine` whose parts do nothing and whose power monitor does not answer.
 IDLE_MACHINE = """
