@@ -185,7 +185,7 @@ class _GapReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_GapReason.V
     GAP_REASON_RING_FULL: _GapReason.ValueType  # 1
     """The HAT's ring was full while hostd was away."""
     GAP_REASON_UART_OVERRUN: _GapReason.ValueType  # 2
-    """The UART's buffer was full: the firmware was late."""
+    """The UART's buffer was full: the firmware was late. At least `lost_bytes` are lost; nobody counted them."""
 
 class GapReason(_GapReason, metaclass=_GapReasonEnumTypeWrapper):
     """Why bytes of a boot log are lost."""
@@ -195,7 +195,7 @@ GAP_REASON_UNSPECIFIED: GapReason.ValueType  # 0
 GAP_REASON_RING_FULL: GapReason.ValueType  # 1
 """The HAT's ring was full while hostd was away."""
 GAP_REASON_UART_OVERRUN: GapReason.ValueType  # 2
-"""The UART's buffer was full: the firmware was late."""
+"""The UART's buffer was full: the firmware was late. At least `lost_bytes` are lost; nobody counted them."""
 Global___GapReason: _TypeAlias = GapReason  # noqa: Y015
 
 class _BootCause:
@@ -872,7 +872,7 @@ class Telemetry(_message.Message):
     log_held_bytes: _builtins.int
     """Bytes held for hostd in the log ring."""
     uart_lost_bytes: _builtins.int
-    """Console bytes that the UART lost, since the session began."""
+    """Console bytes that the UART lost at least, since the session began."""
     frames_bad: _builtins.int
     """Link frames that were dropped as damaged, since the session began."""
     loop_max_ms: _builtins.int
