@@ -57,11 +57,11 @@ def _measure(micropython: str, size: Size) -> Any:  # noqa: ANN401 - JSON
         raise RuntimeError("minipb is not installed; 'just setup' gets it")
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "minipb.py").symlink_to(spec.origin)  # beside it lies a folder of that name, which would win
-        needs = ROOT / "tests" / "bench" / "minipb_needs"
+        here = ROOT / "tests" / "bench"
+        script = [here / "codec_micropython.py", str(size.rounds), str(size.span_ms)]
         done = subprocess.run(
-            [micropython, "-X", f"heapsize={HEAP}", ROOT / "tests" / "bench" / "codec_micropython.py"]
-            + [str(size.rounds), str(size.span_ms)],
-            env={"MICROPYPATH": f"{folder}:{needs}:{ROOT / 'protocol'}:.frozen"},
+            [micropython, "-X", f"heapsize={HEAP}", *script],
+            env={"MICROPYPATH": f"{folder}:{here / 'minipb_needs'}:{ROOT / 'protocol'}:.frozen"},
             stdout=subprocess.PIPE,
             text=True,
             timeout=TIMEOUT_S,

@@ -10,7 +10,6 @@ from contextlib import AsyncExitStack, ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Self
 
 from tests.bench.fanin_reader import ports
 from tests.bench.measured import Measured, Reading, measured
@@ -27,7 +26,7 @@ PERCENT = 100
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much is measured. `rate_hz` is of each HAT; `quiet_s` is well below the 2.5 s after which a link is lost."""
+    """How much is measured. `rate_hz` is of each HAT; `quiet_s` is below the 2.5 s after which a link is lost."""
 
     hats: int
     rate_hz: int
@@ -36,7 +35,7 @@ class Size:
     quiet_s: float
 
 
-FULL = Size(hats=50, rate_hz=20, rounds=3, load_s=1.0, quiet_s=0.6)
+FULL = Size(hats=50, rate_hz=20, rounds=3, load_s=1.0, quiet_s=1.0)
 SMALLEST = Size(hats=2, rate_hz=20, rounds=1, load_s=0.2, quiet_s=0.1)
 
 
@@ -44,14 +43,9 @@ SMALLEST = Size(hats=2, rate_hz=20, rounds=1, load_s=0.2, quiet_s=0.1)
 class Costs:
     """CPU of one way of reading."""
 
-    message_us: float
-    quiet_ms_per_s: float
-    more_us: float  # of a message, beyond what is spent when none comes
-
-    @classmethod
-    def median_of(cls, runs: list[Self]) -> Self:
-        """Return the medians of what the runs cost."""
-        return cls(*(median(getattr(run, name) for run in runs) for name in cls.__slots__))
+    message_us: float  # everything, shared among the messages
+    quiet_ms_per_s: float  # when nobody speaks
+    more_us: float  # what a message adds to that
 
 
 class Cables:
@@ -85,42 +79,56 @@ class Cables:
             os.write(self._masters[index % len(self._masters)], frame)
 
 
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What one stretch of load cost."""
+
+    messages: int
+    span_s: float
+    cpu_s: float
+
+
 @dataclass(slots=True)
 class Reader:
     """One way of reading, at work on its own cables."""
 
-    way: str
     process: Measured
     cables: Cables
-    costs: list[Costs]
+    loaded: list[Load]
+    quiet: list[float]  # seconds of CPU per second
+
+    def costs(self) -> Costs:
+        """Return the medians of all rounds."""
+        quiet = median(self.quiet)
+        message_s = median(load.cpu_s / load.messages for load in self.loaded)
+        more_s = median((load.cpu_s - quiet * load.span_s) / load.messages for load in self.loaded)
+        return Costs(message_s * US, quiet * MS, more_s * US)
 
 
 def run(size: Size) -> Report:
     """Measure the three ways in turn."""
-    hostd, peer, bare = asyncio.run(_measure(size))
-    total_hz = size.hats * size.rate_hz
+    ways = asyncio.run(_measure(size))
     report = Report(
         f"fan-in: telemetry of {size.hats} HATs on ptys, {size.rate_hz} a second each",
         [
             "ours: hostd as it is, with sessions, nodes, store, API and pages. The others count bytes.",
             "peer: asyncio's add_reader and os.read. limit: os.read in a loop over epoll.",
-            f"CPU of the reading process alone, system time included; the load is from another: {total_hz} frames a "
-            f"second of {len(telemetry(1, 1))} bytes.",
-            f"Medians of {size.rounds} rounds in turns, {size.load_s} s of load and {size.quiet_s} s of quiet each.",
+            "CPU of the reading process alone, system time included. The load comes from another process:",
+            f"{size.hats * size.rate_hz} frames a second of {len(telemetry(1, 1))} bytes, evenly spread.",
+            f"Medians of {size.rounds} rounds in turns: {size.load_s} s of load for each, {size.quiet_s} s of quiet.",
         ],
     )
 
     def row(what: str, unit: str, figures: list[float]) -> Row:
         return Row(what, unit, *figures)
 
-    ways = (hostd, peer, bare)
-    at_rest_hz = [cost.quiet_ms_per_s / MS * PERCENT + size.hats * cost.more_us / US * PERCENT for cost in ways]
+    at_rest = [PERCENT * (cost.quiet_ms_per_s / MS + size.hats * cost.more_us / US) for cost in ways]
     report.sections.append(
         [
             row("all CPU, shared among the messages", "µs of CPU/message", [cost.message_us for cost in ways]),
             row("when no HAT speaks", "ms of CPU/s", [cost.quiet_ms_per_s for cost in ways]),
             row("what each message adds", "µs of CPU/message", [cost.more_us for cost in ways]),
-            row(f"so {size.hats} HATs, one message a second each, take", "% of a core", at_rest_hz),
+            row(f"so {size.hats} HATs, one message a second each, take", "% of a core", at_rest),
         ]
     )
     return report
@@ -134,33 +142,34 @@ async def _measure(size: Size) -> list[Costs]:
         for way in WAYS:
             cables = Cables(folder / way, size.hats, opened)
             process = await stack.enter_async_context(measured("fanin_reader", way, folder / way, size.hats))
-            readers.append(Reader(way, process, cables, []))
+            readers.append(Reader(process, cables, [], []))
         for turn in range(size.rounds):
-            for reader in readers:
-                reader.costs.append(await _run(reader, turn, size))
-        return [Costs.median_of(reader.costs) for reader in readers]
+            for reader in reversed(readers):  # hostd last, so that its links are up while all is quiet
+                reader.loaded.append(await _load(reader, turn, size))
+            await _be_quiet(readers, size.quiet_s)
+        return [reader.costs() for reader in readers]
 
 
-async def _run(reader: Reader, turn: int, size: Size) -> Costs:
+async def _load(reader: Reader, turn: int, size: Size) -> Load:
     await _introduce(reader, size.hats)
     rounds = round(size.load_s * size.rate_hz)
-    first = turn * rounds + 1
-    frames = [
-        telemetry(first + index, (first + index) * 1000 // size.rate_hz)
-        for index in range(rounds)
-        for _ in range(size.hats)
-    ]
+    sequences = range(turn * rounds + 1, (turn + 1) * rounds + 1)
+    frames = [telemetry(sequence, sequence * 1000 // size.rate_hz) for sequence in sequences for _ in range(size.hats)]
     loop = asyncio.get_running_loop()
     begin_s, before = loop.time(), await reader.process.read()
     await reader.cables.speak(frames, size.load_s)
     after = await _until_read(reader, before, frames)
-    end_s = loop.time()
-    await asyncio.sleep(size.quiet_s)
-    quiet = await reader.process.read()
-    quiet_rate = (quiet.cpu_s - after.cpu_s) / (loop.time() - end_s)
-    spent_s = after.cpu_s - before.cpu_s
-    more_s = spent_s - quiet_rate * (end_s - begin_s)
-    return Costs(spent_s / len(frames) * US, quiet_rate * MS, more_s / len(frames) * US)
+    return Load(len(frames), loop.time() - begin_s, after.cpu_s - before.cpu_s)
+
+
+async def _be_quiet(readers: list[Reader], span_s: float) -> None:
+    loop = asyncio.get_running_loop()
+    begin_s, before = loop.time(), [await reader.process.read() for reader in readers]
+    await asyncio.sleep(span_s)
+    after = [await reader.process.read() for reader in readers]
+    passed_s = loop.time() - begin_s
+    for reader, earlier, later in zip(readers, before, after, strict=True):
+        reader.quiet.append((later.cpu_s - earlier.cpu_s) / passed_s)
 
 
 async def _introduce(reader: Reader, hats: int) -> None:

@@ -57,9 +57,9 @@ def run(size: Size) -> Report:
         "framing: COBS(protobuf ‖ CRC-32) ‖ 0x00",
         [
             "Bits: of what carries console bytes, payload is those; else it is the message without its frame.",
-            "peer: the same payload on a bare 8N1 UART, 10 bits a byte, with no checksum, place or time. limit: 8 bits.",
-            f"Boot: {boot.console_bytes} bytes of the virtual rack's boot text 'raspi' at 115 200 baud with its pauses,",
-            f"through the HAT's and hostd's ends, with telemetry and acknowledgements every {SYNC_MS} ms.",
+            "peer: the same payload on a bare 8N1 UART, 10 bits a byte, no checksum, place or time. limit: 8 bits.",
+            "Boot: the virtual rack's boot text 'raspi' at 115 200 baud with its pauses, through the HAT's and",
+            f"hostd's ends of the link, with telemetry and acknowledgements every {SYNC_MS} ms.",
             "CPU: peer: cobs and zlib.crc32 alone, both C, on the same bytes.",
             f"Medians of {size.rounds} rounds in turns.",
         ],
@@ -125,12 +125,12 @@ def _bits(boot: Traffic) -> list[Row]:
     cases = {
         f"log record of {LOG_DATA_MAX} bytes": (len(record), LOG_DATA_MAX),
         "log records of a boot": (boot.line_bytes["log_record"], boot.console_bytes),
-        "everything of a boot, both ways": (boot.line_bytes.total(), boot.console_bytes),
+        "all frames of a boot, both ways": (boot.line_bytes.total(), boot.console_bytes),
         "telemetry": (_sealed_size(link_pb2.Frame(telemetry=telemetry)), telemetry.ByteSize()),
         "acknowledge": (_sealed_size(link_pb2.Frame(acknowledge=acknowledge)), acknowledge.ByteSize()),
     }
     return [
-        Row(f"{what}: {line} on {payload}", "line bits/payload byte", BYTE_BITS * line / payload, UART_BITS, BYTE_BITS)
+        Row(f"{what}, {line} on {payload}", "line bits/payload byte", BYTE_BITS * line / payload, UART_BITS, BYTE_BITS)
         for what, (line, payload) in cases.items()
     ]
 

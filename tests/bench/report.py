@@ -52,9 +52,9 @@ class Report:
 
 
 def figure(value: float | None) -> str:
-    """Return three significant digits, or all there are before the point; "–" for none."""
+    """Return three significant digits, or all there are before the point; "-" for none."""
     if value is None:
-        return "–"
+        return "-"
     if value == 0:
         return "0"
     digits = max(0, 2 - floor(log10(abs(value))))
@@ -63,4 +63,4 @@ def figure(value: float | None) -> str:
 
 def ratio(ours: float, other: float | None) -> str:
     """Return how many times as much ours is."""
-    return "–" if other is None or other == 0 else f"{figure(ours / other)}"
+    return "-" if other is None or other == 0 else f"{figure(ours / other)}"
