@@ -81,6 +81,19 @@ async def virtual_rack(
         yield rack
 
 
+def follows(pieces: Sequence[bytes | rack_pb2.Gap], sent: bytes) -> bool:
+    """Tell whether a stored log, with gaps of known length, is what was sent, to the last byte."""
+    offset = 0
+    for piece in pieces:
+        if isinstance(piece, rack_pb2.Gap):
+            offset += piece.lost_bytes
+        elif sent[offset : offset + len(piece)] != piece:
+            return False
+        else:
+            offset += len(piece)
+    return offset == len(sent)
+
+
 class Hostd:
     """A hostd with its state and its addresses in `folder`, started as often as the test wants.
 
