@@ -14,7 +14,8 @@ from racklet_link.message import Message
 HEAP_CALLS = 16
 WIRE = 64
 
-# Eight fields of Telemetry. The energy needs 64 bits; ours holds it in two halves.
+# Eight fields of Telemetry. The energy needs 64 bits; ours holds it in two halves. Every slot is below 2**30: reading a
+# larger one as a number makes a heap object on 32 bits.
 FIELDS = (1, 2, 3, 5, 8, 11, 12, 13)
 PEER_FORMAT = "TTTT@5z@8T@11z@12T@13"
 SEQUENCE = 4711

@@ -53,6 +53,7 @@ async def measured(module: str, *arguments: object) -> AsyncIterator[Measured]:
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         cwd=ROOT,
+        start_new_session=True,  # Ctrl-C is for the one who measures, who ends this
     )
     assert process.stdin is not None
     try:

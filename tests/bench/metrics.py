@@ -71,7 +71,7 @@ def _rows(nodes: int, found: dict[tuple[str, str], Scrape]) -> list[Row]:
 
     def row(what: str, unit: str, encoding: str, field: str, scale: float = 1) -> Row:
         figures = [getattr(found[way, encoding], field) / scale for way in WAYS]
-        return Row(f"{nodes} nodes, {what}", unit, *figures)
+        return Row(f"{nodes} {'node' if nodes == 1 else 'nodes'}, {what}", unit, *figures)
 
     first = row("plain, time", "ms/scrape", PLAIN, "wall_ms")
     return [
