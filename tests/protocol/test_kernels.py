@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from racklet.link.v1 import link_pb2
+from racklet_link.kernels import elapsed_ms, pack_header
 from racklet_link.limits import MAX_PAYLOAD
 from tests.protocol.conftest import MESSAGES, constant
 from tests.protocol.random_messages import filled
@@ -26,6 +27,24 @@ PAYLOADS = st.binary(max_size=MAX_PAYLOAD) | st.lists(st.sampled_from(b"\0\0\x01
 
 def hexed(data: bytes) -> str:
     return data.hex() or "-"
+
+
+@pytest.mark.parametrize(
+    ("then_ms", "now_ms", "span_ms"),
+    [(5, 5, 0), (5, 9, 4), (2**30 - 1, 0, 1), (2**30 - 2, 3, 5), (0, 2**30 - 1, 2**30 - 1), (-5, 5, 10)],
+)
+def test_a_span_of_time_may_run_over_the_turn_of_the_clock(then_ms: int, now_ms: int, span_ms: int) -> None:
+    assert elapsed_ms(now_ms, then_ms) == span_ms
+
+
+@pytest.mark.parametrize("size", [0, 1, 127, 128, 129, 255, 300, 512, 16383])
+def test_a_header_is_the_tag_and_the_length_as_protobuf_writes_them(size: int) -> None:
+    body = bytes(size)
+    wire = link_pb2.ConsoleInput(data=body).SerializeToString() or b"\x12\x00"
+    buf = bytearray(size + 5)
+    start = pack_header(buf, 5, size + 5, 0x12)
+    assert buf[start:] == wire
+    assert buf[:start] == bytes(start)
 
 
 @given(data=PAYLOADS)

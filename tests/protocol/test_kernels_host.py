@@ -1,0 +1,181 @@
+"""The kernels for CPython, case by case. `test_kernels.py` compares both forms on random input."""
+
+from __future__ import annotations
+
+from array import array
+
+import pytest
+from cobs import cobs
+
+from racklet.link.v1 import link_pb2
+from racklet_link import kernels_host as kernels
+from racklet_link import messages
+
+HELLO, TELEMETRY, EVENT = messages.HELLO, messages.TELEMETRY, messages.EVENT
+
+
+def slots_of(form: tuple[bytes, int, int], **values: int) -> array[int]:
+    """Return slots with the numbered ones set, as `slot_3=7`."""
+    slots = array("i", bytes(4 * form[1]))
+    for name, value in values.items():
+        slots[int(name.removeprefix("slot_"))] = value
+    return slots
+
+
+def packed(form: tuple[bytes, int, int], slots: array[int], *blobs: bytes) -> bytes:
+    buf = bytearray(300)
+    start = kernels.pack_fields(form[0], len(form[0]), slots, blobs, buf, 300)
+    return bytes(buf[start:])
+
+
+def unpacked(form: tuple[bytes, int, int], wire: bytes) -> array[int] | None:
+    """Return the slots of a message in the middle of a buffer, or None when it is none."""
+    slots = slots_of(form)
+    buf = bytearray(b"\x01\x01" + wire + b"\x01\x01")
+    return slots if kernels.unpack_fields(form[0], len(form[0]), slots, buf, 2, 2 + len(wire)) else None
+
+
+def test_a_constant_is_its_value() -> None:
+    assert kernels.const(7) == 7
+
+
+def test_the_crc_is_that_of_the_standard_and_stands_low_byte_first() -> None:
+    buf = bytearray(b".123456789....")
+    kernels.crc32_append(buf, 1, 10, 10)
+    assert buf[10:14] == bytes.fromhex("2639f4cb")
+    assert kernels.crc32_matches(buf, 1, 10)
+
+
+def test_a_wrong_crc_does_not_match() -> None:
+    buf = bytearray(b"123456789\x26\x39\xf4\xca")
+    assert not kernels.crc32_matches(buf, 0, 9)
+
+
+def test_cobs_is_written_to_the_start_with_its_closing_zero() -> None:
+    buf = bytearray(b"..ab\0c")
+    size = kernels.cobs_encode(buf, 2, 6, buf)
+    assert buf[:size] == b"\x03ab\x02c\0"
+
+
+def test_cobs_is_decoded_in_place() -> None:
+    buf = bytearray(b"\x03ab\x02c-rest")
+    assert kernels.cobs_decode(buf, 5) == 4
+    assert buf[:4] == b"ab\0c"
+
+
+def test_what_is_no_cobs_is_refused() -> None:
+    assert kernels.cobs_decode(bytearray(b"\x09abc"), 4) == -1
+
+
+def test_copy_leaves_what_lies_around() -> None:
+    buf = bytearray(b"......")
+    kernels.copy(buf, 2, b"abcdef", 1, 3)
+    assert buf == b"..bcd."
+
+
+@pytest.mark.parametrize(("pos", "end", "found"), [(0, 7, 2), (2, 7, 2), (3, 7, 5), (3, 5, 5), (6, 7, 7), (4, 4, 4)])
+def test_find_zero_finds_the_first_or_the_end(pos: int, end: int, found: int) -> None:
+    assert kernels.find_zero(b"ab\0cd\0e", pos, end) == found
+
+
+def test_clear_leaves_the_slots_behind() -> None:
+    slots = array("i", [1, 2, 3, 4])
+    kernels.clear(slots, 3)
+    assert list(slots) == [0, 0, 0, 4]
+
+
+@pytest.mark.parametrize(("turns", "now_ms"), [(0, 0), (0, 2**30 - 1), (1, 0), (3, 5), (4, 2**30 - 1), (2**20, 7)])
+def test_a_time_is_stored_low_word_first(turns: int, now_ms: int) -> None:
+    slots = array("i", [9, 9, 9, 9])
+    kernels.put_time(slots, 1, turns, now_ms)
+    at_ms = (slots[1] & 0xFFFFFFFF) + (slots[2] << 32)
+    assert at_ms == turns * 2**30 + now_ms
+    assert (slots[0], slots[3]) == (9, 9)
+
+
+def test_fields_that_are_zero_or_empty_are_left_out() -> None:
+    assert packed(HELLO, slots_of(HELLO), b"unused", b"", b"") == b""
+
+
+def test_every_kind_of_field_is_written_as_protobuf_does() -> None:
+    slots = slots_of(HELLO, slot_0=1, slot_2=-1, slot_5=-1, slot_6=1, slot_8=1, slot_13=2, slot_14=3)
+    message = link_pb2.Hello(protocol_min=1, session=2**32 - 1, at_ms=2**33 - 1, boot_continues=True, hat_id=b"cde")
+    assert packed(HELLO, slots, b"abcdefg", b"", b"") == message.SerializeToString()
+
+
+@pytest.mark.parametrize("value", [1, -1, 63, -64, 64, -65, 2**31 - 1, -(2**31)])
+def test_a_signed_field_is_written_and_read_as_protobuf_does(value: int) -> None:
+    wire = link_pb2.Event(value=value).SerializeToString()
+    assert packed(EVENT, slots_of(EVENT, slot_4=value)) == wire
+    assert unpacked(EVENT, wire)[4] == value
+
+
+def test_tags_of_two_bytes_are_written_and_read_as_protobuf_does() -> None:
+    wire = link_pb2.Telemetry(energy_uj=5, uart_lost_bytes=300, boot=7).SerializeToString()
+    slots = slots_of(TELEMETRY, slot_13=5, slot_17=300, slot_21=7)
+    assert packed(TELEMETRY, slots) == wire
+    assert unpacked(TELEMETRY, wire) == slots
+
+
+def test_a_message_field_is_not_packed_but_found() -> None:
+    wire = link_pb2.Request(id=3, identify=link_pb2.Identify(duration_ms=9)).SerializeToString()
+    slots = unpacked(messages.REQUEST, wire)
+    assert list(slots) == [3, 0, 0, 6, 2, 0, 0]
+    assert packed(messages.REQUEST, slots) == b"\x08\x03"
+
+
+def test_a_64_bit_field_takes_two_slots() -> None:
+    slots = unpacked(EVENT, link_pb2.Event(sequence=2**32 - 1, at_ms=2**64 - 2).SerializeToString())
+    assert list(slots[:3]) == [-1, -2, -1]
+
+
+@pytest.mark.parametrize(("wire", "value"), [(b"\x40\x00", 0), (b"\x40\x01", 1), (b"\x40\x80\x80\x01", 1)])
+def test_a_bool_is_0_or_1(wire: bytes, value: int) -> None:
+    slots = unpacked(HELLO, wire)
+    assert slots[8] == value
+
+
+@pytest.mark.parametrize(
+    "unknown",
+    [b"\xf0\x3f\x05", b"\xfa\x3f\x03abc", b"\xf5\x3f\x01\x02\x03\x04", b"\xf1\x3f\x01\x02\x03\x04\x05\x06\x07\x08"],
+    ids=["varint", "bytes", "32 bits", "64 bits"],
+)
+def test_unknown_fields_are_passed_over(unknown: bytes) -> None:
+    assert unpacked(EVENT, unknown + b"\x08\x07")[0] == 7
+
+
+def test_of_a_repeated_field_the_last_counts() -> None:
+    assert unpacked(EVENT, b"\x08\x07\x08\x09")[0] == 9
+
+
+@pytest.mark.parametrize(
+    "wire",
+    [
+        b"\x08",
+        b"\x08\x80",
+        b"\x80",
+        b"\x80\x80\x80\x80\x80\x01",
+        b"\x08\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01",
+        b"\x42\x05abcd",
+        b"\x42\x80",
+        b"\x0d\x01\x02\x03",
+        b"\x09\x01\x02\x03\x04\x05\x06\x07",
+        b"\x0b",
+        b"\x0c",
+        b"\x0f",
+        b"\x00\x01",
+        b"\x02\x01a",
+    ],
+)
+def test_what_is_cut_off_or_no_field_is_refused(wire: bytes) -> None:
+    assert unpacked(messages.LOG_RECORD, wire) is None
+
+
+def test_a_payload_goes_through_all_of_them() -> None:
+    slots = slots_of(messages.LOG_RECORD, slot_0=1, slot_9=0, slot_10=3)
+    buf = bytearray(64)
+    start = kernels.pack_fields(messages.LOG_RECORD[0], len(messages.LOG_RECORD[0]), slots, [b"a\0b"], buf, 60)
+    kernels.crc32_append(buf, start, 60, 60)
+    size = kernels.cobs_encode(buf, start, 64, buf)
+    body = cobs.decode(bytes(buf[: size - 1]))[:-4]
+    assert link_pb2.LogRecord.FromString(body) == link_pb2.LogRecord(boot=1, data=b"a\0b")
