@@ -1,0 +1,532 @@
+"""The HAT's end of the link: what it says to what it hears, and when."""
+
+from __future__ import annotations
+
+import pytest
+from google.protobuf.message import Message as ProtobufMessage
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from racklet.link.v1 import link_pb2
+from racklet_link.event_queue import EventQueue
+from racklet_link.hat import HatLink
+from racklet_link.limits import (
+    HELLO_EVERY_MS,
+    LINK_LOST_AFTER_MS,
+    REPLIES_KEPT,
+    RESEND_AFTER_MS,
+    TELEMETRY_PERIOD_MAX_MS,
+    TELEMETRY_PERIOD_MIN_MS,
+)
+from racklet_link.log_ring import LogRing
+from tests.protocol.hat_messages import framed, frames_in, sealed
+from tests.protocol.simulation import Duties
+
+SESSION = 77
+DONE, PENDING = link_pb2.RESULT_DONE, link_pb2.RESULT_PENDING
+POWER_ON = link_pb2.SetPower(action=link_pb2.POWER_ACTION_ON)
+TRIP = link_pb2.EVENT_KIND_OVER_CURRENT
+
+
+class WatchedDuties(Duties):
+    """Duties that note all they were told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.identified: list[int] = []
+        self.limits: list[list[int]] = []
+        self.unix_ms = 0
+
+    def identify(self, duration_ms: int) -> int:
+        self.identified.append(duration_ms)
+        return DONE
+
+    def set_limits(self, slots: object) -> int:
+        self.limits.append(list(slots[:6]))
+        return DONE
+
+    def set_clock(self, unix_ms: int) -> None:
+        self.unix_ms = unix_ms
+
+
+class Bench:
+    """One HAT, spoken to in frames."""
+
+    def __init__(self, *, is_up: bool = True, period_ms: int = TELEMETRY_PERIOD_MAX_MS) -> None:
+        self.log = LogRing(2048)
+        self.events = EventQueue(8)
+        self.duties = WatchedDuties()
+        self.link = HatLink(SESSION, self.log, self.events, self.duties)
+        self.now_ms = 10_000
+        self.period_ms = period_ms
+        if is_up:
+            self.said()
+            self.welcome()
+            self.said()
+
+    def hear(self, body: ProtobufMessage) -> None:
+        self.hear_wire(framed(body))
+
+    def hear_wire(self, wire: bytes) -> None:
+        self.link.receive(wire, len(wire), self.now_ms)
+
+    def hear_body(self, field: int, body: bytes) -> None:
+        """Hear a Frame whose body is whatever it is."""
+        self.hear_wire(sealed(bytes([field << 3 | 2, len(body)]) + body))
+
+    def welcome(self, **changed: int) -> None:
+        told = {
+            "version": 1,
+            "session": SESSION,
+            "host_session": 5,
+            "telemetry_period_ms": self.period_ms,
+            "event_sequence": 1,
+        }
+        self.hear(link_pb2.Welcome(**(told | changed)))
+
+    def said(self) -> list[link_pb2.Frame]:
+        """Return all that is due now."""
+        wire = bytearray()
+        while size := self.link.poll(self.now_ms, 0):
+            wire += self.link.wire[:size]
+        return frames_in(bytes(wire))
+
+    def bodies(self) -> list[str]:
+        return [frame.WhichOneof("body") for frame in self.said()]
+
+    def replies(self) -> list[tuple[int, int]]:
+        return [(frame.reply.id, frame.reply.result) for frame in self.said() if frame.HasField("reply")]
+
+    def stay_up(self, duration_ms: int) -> None:
+        """Let time pass while hostd keeps the link alive and acknowledges nothing new."""
+        for _ in range(0, duration_ms, 1000):
+            self.now_ms += 1000
+            self.hear(link_pb2.Acknowledge())
+
+
+def test_it_introduces_itself_at_start_and_then_every_second() -> None:
+    bench = Bench(is_up=False)
+    assert bench.bodies() == ["hello"]
+    bench.now_ms += HELLO_EVERY_MS - 1
+    assert bench.bodies() == []
+    bench.now_ms += 1
+    assert bench.bodies() == ["hello"]
+
+
+def test_hello_tells_where_the_log_and_the_events_stand() -> None:
+    bench = Bench()
+    bench.log.begin_boot(link_pb2.BOOT_CAUSE_SUPPLY_ON, 0, 0)
+    bench.log.append(b"abc", 3, 0, 0)
+    bench.events.put(TRIP, 0, 0, 1)
+    bench.said()
+    bench.hear(link_pb2.Acknowledge(log_boot=1, log_offset=3, event_sequence=2))
+    bench.hear(link_pb2.Knock())
+    wire = bytes(bench.link.wire[: bench.link.poll(bench.now_ms, 2)])
+    assert frames_in(wire)[0].hello == link_pb2.Hello(
+        protocol_min=1,
+        protocol_max=1,
+        session=SESSION,
+        at_ms=2 * 2**30 + bench.now_ms,
+        boot=1,
+        log_boot=1,
+        log_offset=3,
+        event_sequence=2,
+        hat_id=b"\x01\x02\x03\x04\x05\x06\x07\x08",
+        board="hat-a",
+        firmware="0.1.0",
+    )
+
+
+def test_a_knock_is_answered_at_once_and_ends_the_talk() -> None:
+    bench = Bench()
+    bench.hear(link_pb2.Knock())
+    assert not bench.link.is_up
+    assert bench.bodies() == ["hello"]
+
+
+def test_a_welcome_sets_the_clock_and_brings_the_link_up() -> None:
+    bench = Bench(is_up=False)
+    bench.welcome(unix_ms=1_795_000_000_000)
+    assert bench.link.is_up
+    assert bench.duties.unix_ms == 1_795_000_000_000
+
+
+def test_a_welcome_to_another_session_is_not_taken() -> None:
+    bench = Bench(is_up=False)
+    bench.welcome(session=SESSION + 1)
+    assert not bench.link.is_up
+    assert bench.link.unexpected == 1
+
+
+@pytest.mark.parametrize("version", [0, 2, 2**32 - 1])
+def test_without_a_version_in_common_it_falls_silent_until_the_next_knock(version: int) -> None:
+    bench = Bench()
+    bench.welcome(version=version)
+    assert bench.link.is_incompatible
+    assert not bench.link.is_up
+    bench.now_ms += 10 * HELLO_EVERY_MS
+    assert bench.bodies() == []
+    bench.hear(link_pb2.Knock())
+    assert bench.bodies() == ["hello"]
+    bench.welcome()
+    assert bench.link.is_up
+    assert not bench.link.is_incompatible
+
+
+def test_a_link_on_which_nothing_is_heard_is_lost() -> None:
+    bench = Bench()
+    bench.now_ms += LINK_LOST_AFTER_MS
+    assert bench.bodies() == []
+    assert bench.link.is_up
+    bench.now_ms += 1
+    assert bench.bodies() == ["hello"]
+    assert not bench.link.is_up
+
+
+@pytest.mark.parametrize(
+    "body",
+    [link_pb2.Acknowledge(), link_pb2.Request(id=1), link_pb2.ConsoleInput()],
+    ids=lambda body: body.DESCRIPTOR.name,
+)
+def test_whatever_hostd_says_keeps_the_link_up(body: ProtobufMessage) -> None:
+    bench = Bench()
+    bench.now_ms += LINK_LOST_AFTER_MS
+    bench.hear(body)
+    bench.now_ms += LINK_LOST_AFTER_MS
+    bench.said()
+    assert bench.link.is_up
+
+
+def test_what_is_heard_without_a_welcome_is_counted_and_does_nothing() -> None:
+    bench = Bench(is_up=False)
+    bench.hear(link_pb2.Request(id=1, set_power=POWER_ON))
+    assert bench.duties.executed == []
+    assert bench.link.unexpected == 1
+
+
+@pytest.mark.parametrize("wire", [sealed(b""), sealed(b"\x0a\x00"), sealed(b"\xfa\x3f\x00")])
+def test_a_frame_that_says_nothing_to_a_hat_is_counted(wire: bytes) -> None:
+    bench = Bench()
+    bench.hear_wire(wire)
+    assert bench.link.unexpected == 1
+
+
+def test_a_payload_that_is_no_message_is_counted_as_damaged() -> None:
+    bench = Bench()
+    bench.hear_wire(sealed(b"\x0f"))
+    assert bench.link.decoder.bad_frames == 1
+
+
+@pytest.mark.parametrize("field", [2, 4, 9, 10])
+def test_a_body_that_is_no_message_is_counted_and_does_nothing(field: int) -> None:
+    bench = Bench()
+    bench.hear_body(field, b"\x0f")
+    assert bench.link.unexpected == 1
+    assert bench.bodies() == []
+
+
+@pytest.mark.parametrize("request_id", [0, 2**31, 2**32 - 1])
+def test_a_request_without_a_usable_id_is_counted_and_does_nothing(request_id: int) -> None:
+    bench = Bench()
+    bench.hear(link_pb2.Request(id=request_id, identify=link_pb2.Identify()))
+    assert bench.link.unexpected == 1
+    assert bench.duties.identified == []
+    assert bench.bodies() == []
+
+
+def test_set_power_is_begun_and_answered_as_pending() -> None:
+    bench = Bench()
+    bench.hear(link_pb2.Request(id=3, set_power=POWER_ON))
+    assert bench.duties.executed == [(3, link_pb2.POWER_ACTION_ON)]
+    assert bench.replies() == [(3, PENDING)]
+
+
+def test_the_final_result_of_a_pending_request_is_told() -> None:
+    bench = Bench()
+    bench.hear(link_pb2.Request(id=3, set_power=POWER_ON))
+    bench.said()
+    bench.link.finish(3, DONE, 450)
+    assert [frame.reply for frame in bench.said()] == [
+        link_pb2.Reply(id=3, result=DONE, supply_state=link_pb2.SUPPLY_STATE_ON, duration_ms=450)
+    ]
+
+
+def test_identify_is_done() -> None:
+    bench = Bench()
+    bench.hear(link_pb2.Request(id=3, identify=link_pb2.Identify(duration_ms=700)))
+    assert bench.duties.identified == [700]
+    assert bench.replies() == [(3, DONE)]
+
+
+def test_set_limits_is_done() -> None:
+    bench = Bench()
+    limits = link_pb2.SetLimits(
+        over_current_ma=1,
+        over_current_hold_ms=2,
+        over_voltage_mv=3,
+        under_voltage_mv=4,
+        under_voltage_hold_ms=5,
+        over_temperature_mc=-6,
+    )
+    bench.hear(link_pb2.Request(id=3, set_limits=limits))
+    assert bench.duties.limits == [[1, 2, 3, 4, 5, -6]]
+    assert bench.replies() == [(3, DONE)]
+
+
+@pytest.mark.parametrize("request_bytes", [b"\x08\x03", b"\x08\x03\x4a\x00", b"\x08\x03\x12\x01\x0f"])
+def test_an_operation_that_is_not_known_or_no_message_is_invalid(request_bytes: bytes) -> None:
+    bench = Bench()
+    bench.hear_body(4, request_bytes)
+    assert bench.replies() == [(3, link_pb2.RESULT_INVALID)]
+
+
+def test_a_repeated_request_is_answered_again_and_not_done_again() -> None:
+    bench = Bench()
+    for _ in range(3):
+        bench.hear(link_pb2.Request(id=3, identify=link_pb2.Identify(duration_ms=1)))
+        assert bench.replies() == [(3, DONE)]
+    assert bench.duties.identified == [1]
+
+
+def test_a_request_older_than_the_replies_that_are_kept_is_stale() -> None:
+    bench = Bench()
+    for request_id in range(1, REPLIES_KEPT + 2):
+        bench.hear(link_pb2.Request(id=request_id, identify=link_pb2.Identify()))
+    bench.said()
+    bench.hear(link_pb2.Request(id=1, identify=link_pb2.Identify()))
+    assert bench.replies() == [(1, link_pb2.RESULT_STALE)]
+    assert len(bench.duties.identified) == REPLIES_KEPT + 1
+
+
+def test_more_pending_requests_than_can_be_kept_are_not_begun() -> None:
+    bench = Bench()
+    for request_id in range(1, REPLIES_KEPT + 2):
+        bench.duties.running = None
+        bench.hear(link_pb2.Request(id=request_id, set_power=POWER_ON))
+    assert len(bench.duties.executed) == REPLIES_KEPT
+    assert bench.link.unexpected == 1
+
+
+def test_a_new_host_session_begins_its_ids_anew() -> None:
+    bench = Bench()
+    bench.hear(link_pb2.Request(id=1, identify=link_pb2.Identify(duration_ms=1)))
+    bench.said()
+    bench.welcome(host_session=6)
+    bench.hear(link_pb2.Request(id=1, identify=link_pb2.Identify(duration_ms=2)))
+    assert bench.duties.identified == [1, 2]
+
+
+@pytest.mark.xfail(strict=True, reason="the result is kept under the same id of the new host session")
+def test_a_request_of_an_earlier_host_session_does_not_answer_one_of_the_new() -> None:
+    bench = Bench()
+    bench.hear(link_pb2.Request(id=1, set_power=POWER_ON))
+    bench.welcome(host_session=6)
+    bench.link.finish(1, DONE, 450)
+    assert bench.replies() == []
+    bench.hear(link_pb2.Request(id=1, identify=link_pb2.Identify(duration_ms=2)))
+    assert bench.duties.identified == [2]
+
+
+def test_the_same_host_session_finds_its_replies_after_a_second_welcome() -> None:
+    bench = Bench()
+    bench.hear(link_pb2.Request(id=1, identify=link_pb2.Identify()))
+    bench.said()
+    bench.welcome()
+    bench.hear(link_pb2.Request(id=1, identify=link_pb2.Identify()))
+    assert bench.replies() == [(1, DONE)]
+    assert len(bench.duties.identified) == 1
+
+
+@pytest.mark.parametrize(
+    ("asked_ms", "period_ms"),
+    [(0, TELEMETRY_PERIOD_MIN_MS), (200, 200), (2**31 - 1, TELEMETRY_PERIOD_MAX_MS)],
+)
+def test_telemetry_comes_at_once_and_then_in_the_period_asked_for_within_bounds(asked_ms: int, period_ms: int) -> None:
+    bench = Bench(is_up=False, period_ms=asked_ms)
+    bench.welcome()
+    assert [frame.telemetry.sequence for frame in bench.said()] == [1]
+    begin_ms = bench.now_ms
+    while (bench.now_ms - begin_ms) < period_ms - 1:
+        bench.now_ms += min(1000, period_ms - 1 - (bench.now_ms - begin_ms))
+        bench.hear(link_pb2.Acknowledge())
+        assert bench.bodies() == []
+    bench.now_ms += 1
+    (frame,) = bench.said()
+    assert frame.telemetry == link_pb2.Telemetry(sequence=2, at_ms=bench.now_ms, samples=50)
+
+
+def test_replies_come_first_then_input_events_telemetry_and_the_log() -> None:
+    bench = Bench(period_ms=50)
+    bench.log.append(b"abc", 3, bench.now_ms, 0)
+    bench.now_ms += 100
+    bench.events.put(TRIP, bench.now_ms, 0, 1)
+    bench.hear(link_pb2.ConsoleInput(data=b"x"))
+    bench.hear(link_pb2.Request(id=1, identify=link_pb2.Identify()))
+    assert bench.bodies() == ["reply", "console_acknowledge", "event", "telemetry", "log_record"]
+
+
+def test_what_is_not_acknowledged_in_time_is_sent_again() -> None:
+    bench = Bench()
+    bench.log.append(b"abc", 3, bench.now_ms, 0)
+    bench.events.put(TRIP, bench.now_ms, 0, 1)
+    bench.now_ms += 100
+    assert bench.bodies() == ["event", "log_record"]
+    bench.stay_up(RESEND_AFTER_MS)
+    assert bench.bodies() == []
+    bench.now_ms += 1
+    assert bench.bodies() == ["event", "log_record"]
+
+
+def test_an_acknowledgement_of_something_puts_off_sending_the_rest_again() -> None:
+    bench = Bench()
+    for _ in range(2):
+        bench.events.put(TRIP, bench.now_ms, 0, 1)
+        bench.log.append(b"abc", 3, bench.now_ms, 0)
+        bench.now_ms += 100
+        bench.said()
+    bench.stay_up(2000)
+    bench.hear(link_pb2.Acknowledge(log_offset=3, event_sequence=2))
+    bench.stay_up(RESEND_AFTER_MS)
+    assert bench.bodies() == []
+    bench.now_ms += 1
+    assert bench.bodies() == ["event", "log_record"]
+
+
+def test_what_hostd_missed_is_sent_again_from_there() -> None:
+    bench = Bench()
+    for _ in range(3):
+        bench.events.put(TRIP, bench.now_ms, 0, 1)
+        bench.log.append(b"abc", 3, bench.now_ms, 0)
+        bench.now_ms += 100
+    bench.said()
+    bench.hear(link_pb2.Acknowledge(log_resend=True, resend_offset=3))
+    assert [frame.log_record.offset for frame in bench.said()] == [3, 6]
+    bench.hear(link_pb2.Acknowledge(event_resend=True, resend_sequence=3))
+    assert [frame.event.sequence for frame in bench.said()] == [3]
+
+
+def test_a_welcome_frees_what_is_stored_and_sends_what_follows() -> None:
+    bench = Bench()
+    for _ in range(3):
+        bench.events.put(TRIP, bench.now_ms, 0, 1)
+        bench.log.append(b"abc", 3, bench.now_ms, 0)
+        bench.now_ms += 100
+    bench.said()
+    bench.welcome(log_offset=6, event_sequence=3)
+    told = bench.said()
+    assert [frame.event.sequence for frame in told if frame.HasField("event")] == [3]
+    assert [frame.log_record.offset for frame in told if frame.HasField("log_record")] == [6]
+    assert bench.log.held_bytes == 6 + 3
+
+
+def typed(bench: Bench, offset: int, data: bytes) -> list[int]:
+    """Type, and return the offsets that are acknowledged."""
+    bench.hear(link_pb2.ConsoleInput(offset=offset, data=data))
+    return [frame.console_acknowledge.offset for frame in bench.said() if frame.HasField("console_acknowledge")]
+
+
+def test_console_input_is_typed_and_acknowledged() -> None:
+    bench = Bench()
+    assert typed(bench, 0, b"root\n") == [5]
+    assert typed(bench, 5, b"ls\n") == [8]
+    assert bench.duties.typed == b"root\nls\n"
+
+
+def test_repeated_console_input_is_acknowledged_and_only_what_is_new_typed() -> None:
+    bench = Bench()
+    typed(bench, 0, b"root\n")
+    assert typed(bench, 0, b"root\n") == [5]
+    assert typed(bench, 2, b"ot\nls") == [7]
+    assert bench.duties.typed == b"root\nls"
+
+
+def test_console_input_behind_a_hole_is_not_typed() -> None:
+    bench = Bench()
+    assert typed(bench, 3, b"later") == [0]
+    assert bench.duties.typed == b""
+
+
+def test_console_input_that_finds_no_room_is_taken_in_part() -> None:
+    bench = Bench()
+    bench.duties.room = 3
+    assert typed(bench, 0, b"reboot") == [3]
+    assert typed(bench, 3, b"oot") == [6]
+    assert bench.duties.typed == b"reboot"
+
+
+def test_a_new_host_session_counts_its_input_from_0() -> None:
+    bench = Bench()
+    typed(bench, 0, b"root\n")
+    bench.welcome(host_session=6)
+    bench.said()
+    assert typed(bench, 0, b"ls\n") == [3]
+
+
+class AnyTalk(RuleBasedStateMachine):
+    """Whatever is heard and however time passes: the state is one of the table's, and what is said fits it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bench = Bench(is_up=False)
+        self.host_session = 1
+
+    @rule(
+        body=st.sampled_from(
+            [
+                link_pb2.Knock(),
+                link_pb2.Acknowledge(event_sequence=3),
+                link_pb2.Acknowledge(log_resend=True, event_resend=True),
+                link_pb2.Request(id=1, set_power=POWER_ON),
+                link_pb2.Request(id=2, identify=link_pb2.Identify()),
+                link_pb2.ConsoleInput(data=b"x"),
+            ]
+        )
+    )
+    def hear(self, body: ProtobufMessage) -> None:
+        was_up = self.bench.link.is_up
+        executed = len(self.bench.duties.executed) + len(self.bench.duties.identified)
+        self.bench.hear(body)
+        if not was_up:
+            assert len(self.bench.duties.executed) + len(self.bench.duties.identified) == executed
+
+    @rule(version=st.sampled_from([1, 1, 0]), session=st.sampled_from([SESSION, SESSION, 1]), fresh=st.booleans())
+    def welcome(self, version: int, session: int, *, fresh: bool) -> None:
+        self.host_session += fresh
+        self.bench.welcome(version=version, session=session, host_session=self.host_session)
+
+    @rule(data=st.binary(max_size=100))
+    def hear_noise(self, data: bytes) -> None:
+        self.bench.hear_wire(data)
+
+    @rule(duration_ms=st.sampled_from([1, 100, 1000, 3000, 70_000]))
+    def wait(self, duration_ms: int) -> None:
+        self.bench.now_ms += duration_ms
+
+    @rule()
+    def work(self) -> None:
+        self.bench.log.append(b"abc", 3, self.bench.now_ms, 0)
+        self.bench.events.put(TRIP, self.bench.now_ms, 0, 1)
+
+    @rule()
+    def speak(self) -> None:
+        bodies = self.bench.bodies()
+        if self.bench.link.is_up:
+            assert "hello" not in bodies
+        else:
+            assert bodies in ([], ["hello"])
+
+    @invariant()
+    def it_is_never_up_and_incompatible(self) -> None:
+        assert not (self.bench.link.is_up and self.bench.link.is_incompatible)
+
+    def teardown(self) -> None:
+        self.bench.hear_wire(b"\0")
+        self.bench.hear(link_pb2.Knock())
+        assert self.bench.bodies() == ["hello"]
+        self.bench.welcome(host_session=self.host_session)
+        assert self.bench.link.is_up
+
+
+TestAnyTalk = AnyTalk.TestCase
+TestAnyTalk.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
