@@ -1,0 +1,290 @@
+"""The meter, on a small monitor that measures what it is told."""
+
+from __future__ import annotations
+
+from array import array
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from racklet.link.v1 import link_pb2
+from racklet_hat.meter import Meter
+from racklet_hat.power_monitor import MonitorError
+from racklet_link import messages
+from racklet_link.message import Message
+from tests.protocol.hat_messages import read
+
+RETRY_EVERY = 25  # samples
+SAMPLES_MAX = 3200
+SETTINGS = settings(max_examples=100, deadline=None)
+
+
+class Monitor:
+    """A power monitor on a supply of `uv` and `ua`; its temperature and energy are read separately."""
+
+    def __init__(self) -> None:
+        self.uv, self.ua, self.uw, self.mc = 5_100_000, 600_000, 3_060_000, 40_000
+        self.supply_uv = self.supply_ua = self.supply_uw = self.temperature_mc = 0
+        self.energy_mj = 0
+        self.answers = True
+        self.configured = 0
+
+    def check(self) -> None:
+        if not self.answers:
+            raise MonitorError
+
+    def configure(self) -> None:
+        self.check()
+        self.configured += 1
+        self.energy_mj = 0
+
+    def sample(self) -> None:
+        self.check()
+        self.supply_uv, self.supply_ua, self.supply_uw = self.uv, self.ua, self.uw
+
+    def sample_temperature(self) -> None:
+        self.check()
+        self.temperature_mc = self.mc
+
+    def take_energy_mj(self) -> int:
+        self.check()
+        taken, self.energy_mj = self.energy_mj, 0
+        return taken
+
+
+class Bench:
+    def __init__(self) -> None:
+        self.monitor = Monitor()
+        self.meter = Meter(self.monitor)
+
+    def sample(self, count: int = 1) -> list[bool]:
+        return [self.meter.sample() for _ in range(count)]
+
+    def fill(self) -> link_pb2.Telemetry:
+        message = Message(*messages.TELEMETRY[1:])
+        message.begin(messages.TELEMETRY)
+        self.meter.fill(message.slots)
+        return read(message, link_pb2.Telemetry)
+
+    def measure(self, *samples: tuple[int, int, int]) -> link_pb2.Telemetry:
+        """Sample each of (µV, µA, µW), and end the period."""
+        for sample in samples:
+            self.monitor.uv, self.monitor.ua, self.monitor.uw = sample
+            assert self.meter.sample()
+        return self.fill()
+
+
+def test_nothing_is_measured_before_the_first_sample() -> None:
+    bench = Bench()
+    assert not bench.meter.valid
+    assert bench.fill() == link_pb2.Telemetry()
+
+
+def test_the_first_sample_configures_the_monitor_and_reads_all_of_it() -> None:
+    bench = Bench()
+    assert bench.sample() == [True]
+    assert bench.meter.valid
+    assert bench.monitor.configured == 1
+    assert bench.monitor.temperature_mc == 40_000
+
+
+def test_a_period_tells_mean_lowest_and_highest() -> None:
+    telemetry = Bench().measure((5_120_000, 320_000, 1_280_000), (5_088_000, 960_000, 5_120_000))
+    assert telemetry == link_pb2.Telemetry(
+        samples=2,
+        supply_uv=5_104_000,
+        supply_min_uv=5_088_000,
+        supply_max_uv=5_120_000,
+        supply_ua=640_000,
+        supply_min_ua=320_000,
+        supply_max_ua=960_000,
+        supply_uw=3_200_000,
+        temperature_mc=40_000,
+    )
+
+
+def test_the_next_period_begins_with_nothing() -> None:
+    bench = Bench()
+    bench.measure((5_000_000, 1_000_000, 5_000_000))
+    telemetry = bench.measure((4_000_000, 2_000_000, 8_000_000))
+    assert (telemetry.samples, telemetry.supply_max_uv, telemetry.supply_min_ua) == (1, 4_000_000, 2_000_000)
+
+
+@given(
+    samples=st.lists(
+        st.tuples(st.integers(0, 5_500_000), st.integers(-6_000_000, 6_000_000), st.integers(0, 33_000_000)),
+        min_size=1,
+        max_size=50,
+    )
+)
+@SETTINGS
+def test_means_are_right_to_what_a_monitor_resolves(samples: list[tuple[int, int, int]]) -> None:
+    telemetry = Bench().measure(*samples)
+    voltages, currents, powers = zip(*samples, strict=True)
+    assert telemetry.supply_uv == pytest.approx(sum(voltages) / len(samples), abs=24)
+    assert telemetry.supply_ua == pytest.approx(sum(currents) / len(samples), abs=24)
+    assert telemetry.supply_uw == pytest.approx(sum(powers) / len(samples), abs=192)
+    assert (telemetry.supply_min_uv, telemetry.supply_max_uv) == (min(voltages), max(voltages))
+    assert (telemetry.supply_min_ua, telemetry.supply_max_ua) == (min(currents), max(currents))
+
+
+def test_sums_of_the_longest_period_stay_small_integers() -> None:
+    bench = Bench()
+    bench.monitor.uv, bench.monitor.ua, bench.monitor.uw = 5_300_000, 5_300_000, 28_000_000
+    bench.sample(SAMPLES_MAX)
+    assert max(bench.meter._sum_uv, bench.meter._sum_ua, bench.meter._sum_uw) < 2**30
+
+
+def test_samples_beyond_the_longest_period_are_not_counted() -> None:
+    bench = Bench()
+    bench.sample(SAMPLES_MAX)
+    bench.monitor.uv = 9_000_000
+    assert bench.sample() == [True]
+    telemetry = bench.fill()
+    assert (telemetry.samples, telemetry.supply_max_uv) == (SAMPLES_MAX, 5_100_000)
+
+
+def test_the_temperature_is_read_at_times() -> None:
+    bench = Bench()
+    bench.sample()
+    bench.monitor.mc = 50_000
+    assert bench.sample(23) == [True] * 23
+    assert bench.monitor.temperature_mc == 40_000
+    bench.sample()
+    assert bench.monitor.temperature_mc == 50_000
+
+
+def test_a_monitor_that_stops_answering_makes_the_measurement_invalid() -> None:
+    bench = Bench()
+    bench.sample(3)
+    bench.monitor.answers = False
+    assert bench.sample(4) == [False] * 4
+    assert not bench.meter.valid
+    assert bench.meter.failures == 4
+    assert bench.fill().samples == 3
+
+
+def test_a_monitor_is_tried_again_at_times_and_configured_when_it_is_back() -> None:
+    bench = Bench()
+    bench.sample()
+    bench.monitor.answers = False
+    bench.sample()
+    bench.monitor.answers = True
+    assert bench.sample(RETRY_EVERY) == [False] * (RETRY_EVERY - 1) + [True]
+    assert bench.monitor.configured == 2
+    assert (bench.meter.valid, bench.meter.failures) == (True, 0)
+
+
+def test_a_monitor_that_stays_away_is_tried_once_in_25_samples() -> None:
+    bench = Bench()
+    bench.monitor.answers = False
+    bench.sample(RETRY_EVERY)
+    bench.monitor.answers = True
+    assert bench.sample() == [True]
+
+
+def test_energy_is_summed_over_periods() -> None:
+    bench = Bench()
+    bench.sample()
+    for energy_uj in (1_500_000, 3_000_000):
+        bench.sample()
+        bench.monitor.energy_mj += 1500
+        assert bench.fill().energy_uj == energy_uj
+
+
+def test_energy_in_the_middle_of_a_period_counts_as_well() -> None:
+    bench = Bench()
+    bench.sample()
+    bench.monitor.energy_mj = 700
+    bench.sample(RETRY_EVERY)
+    assert bench.monitor.energy_mj == 0
+    assert bench.fill().energy_uj == 700_000
+
+
+def test_energy_that_cannot_be_read_stands_and_the_measurement_is_invalid() -> None:
+    bench = Bench()
+    bench.sample()
+    bench.monitor.energy_mj = 2000
+    bench.fill()
+    bench.sample()
+    bench.monitor.answers = False
+    telemetry = bench.fill()
+    assert (telemetry.samples, telemetry.energy_uj) == (1, 2_000_000)
+    assert not bench.meter.valid
+    bench.monitor.answers = True
+    assert bench.sample() == [True]
+
+
+def test_a_leap_of_energy_is_cut() -> None:
+    bench = Bench()
+    bench.sample()
+    bench.monitor.energy_mj = 2**30 - 1
+    assert bench.fill().energy_uj < 1_000_000_000
+
+
+@given(spans_mj=st.lists(st.integers(0, 999_999), max_size=40))
+@SETTINGS
+def test_energy_runs_over_the_small_integers_without_a_step(spans_mj: list[int]) -> None:
+    bench = Bench()
+    total_mj = 0
+    for span_mj in spans_mj:
+        bench.sample()
+        bench.monitor.energy_mj = span_mj
+        total_mj += span_mj
+        assert bench.fill().energy_uj == total_mj * 1000
+        assert 0 <= bench.meter._energy_low < 2**30
+
+
+def test_nothing_but_its_own_slots_is_filled() -> None:
+    bench = Bench()
+    bench.sample()
+    slots = array("i", [-5] * 22)
+    bench.meter.fill(slots)
+    assert [slot for slot in range(22) if slots[slot] == -5] == [0, 1, 2, 3, 15, 16, 17, 18, 19, 20, 21]
+
+
+class AnyHistory(RuleBasedStateMachine):
+    """Whatever the monitor does: valid means that it has just answered, and energy never goes back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bench = Bench()
+        self.energy_uj = 0
+        self.sampled = 0
+
+    @rule(count=st.integers(1, 60))
+    def sample(self, count: int) -> None:
+        for answered in self.bench.sample(count):
+            assert answered is self.bench.monitor.answers or not answered
+            self.sampled += answered
+        assert self.bench.meter.valid <= self.bench.monitor.answers
+
+    @rule(answers=st.booleans(), energy_mj=st.integers(0, 100_000))
+    def change(self, energy_mj: int, *, answers: bool) -> None:
+        self.bench.monitor.answers = answers
+        self.bench.monitor.energy_mj += energy_mj
+
+    @rule()
+    def fill(self) -> None:
+        telemetry = self.bench.fill()
+        assert telemetry.samples == self.sampled
+        self.sampled = 0
+        if telemetry.samples:
+            assert telemetry.energy_uj >= self.energy_uj
+            self.energy_uj = telemetry.energy_uj
+
+    @invariant()
+    def failures_are_counted_while_it_is_not_valid(self) -> None:
+        meter = self.bench.meter
+        assert not meter.valid or meter.failures == 0
+
+    def teardown(self) -> None:
+        self.bench.monitor.answers = True
+        self.bench.sample(RETRY_EVERY + 1)
+        assert self.bench.meter.valid
+
+
+TestAnyHistory = AnyHistory.TestCase
+TestAnyHistory.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
