@@ -132,6 +132,13 @@ def test_power_is_measured_in_microwatts_without_a_sign(volts: float, amperes: f
     assert monitor.supply_uw == pytest.approx(abs(volts * amperes) * 1e6, abs=40)
 
 
+@pytest.mark.parametrize(("celsius", "temperature_mc"), [(25.0, 25_000), (-0.0078125, -8), (-40.0, -40_000)])
+def test_a_temperature_has_its_sign(celsius: float, temperature_mc: int) -> None:
+    monitor = monitor_on(Registers(celsius=celsius))
+    monitor.sample_temperature()
+    assert monitor.temperature_mc == temperature_mc
+
+
 @given(celsius=st.floats(-40, 150))
 @SETTINGS
 def test_temperature_is_measured_in_thousandths_of_a_degree(celsius: float) -> None:

@@ -224,9 +224,17 @@ def test_a_leap_of_energy_is_cut() -> None:
     assert bench.fill().energy_uj < 1_000_000_000
 
 
+def test_energy_runs_over_the_small_integers() -> None:
+    bench = Bench()
+    for energy_uj in (600_000_000, 1_200_000_000, 1_800_000_000, 2_400_000_000):
+        bench.sample()
+        bench.monitor.energy_mj = 600_000
+        assert bench.fill().energy_uj == energy_uj
+
+
 @given(spans_mj=st.lists(st.integers(0, 999_999), max_size=40))
 @SETTINGS
-def test_energy_runs_over_the_small_integers_without_a_step(spans_mj: list[int]) -> None:
+def test_energy_runs_over_the_small_integers_without_a_step_whatever_is_added(spans_mj: list[int]) -> None:
     bench = Bench()
     total_mj = 0
     for span_mj in spans_mj:

@@ -318,6 +318,17 @@ def test_records_from_before_the_clock_turned_over_keep_their_time(turns: int) -
     assert [record.at_ms for record in records(ring)] == [(turns << 30) + 2**30 - 1, (turns + 1 << 30) + 50]
 
 
+@pytest.mark.parametrize("first", range(50, 59))
+def test_an_empty_ring_goes_on_where_it_is_or_at_its_start(first: int) -> None:
+    ring = LogRing(64)
+    append(ring, b"x" * first, 0)
+    records(ring)
+    ring.acknowledge(0, first)
+    append(ring, b"y" * 50, 100)
+    assert story(ring) == [f"50 bytes at {first}"]
+    assert ring.held_bytes <= 64
+
+
 @given(size=st.integers(64, 600), first=st.integers(1, 600), then=st.lists(st.integers(1, 30), max_size=80))
 @settings(max_examples=200, deadline=None)
 def test_what_is_acknowledged_in_time_is_never_lost_wherever_the_ring_wraps(
