@@ -32,6 +32,10 @@ check: setup
     {{ python }} firmware/size.py --check
     codespell
 
+# Measure what each pure module's own tests cover: every branch, or this fails.
+coverage: setup
+    @{{ python }} tools/coverage.py
+
 # Measure ours, a peer and the physical limit side by side, as ratios.
 bench *ARGS: setup
     @{{ python }} tests/bench {{ ARGS }}

@@ -232,13 +232,10 @@ class LogRing:
         return self._ring[at] | (self._ring[at + 1] & 15) << 8
 
     def _record_bytes(self, at: int) -> int:
-        """Return how many of the node's bytes the record at `at` stands for."""
+        """Return how many of the node's bytes the record at `at`, which starts no boot, stands for."""
         ring = self._ring
-        kind = ring[at + 1] >> 4
-        if kind == _DATA:
+        if ring[at + 1] >> 4 == _DATA:
             return self._record_size(at)
-        if kind == _BOOT:
-            return 0
         at += _HEAD
         return ring[at] | ring[at + 1] << 8 | ring[at + 2] << 16 | ring[at + 3] << 24
 

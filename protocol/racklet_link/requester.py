@@ -13,6 +13,11 @@ POLL_EVERY_MS = 1000  # while it says that the request is pending
 CONSOLE_BUFFER = 1024  # bytes typed and not yet taken; more are refused
 
 Operation = link_pb2.SetPower | link_pb2.Identify | link_pb2.SetLimits
+_FIELDS: dict[type[Operation], str] = {
+    link_pb2.SetPower: "set_power",
+    link_pb2.Identify: "identify",
+    link_pb2.SetLimits: "set_limits",
+}
 
 
 class RequestsFullError(Exception):
@@ -40,13 +45,7 @@ class Requester:
             raise RequestsFullError
         self._last_id += 1
         request = link_pb2.Request(id=self._last_id)
-        match operation:
-            case link_pb2.SetPower():
-                request.set_power.CopyFrom(operation)
-            case link_pb2.Identify():
-                request.identify.CopyFrom(operation)
-            case link_pb2.SetLimits():
-                request.set_limits.CopyFrom(operation)
+        getattr(request, _FIELDS[type(operation)]).CopyFrom(operation)
         self._outstanding[self._last_id] = _Outstanding(request, now_ms + timeout_ms, now_ms)
         return self._last_id
 
