@@ -435,10 +435,10 @@ def test_console_input_is_typed_and_acknowledged() -> None:
 
 def test_repeated_console_input_is_acknowledged_and_only_what_is_new_typed() -> None:
     bench = Bench()
-    typed(bench, 0, b"root\n")
-    assert typed(bench, 0, b"root\n") == [5]
-    assert typed(bench, 2, b"ot\nls") == [7]
-    assert bench.duties.typed == b"root\nls"
+    typed(bench, 0, b"login\n")
+    assert typed(bench, 0, b"login\n") == [6]
+    assert typed(bench, 3, b"in\nls") == [8]
+    assert bench.duties.typed == b"login\nls"
 
 
 def test_console_input_behind_a_hole_is_not_typed() -> None:
