@@ -28,7 +28,9 @@ PATIENCE_S = 20.0
 POLL_S = 0.02
 SPEED = 20.0  # of the nodes' pauses; what is on the wire takes its time
 
-ON, FORCE_OFF = rack_pb2.POWER_ACTION_ON, rack_pb2.POWER_ACTION_FORCE_OFF
+ON = rack_pb2.POWER_ACTION_ON
+FORCE_OFF = rack_pb2.POWER_ACTION_FORCE_OFF
+CYCLE = rack_pb2.POWER_ACTION_CYCLE
 ONLINE, OFFLINE = rack_pb2.HAT_STATE_ONLINE, rack_pb2.HAT_STATE_OFFLINE
 
 Metrics = Mapping[tuple[str, ...], float]
@@ -232,12 +234,23 @@ class Hostd:
 
     async def until_stored(self, hat: VirtualHat, patience_s: float = PATIENCE_S) -> None:
         """Wait until every boot log of a node is what it sent, byte by byte and without a gap."""
+        stored: list[list[bytes | rack_pb2.Gap]] = []
 
         async def is_same() -> bool:
-            stored = [await self.pieces(boot.name) for boot in await self.boots(hat.node.name)]
+            stored[:] = [await self.pieces(boot.name) for boot in await self.boots(hat.node.name)]
             return stored == [[hat.node.sent(boot)] if boot.sent_bytes else [] for boot in hat.node.boots]
 
-        await until_async(is_same, patience_s)
+        try:
+            await until_async(is_same, patience_s)
+        except TimeoutError as error:
+            told = [[len(piece) if isinstance(piece, bytes) else str(piece) for piece in pieces] for pieces in stored]
+            sent = [boot.sent_bytes for boot in hat.node.boots]
+            follow = [
+                follows(pieces, hat.node.sent(boot)) for pieces, boot in zip(stored, hat.node.boots, strict=False)
+            ]
+            raise AssertionError(
+                f"{hat.node.name}: stored {told}, sent {sent}, right but for gaps: {follow}"
+            ) from error
 
     async def events(self, name: str) -> list[rack_pb2.Event]:
         """Return the events of a node, oldest first."""

@@ -88,8 +88,9 @@ async def test_a_file_is_copied_to_the_flash_and_back(hat: VirtualHat, tmp_path:
 
 async def test_a_hat_at_the_repl_stays_there_while_the_person_thinks(hat: VirtualHat) -> None:
     """The watchdog sleeps then; it would bite after 8 s."""
-    await mpremote(hat, "resume", "exec", "import time; time.sleep(9)")
+    await until(lambda: hat.chip._watchdog.is_set)
     assert await mpremote(hat, "resume", "eval", "6*7") == "42"
+    assert not hat.chip._watchdog.is_set
     assert hat.chip.starts == 1
 
 

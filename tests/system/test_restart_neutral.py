@@ -17,7 +17,7 @@ from racklet_virtual.board import VirtualHat
 from racklet_virtual.microcontroller import ResetCause
 from racklet_virtual.rack import VirtualRack
 from racklet_virtual.script import NodeState
-from tests.system.rig import FORCE_OFF, OFFLINE, Hostd, Metrics, until, until_async, virtual_rack
+from tests.system.rig import CYCLE, OFFLINE, ON, Hostd, Metrics, until, until_async, virtual_rack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 BOOT_BYTES_BEFORE = 3000  # a boot has 14 000 or more
@@ -102,9 +102,7 @@ async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig
 async def rig(running: Rig) -> AsyncIterator[Rig]:
     """The rig in the middle of a boot. Whatever the test does, no rail may move, and energy is counted on."""
     await running.until_online()
-    if running.on.node.supply_on:
-        await running.hostd.power(running.on, FORCE_OFF)
-    await running.hostd.power(running.on)
+    await running.hostd.power(running.on, CYCLE if running.on.node.supply_on else ON)
     await until(lambda: running.on.node.boots[-1].sent_bytes > BOOT_BYTES_BEFORE)
     boots = len(await running.hostd.boots())
     rails = running.rails()
