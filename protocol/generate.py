@@ -116,7 +116,7 @@ def limits() -> dict[str, int]:
 
 
 def numbers(link: descriptor_pb2.FileDescriptorProto) -> dict[str, int]:
-    """Return the slot of every field as MESSAGE_FIELD, its tag as MESSAGE_FIELD_TAG, and every enum value."""
+    """Return each field's slot as MESSAGE_FIELD and tag as MESSAGE_FIELD_TAG, MESSAGE_SLOTS, and every enum value."""
     known = {value.name: value.number for enum in link.enum_type for value in enum.value}
     for message in link.message_type:
         slot = 0
@@ -126,6 +126,7 @@ def numbers(link: descriptor_pb2.FileDescriptorProto) -> dict[str, int]:
             known[f"{_constant(message.name)}_{field.name.upper()}_TAG"] = (
                 field.number << 3 | WIRE_TYPES[KINDS[field.type]]
             )
+        known[f"{_constant(message.name)}_SLOTS"] = slot
     return known
 
 

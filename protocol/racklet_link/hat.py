@@ -70,12 +70,6 @@ _CONSOLE_INPUT_OFFSET = const(0)
 _CONSOLE_INPUT_DATA = const(2)
 _CONSOLE_ACKNOWLEDGE_OFFSET = const(0)
 
-_OPERATIONS = (
-    (_REQUEST_SET_POWER, messages.SET_POWER),
-    (_REQUEST_IDENTIFY, messages.IDENTIFY),
-    (_REQUEST_SET_LIMITS, messages.SET_LIMITS),
-)
-
 
 class HatLink:
     """What a HAT says and hears.
@@ -95,8 +89,9 @@ class HatLink:
 
     def __init__(self, session: int, log: LogRing, events: EventQueue, duties: "Duties") -> None:
         self.decoder = FrameDecoder(self._on_payload)
-        self._encoder = FrameEncoder()
-        self.wire = self._encoder.wire
+        encoder = FrameEncoder()
+        self.wire = encoder.wire
+        self._seal = encoder.seal  # bound once: a method taken as a value is a heap object
         self._session = session
         self._log = log
         self._events = events
@@ -138,7 +133,11 @@ class HatLink:
         return self._poll_up(now_ms, turns)
 
     def finish(self, request_id: int, result: int, duration_ms: int) -> None:
-        """Give the final result of a request that was pending."""
+        """Give the final result of a request that was pending. One of an earlier host session interests nobody."""
+        if self._replies.is_pending(request_id):
+            self._answer(request_id, result, duration_ms)
+
+    def _answer(self, request_id: int, result: int, duration_ms: int) -> None:
         reply = self._said
         reply.begin(messages.REPLY)
         reply.slots[_REPLY_ID] = request_id
@@ -149,7 +148,7 @@ class HatLink:
 
     def _poll_up(self, now_ms: int, turns: int) -> int:
         said = self._said
-        seal = self._encoder.seal
+        seal = self._seal
         if self._replies.next_reply(said):
             return seal(said, _FRAME_REPLY_TAG)
         if self._console_due:
@@ -182,7 +181,7 @@ class HatLink:
         hello.put_number(_HELLO_LOG_OFFSET, self._log.acked_offset)
         slots[_HELLO_EVENT_SEQUENCE] = self._events.acked_sequence
         self._duties.fill_hello(hello)
-        return self._encoder.seal(hello, _FRAME_HELLO_TAG)
+        return self._seal(hello, _FRAME_HELLO_TAG)
 
     def _say_telemetry(self, now_ms: int, turns: int) -> int:
         self._telemetry_ms = now_ms
@@ -192,7 +191,7 @@ class HatLink:
         telemetry.slots[_TELEMETRY_SEQUENCE] = self._telemetry_sequence
         put_time(telemetry.slots, _TELEMETRY_AT_MS, turns, now_ms)
         self._duties.fill_telemetry(telemetry)
-        return self._encoder.seal(telemetry, _FRAME_TELEMETRY_TAG)
+        return self._seal(telemetry, _FRAME_TELEMETRY_TAG)
 
     def _resend_unheard(self, now_ms: int) -> None:
         """Go back to what was sent and not acknowledged for too long."""
@@ -292,21 +291,24 @@ class HatLink:
             self.unexpected += 1
             return
         stale = self._replies.is_stale(request_id)
-        self.finish(request_id, _RESULT_STALE if stale else self._execute(request_id, buf), 0)
+        self._answer(request_id, _RESULT_STALE if stale else self._execute(request_id, buf), 0)
 
     def _execute(self, request_id: int, buf: bytearray) -> int:
         """Do what the request that was heard asks for; return the result."""
         heard = self._heard
         slots = heard.slots
-        for slot, form in _OPERATIONS:
-            start, size = slots[slot], slots[slot + 1]
-            if start:
-                if not heard.unpack(form, buf, start, start + size):
-                    return _RESULT_INVALID
-                if slot == _REQUEST_SET_POWER:
-                    return self._duties.set_power(request_id, slots[0], slots[1], slots[2], slots[3])
-                return self._duties.identify(slots[0]) if slot == _REQUEST_IDENTIFY else self._duties.set_limits(slots)
-        return _RESULT_INVALID
+        if slots[_REQUEST_SET_POWER]:
+            slot, form = _REQUEST_SET_POWER, messages.SET_POWER
+        elif slots[_REQUEST_IDENTIFY]:
+            slot, form = _REQUEST_IDENTIFY, messages.IDENTIFY
+        else:
+            slot, form = _REQUEST_SET_LIMITS, messages.SET_LIMITS
+        start = slots[slot]
+        if start == 0 or not heard.unpack(form, buf, start, start + slots[slot + 1]):
+            return _RESULT_INVALID
+        if slot == _REQUEST_SET_POWER:
+            return self._duties.set_power(request_id, slots[0], slots[1], slots[2], slots[3])
+        return self._duties.identify(slots[0]) if slot == _REQUEST_IDENTIFY else self._duties.set_limits(slots)
 
     def _on_console_input(self, buf: bytearray, start: int, size: int) -> None:
         console_input = self._heard

@@ -251,6 +251,7 @@ class HostLink:
         if hello.session != self._hat_session:
             self._end_talk()
             self._events += self._requester.abandon()
+            self._events += self._typer.restart() if self._hat_session else []
         if min(PROTOCOL_MAX, hello.protocol_max) < max(PROTOCOL_MIN, hello.protocol_min):
             self._end_talk()
             refusal = link_pb2.Welcome(protocol_min=PROTOCOL_MIN, protocol_max=PROTOCOL_MAX, session=hello.session)

@@ -13,10 +13,10 @@ _LOG_RECORD_BOOT = const(0)
 _LOG_RECORD_OFFSET = const(1)
 _LOG_RECORD_AT_MS = const(3)
 _LOG_RECORD_LOST_BYTES = const(5)
-_LOG_RECORD_GAP_REASON = const(6)
-_LOG_RECORD_BOOT_CAUSE = const(7)
-_LOG_RECORD_LOST_BOOTS = const(8)
-_LOG_RECORD_DATA = const(9)
+_LOG_RECORD_GAP_REASON = const(7)
+_LOG_RECORD_BOOT_CAUSE = const(8)
+_LOG_RECORD_LOST_BOOTS = const(9)
+_LOG_RECORD_DATA = const(10)
 _GAP_REASON_RING_FULL = const(1)
 _GAP_REASON_UART_OVERRUN = const(2)
 
@@ -62,6 +62,7 @@ class LogRing:
         self._lost_boots_bytes = 0  # …and the bytes they had
         self._loss_cause = 0
         self._loss_ms = 0
+        self._loss_turns = 0
         self._turns = 0
         self.uart_lost_bytes = 0
 
@@ -131,7 +132,7 @@ class LogRing:
         elif kind == _BOOT:
             slots[_LOG_RECORD_BOOT_CAUSE] = self._ring[at + _HEAD]
         else:
-            slots[_LOG_RECORD_LOST_BYTES] = self._record_bytes(at)
+            record.put_number(_LOG_RECORD_LOST_BYTES, self._record_bytes(at))
             slots[_LOG_RECORD_GAP_REASON] = _GAP_REASON_UART_OVERRUN
         self._step()
         return True
@@ -245,9 +246,11 @@ class LogRing:
         return rest if rest < _HEAD or self._ring[at + 1] >> 4 == _WRAP else 0
 
     def _put_record_time(self, slots: "array[int]", at: int) -> None:
-        ring = self._ring
-        turns = self._turns - (self._turns - (ring[at + 5] >> 6) & 3)
-        put_time(slots, _LOG_RECORD_AT_MS, turns, self._record_ms(at))
+        put_time(slots, _LOG_RECORD_AT_MS, self._record_turns(at), self._record_ms(at))
+
+    def _record_turns(self, at: int) -> int:
+        """Return the turns of the clock: a record holds their last two bits, and is no older than four of them."""
+        return self._turns - (self._turns - (self._ring[at + 5] >> 6) & 3)
 
     def _record_ms(self, at: int) -> int:
         ring = self._ring
@@ -306,6 +309,7 @@ class LogRing:
         else:
             self._lost_before += self._record_bytes(at)
         self._loss_ms = self._record_ms(at)
+        self._loss_turns = self._record_turns(at)
         self._remove_oldest()
         self._told = 3 if self._sent else 0
 
@@ -337,24 +341,24 @@ class LogRing:
         """Fill `record` with the next of the three records about the loss that has something to tell."""
         record.begin(messages.LOG_RECORD)
         slots = record.slots
-        put_time(slots, _LOG_RECORD_AT_MS, self._turns, self._loss_ms)
+        put_time(slots, _LOG_RECORD_AT_MS, self._loss_turns, self._loss_ms)
         while self._told < 3:
             self._told += 1
             slots[_LOG_RECORD_BOOT] = self._head_boot
             if self._told == 1 and self._lost_before:
                 slots[_LOG_RECORD_BOOT] = self.acked_boot
                 record.put_number(_LOG_RECORD_OFFSET, self.acked_offset)
-                slots[_LOG_RECORD_LOST_BYTES] = self._lost_before
+                record.put_number(_LOG_RECORD_LOST_BYTES, self._lost_before)
                 slots[_LOG_RECORD_GAP_REASON] = _GAP_REASON_RING_FULL
                 return True
             if self._told == 2 and self._start_lost:
                 record.put_number(_LOG_RECORD_OFFSET, self.acked_offset + self._lost_before)
                 slots[_LOG_RECORD_BOOT_CAUSE] = self._loss_cause
                 slots[_LOG_RECORD_LOST_BOOTS] = self._lost_boots
-                slots[_LOG_RECORD_LOST_BYTES] = self._lost_boots_bytes
+                record.put_number(_LOG_RECORD_LOST_BYTES, self._lost_boots_bytes)
                 return True
             if self._told == 3 and self._lost_after:
-                slots[_LOG_RECORD_LOST_BYTES] = self._lost_after
+                record.put_number(_LOG_RECORD_LOST_BYTES, self._lost_after)
                 slots[_LOG_RECORD_GAP_REASON] = _GAP_REASON_RING_FULL
                 return True
         return False

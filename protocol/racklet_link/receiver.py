@@ -35,6 +35,7 @@ class LogReceiver:
     def __init__(self, boot: int, offset: int) -> None:
         self.boot = boot
         self.offset = offset
+        self._first_boot = boot
         self._ends: dict[int, int] = {}  # how many bytes the newest BOOTS_REMEMBERED boots had
 
     def take(self, record: link_pb2.LogRecord) -> list[LinkEvent] | None:
@@ -83,7 +84,9 @@ class LogReceiver:
         news: list[LinkEvent] = []
         lost_boots = record.boot - 1 - self.boot
         lost_bytes = record.lost_bytes
-        if self.boot > before:
+        if before + 1 < self._first_boot:
+            lost_bytes = 0  # not known: what came before this receiver may be part of it
+        elif self.boot > before:
             lost_bytes -= self.offset + sum(end for boot, end in self._ends.items() if before < boot < self.boot)
             if lost_boots == 0 and lost_bytes > 0:
                 news.append(LogGap(self.boot, self.offset, record.at_ms, lost_bytes, "GAP_REASON_RING_FULL"))

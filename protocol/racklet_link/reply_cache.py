@@ -10,6 +10,8 @@ _REPLY_ID = const(0)
 _REPLY_RESULT = const(1)
 _RESULT_PENDING = const(2)
 
+_REPLY_SLOTS = const(6)
+_WIDTH = const(_REPLY_SLOTS + 1)
 _DUE = const(0)  # words of one reply: 1 while it waits to be sent, then the Reply's slots
 
 
@@ -18,8 +20,7 @@ class ReplyCache:
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
-        self._width = messages.REPLY[1] + 1
-        self._words = array("i", bytes(4 * self._width * capacity))
+        self._words = array("i", bytes(4 * _WIDTH * capacity))
         self._forgotten = 0  # the highest id whose reply is gone
 
     def clear(self) -> None:
@@ -35,6 +36,11 @@ class ReplyCache:
             return False
         self._words[at + _DUE] = 1
         return True
+
+    def is_pending(self, request_id: int) -> bool:
+        """Tell whether the reply to this id is kept and not final."""
+        at = self._find(request_id)
+        return at >= 0 and self._words[at + 1 + _REPLY_RESULT] == _RESULT_PENDING
 
     def is_stale(self, request_id: int) -> bool:
         """Tell whether the reply to this id may have been forgotten."""
@@ -52,24 +58,26 @@ class ReplyCache:
             self._forgotten = max(self._forgotten, self._words[at + 1 + _REPLY_ID])
         words = self._words
         words[at + _DUE] = 1
-        for slot in range(self._width - 1):
+        for slot in range(_REPLY_SLOTS):
             words[at + 1 + slot] = reply.slots[slot]
 
     def next_reply(self, reply: Message) -> bool:
         """Fill `reply` with one that waits to be sent; False when there is none."""
         words = self._words
-        for at in range(0, len(words), self._width):
+        for place in range(self._capacity):
+            at = place * _WIDTH
             if words[at + _DUE]:
                 words[at + _DUE] = 0
                 reply.begin(messages.REPLY)
-                for slot in range(self._width - 1):
+                for slot in range(_REPLY_SLOTS):
                     reply.slots[slot] = words[at + 1 + slot]
                 return True
         return False
 
     def _find(self, request_id: int) -> int:
         words = self._words
-        for at in range(0, len(words), self._width):
+        for place in range(self._capacity):
+            at = place * _WIDTH
             if words[at + 1 + _REPLY_ID] == request_id:
                 return at
         return -1
@@ -78,7 +86,8 @@ class ReplyCache:
         """Return the place of a reply that may go: a free one, else that of the lowest final id, else -1."""
         words = self._words
         best = -1
-        for at in range(0, len(words), self._width):
+        for place in range(self._capacity):
+            at = place * _WIDTH
             if words[at + 1 + _REPLY_ID] == 0:
                 return at
             final = words[at + 1 + _REPLY_RESULT] != _RESULT_PENDING

@@ -92,7 +92,8 @@ class ConsoleTyper:
 
     def __init__(self) -> None:
         self._pending = bytearray()  # from `_taken` on
-        self._taken = 0
+        self._taken = 0  # of this HAT session
+        self._taken_before = 0  # of all earlier ones, dropped bytes included
         self._due_ms = 0
 
     def add(self, data: bytes) -> int:
@@ -114,7 +115,15 @@ class ConsoleTyper:
         del self._pending[:fresh]
         self._taken += fresh
         self._due_ms = now_ms
-        return [ConsoleTaken(self._taken)]
+        return [ConsoleTaken(self._taken_before + self._taken)]
+
+    def restart(self) -> list[ConsoleTaken]:
+        """Begin again with a HAT that restarted. What was not acknowledged is dropped: it may have been typed."""
+        dropped = len(self._pending)
+        self._taken_before += self._taken + dropped
+        self._taken = 0
+        self._pending.clear()
+        return [ConsoleTaken(self._taken_before)] if dropped else []
 
     def due(self, now_ms: int) -> link_pb2.ConsoleInput | None:
         """Return the input to send now, for the first time or again."""

@@ -416,12 +416,7 @@ def action():
 }
 
 
-RANGE = pytest.mark.xfail(strict=True, reason="reply_cache: a range whose step is no constant, 16 bytes a loop")
-
-
-@pytest.mark.parametrize(
-    "code", [pytest.param(code, id=name, marks=[RANGE] * (name == "ReplyCache")) for name, code in ACTIONS.items()]
-)
+@pytest.mark.parametrize("code", [pytest.param(code, id=name) for name, code in ACTIONS.items()])
 def test_what_is_called_all_the_time_takes_no_heap(code: str) -> None:
     assert heap_taken(code) == 0
 
@@ -466,14 +461,9 @@ ROUNDS = {
 }
 
 
-POLL = pytest.mark.xfail(
-    strict=True, reason="hat._poll_up: `seal = self._encoder.seal`, 16 bytes a poll; reply_cache.next_reply: 16 more"
-)
-
-
 @pytest.mark.parametrize(
     ("heard", "work", "period_ms"),
-    [pytest.param(*row, id=name, marks=[POLL] * (name != "hello")) for name, row in ROUNDS.items()],
+    [pytest.param(*row, id=name) for name, row in ROUNDS.items()],
 )
 def test_a_round_of_the_link_takes_no_heap(heard: ProtobufMessage, work: str, period_ms: int) -> None:
     welcome = link_pb2.Welcome(version=1, session=7, host_session=3, telemetry_period_ms=period_ms, event_sequence=1)

@@ -166,11 +166,11 @@ def test_the_next_message_is_sealed_in_the_same_buffer() -> None:
 
 def test_the_longest_record_of_a_log_fits_a_frame() -> None:
     body = link_pb2.LogRecord(
-        boot=2**32 - 1, offset=2**64 - 1, at_ms=2**64 - 1, lost_bytes=2**32 - 1, gap_reason=1, lost_boots=2**32 - 1
+        boot=2**32 - 1, offset=2**64 - 1, at_ms=2**64 - 1, lost_bytes=2**64 - 1, gap_reason=1, lost_boots=2**32 - 1
     )
     body.data = b"\xff" * 448
     message = held(body)
-    message.put_bytes(9, 0, body.data)
+    message.put_bytes(10, 0, body.data)
     encoder = FrameEncoder()
     size = encoder.seal(message, 50)
     assert bytes(encoder.wire[:size]) == framed(body)

@@ -317,7 +317,6 @@ def test_a_new_host_session_begins_its_ids_anew() -> None:
     assert bench.duties.identified == [1, 2]
 
 
-@pytest.mark.xfail(strict=True, reason="the result is kept under the same id of the new host session")
 def test_a_request_of_an_earlier_host_session_does_not_answer_one_of_the_new() -> None:
     bench = Bench()
     bench.hear(link_pb2.Request(id=1, set_power=POWER_ON))

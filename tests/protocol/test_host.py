@@ -143,7 +143,6 @@ def test_a_hello_of_another_session_ends_the_talk_and_gives_up_what_was_asked() 
     assert not bench.link.is_up
 
 
-@pytest.mark.xfail(strict=True, reason="the offsets go on from the session before, the HAT counts from 0")
 def test_console_input_reaches_a_hat_that_restarted() -> None:
     bench = Bench()
     bench.link.type_console(b"ls\n", bench.now_ms)

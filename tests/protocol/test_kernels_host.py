@@ -172,7 +172,7 @@ def test_what_is_cut_off_or_no_field_is_refused(wire: bytes) -> None:
 
 
 def test_a_payload_goes_through_all_of_them() -> None:
-    slots = slots_of(messages.LOG_RECORD, slot_0=1, slot_9=0, slot_10=3)
+    slots = slots_of(messages.LOG_RECORD, slot_0=1, slot_10=0, slot_11=3)
     buf = bytearray(64)
     start = kernels.pack_fields(messages.LOG_RECORD[0], len(messages.LOG_RECORD[0]), slots, [b"a\0b"], buf, 60)
     kernels.crc32_append(buf, start, 60, 60)

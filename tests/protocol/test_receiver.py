@@ -132,6 +132,11 @@ def test_a_start_that_speaks_of_several_boots_of_which_some_came_counts_the_othe
     assert receiver.take(start(8, 10, lost_boots=6, lost_bytes=130)) == [started(8, 1, 30)]
 
 
+def test_a_start_that_speaks_of_boots_before_this_receiver_tells_a_loss_of_unknown_size() -> None:
+    receiver = LogReceiver(5, 10)
+    assert receiver.take(start(6, 0, lost_boots=4, lost_bytes=500)) == [started(6)]
+
+
 def test_the_sizes_of_only_so_many_boots_are_remembered() -> None:
     receiver = LogReceiver(0, 0)
     for boot in range(1, BOOTS_REMEMBERED + 10):

@@ -88,6 +88,13 @@ def test_there_is_no_room_only_when_all_that_is_kept_is_pending() -> None:
     assert cache.has_room()
 
 
+def test_only_a_request_without_a_final_reply_is_pending() -> None:
+    cache = ReplyCache(2)
+    put(cache, 1, PENDING)
+    put(cache, 2)
+    assert [cache.is_pending(request_id) for request_id in (1, 2, 3)] == [True, False, False]
+
+
 def test_a_new_host_session_may_use_every_id_again() -> None:
     cache = ReplyCache(2)
     for request_id in range(1, 6):

@@ -155,6 +155,17 @@ def test_an_acknowledgement_of_nothing_new_or_of_too_much_changes_nothing(offset
     assert typer.is_busy
 
 
+def test_a_hat_that_restarted_counts_from_0_and_gets_nothing_that_it_may_have_typed() -> None:
+    typer = ConsoleTyper()
+    typer.add(b"abc")
+    acknowledge(typer, 2)
+    assert typer.restart() == [ConsoleTaken(3)]
+    assert typer.restart() == []
+    typer.add(b"de")
+    assert typer.due(1000) == link_pb2.ConsoleInput(offset=0, data=b"de")
+    assert acknowledge(typer, 2) == [ConsoleTaken(5)]
+
+
 def test_more_than_the_buffer_holds_is_not_taken() -> None:
     typer = ConsoleTyper()
     assert typer.add(b"x" * (CONSOLE_BUFFER - 1)) == CONSOLE_BUFFER - 1
