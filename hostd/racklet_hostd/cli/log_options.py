@@ -8,8 +8,6 @@ from typing import Annotated
 
 import typer
 
-_FARTHEST_BACK = -1_000_000
-
 
 class Ansi(StrEnum):
     """What becomes of terminal escape sequences."""
@@ -20,20 +18,22 @@ class Ansi(StrEnum):
 
 BootOption = Annotated[
     int | None,
-    typer.Option(
-        "--boot", min=_FARTHEST_BACK, metavar="N", help="Which boot; -1 is the one before the newest. [default: newest]"
-    ),
+    typer.Option("--boot", metavar="N", help="Which boot; -1 is the one before the newest.  [default: newest]"),
 ]
 FromOption = Annotated[int, typer.Option("--from", min=0, metavar="OFFSET", help="Begin at this byte of the log.")]
 RawOption = Annotated[bool, typer.Option("--raw", help="Write the bytes as they are to a terminal, too.")]
-TimestampsOption = Annotated[bool, typer.Option("--timestamps", "-t", help="Put before each line when it began.")]
+TimestampsOption = Annotated[
+    bool, typer.Option("--timestamps", "-t", help="Put the time of its first byte before each line.")
+]
 AnsiOption = Annotated[
     Ansi, typer.Option("--ansi", help="Keep or strip escape sequences. A terminal gets only harmless ones.")
 ]
 GrepOption = Annotated[
     str | None, typer.Option("--grep", metavar="REGEX", help="Only the lines that match, as BOOT:OFFSET:LINE.")
 ]
-IgnoreCaseOption = Annotated[bool, typer.Option("--ignore-case", "-i", help="With --grep: A is a.")]
+IgnoreCaseOption = Annotated[
+    bool, typer.Option("--ignore-case", "-i", help="With --grep: capital or small does not matter.")
+]
 AllBootsOption = Annotated[bool, typer.Option("--all-boots", help="With --grep: every kept boot, newest first.")]
 ExportOption = Annotated[
     str | None, typer.Option("--export", metavar="FILE", help="Write the exact bytes to a new file; - is stdout.")
