@@ -61,11 +61,13 @@ class RackService(rack_pb2_grpc.RackServicer):
                 self._rack.nodes[name] for name in names if sent.get(name) != self._rack.nodes[name].SerializeToString()
             ]
 
-        yield rack_pb2.WatchNodesResponse(nodes=changed())
-        sent = {name: self._rack.nodes[name].SerializeToString() for name in names}
-        while self._wait(context, changed):
-            yield rack_pb2.WatchNodesResponse(nodes=changed())
-            sent = {name: self._rack.nodes[name].SerializeToString() for name in names}
+        is_there = True
+        while is_there:
+            with self._rack.changed:  # what changes while the response is on its way is for the next one
+                response = rack_pb2.WatchNodesResponse(nodes=changed())
+                sent = {name: self._rack.nodes[name].SerializeToString() for name in names}
+            yield response
+            is_there = self._wait(context, changed)
 
     def SetPower(self, request: rack_pb2.SetPowerRequest, context: grpc.ServicerContext) -> rack_pb2.SetPowerResponse:
         node = self._node(request.name, context)

@@ -7,6 +7,8 @@ from racklet_hostd.cli.names import short_name
 from racklet_hostd.cli.session import Session, command
 from racklet_hostd.cli.tables import boots_table
 
+_PAGE = 1_000  # the most that hostd gives at once
+
 
 @command
 async def boots(session: Session, node: NodeArgument, limit: LimitOption = 20) -> None:
@@ -26,7 +28,7 @@ async def newest_boots(connection: Connection, node: str, limit: int) -> list[ra
     found: list[rack_pb2.Boot] = []
     token = ""
     while len(found) < limit:
-        request = rack_pb2.ListBootsRequest(parent=node, page_size=limit - len(found), page_token=token)
+        request = rack_pb2.ListBootsRequest(parent=node, page_size=min(limit - len(found), _PAGE), page_token=token)
         page = await connection.ask(connection.rack.ListBoots, request, short_name(node))
         found += page.boots
         token = page.next_page_token

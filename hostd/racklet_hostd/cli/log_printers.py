@@ -1,10 +1,13 @@
 """Pieces of a boot log as JSON, as bytes for a pipe, and as text for a terminal."""
 
 import codecs
+from collections.abc import Callable
 from typing import Protocol
 
 from racklet.v1 import rack_pb2
 from racklet_hostd.cli import units
+from racklet_hostd.cli.escape_stripper import EscapeStripper
+from racklet_hostd.cli.log_lines import LineStamper, stamp
 from racklet_hostd.cli.names import boot_number
 from racklet_hostd.cli.output import Output, complain
 from racklet_hostd.cli.terminal_text import TerminalText, printable
@@ -50,21 +53,49 @@ class JsonPrinter:
         """Do nothing: each line is complete."""
 
 
-class BytePrinter:
-    """The bytes as they are to stdout; words about them to stderr."""
+class Dressing:
+    """What is done to a log's bytes before they are shown: times before the lines, escape sequences out."""
 
-    def __init__(self, output: Output) -> None:
-        self._output = output
+    def __init__(self, *, timestamps: bool = False, strip: bool = False) -> None:
+        self._stamper = LineStamper() if timestamps else None
+        self._stripper = EscapeStripper() if strip else None
+
+    def feed(self, piece: rack_pb2.ReadBootLogResponse) -> bytes:
+        """Return the bytes of a piece, dressed."""
+        data = piece.data
+        if self._stamper:
+            data = self._stamper.feed(data, received_ms(piece))
+        return self._stripper.feed(data) if self._stripper else data
+
+    def break_line(self) -> bytes:
+        """Return what ends the line where lines have times, else nothing. What was begun does not go on."""
+        if self._stripper:
+            self._stripper.finish()
+        return self._stamper.break_line() if self._stamper else b""
+
+    def gap_line(self, piece: rack_pb2.ReadBootLogResponse) -> str:
+        """Return the line that stands for a gap."""
+        return f"{stamp(received_ms(piece)) if self._stamper else ''}{gap_line(piece.gap)}"
+
+
+class BytePrinter:
+    """The bytes to `write`, as they are but for their dressing; words about them to stderr."""
+
+    def __init__(self, write: Callable[[bytes], object], dressing: Dressing) -> None:
+        self._write = write
+        self._dressing = dressing
 
     def piece(self, piece: rack_pb2.ReadBootLogResponse) -> None:
         """Write the bytes, or that there are none."""
         if piece.HasField("data"):
-            self._output.data(piece.data)
+            self._write(self._dressing.feed(piece))
         else:
-            complain(gap_line(piece.gap))
+            self._write(self._dressing.break_line())
+            complain(self._dressing.gap_line(piece))
 
     def boot(self, boot: str) -> None:
         """Name the boot."""
+        self._write(self._dressing.break_line())
         complain(boot_line(boot))
 
     def finish(self) -> None:
@@ -74,16 +105,17 @@ class BytePrinter:
 class TerminalPrinter:
     """Text that does no harm, with our own words on lines of their own."""
 
-    def __init__(self, output: Output) -> None:
+    def __init__(self, output: Output, dressing: Dressing) -> None:
         self._output = output
+        self._dressing = dressing
         self._text = TerminalText()
 
     def piece(self, piece: rack_pb2.ReadBootLogResponse) -> None:
         """Show the bytes, or that there are none."""
         if piece.HasField("data"):
-            self._output.text(self._text.feed(piece.data))
+            self._output.text(self._text.feed(self._dressing.feed(piece)))
         else:
-            self._own_line(gap_line(piece.gap))
+            self._own_line(self._dressing.gap_line(piece))
 
     def boot(self, boot: str) -> None:
         """Name the boot."""
@@ -94,6 +126,7 @@ class TerminalPrinter:
         self._output.text(self._text.break_line())
 
     def _own_line(self, words: str) -> None:
+        self._dressing.break_line()  # the text ends the line itself, where the terminal has one
         self._output.text(f"{self._text.break_line()}{words}\n")
 
 
@@ -105,3 +138,8 @@ def gap_line(gap: rack_pb2.Gap) -> str:
 def boot_line(boot: str) -> str:
     """Return the line between two boots."""
     return f"--- boot {printable(boot_number(boot))} ---"
+
+
+def received_ms(piece: rack_pb2.ReadBootLogResponse) -> int:
+    """Return when the first byte of a piece came, as unix time."""
+    return piece.receive_time.ToMilliseconds()

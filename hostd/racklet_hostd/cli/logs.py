@@ -1,52 +1,125 @@
 """The command that shows boot logs."""
 
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Annotated
 
 import typer
 
 from racklet.v1 import rack_pb2
+from racklet_hostd.cli import log_options as options
 from racklet_hostd.cli.arguments import FollowOption, NodeArgument
-from racklet_hostd.cli.log_printers import BytePrinter, JsonPrinter, LogPrinter, TerminalPrinter
-from racklet_hostd.cli.names import short_name
-from racklet_hostd.cli.output import Output, remark_presence
+from racklet_hostd.cli.boots import newest_boots
+from racklet_hostd.cli.connection import Connection
+from racklet_hostd.cli.errors import ExitCode, NotFoundError
+from racklet_hostd.cli.log_export import whole_file
+from racklet_hostd.cli.log_grep import MatchPrinter
+from racklet_hostd.cli.log_options import LogOptions
+from racklet_hostd.cli.log_printers import BytePrinter, Dressing, JsonPrinter, LogPrinter, TerminalPrinter
+from racklet_hostd.cli.names import boot_number, short_name
+from racklet_hostd.cli.output import Output, remark, remark_presence
 from racklet_hostd.cli.session import Session, command
 
-BootOption = Annotated[int | None, typer.Option("--boot", min=1, metavar="N", help="Which boot; without, the newest.")]
-FromOption = Annotated[int, typer.Option("--from", min=0, metavar="OFFSET", help="Begin at this byte of the log.")]
-RawOption = Annotated[bool, typer.Option("--raw", help="Write the bytes as they are to a terminal, too.")]
+_ALL = 1_000_000  # more boots than are ever kept
+_NEWEST = "-"
 
 
 @command
-async def logs(
+async def logs(  # noqa: PLR0913 - one for each option of the command
     session: Session,
     node: NodeArgument,
     *,
-    boot: BootOption = None,
-    offset: FromOption = 0,
+    boot: options.BootOption = None,
+    offset: options.FromOption = 0,
     follow: FollowOption = False,
-    raw: RawOption = False,
+    raw: options.RawOption = False,
+    timestamps: options.TimestampsOption = False,
+    ansi: options.AnsiOption = options.Ansi.KEEP,
+    grep: options.GrepOption = None,
+    ignore_case: options.IgnoreCaseOption = False,
+    all_boots: options.AllBootsOption = False,
+    export: options.ExportOption = None,
+    force: options.ForceOption = False,
 ) -> None:
     """Show what a node's console sent during a boot.
 
     On a terminal, sequences that could harm it are taken out; a pipe gets every byte as it came. Where bytes are
     lost a line says so: in its place on a terminal, on stderr otherwise. With --follow the newest boot is followed
-    into the next ones, a --boot to its end, and a restart of hostd loses nothing.
+    into the next ones, a --boot to its end, and a restart of hostd loses nothing. With --grep the exit code is 1
+    when no line matches.
     """
-    connection, printer = session.connection, _printer(session.output, raw=raw)
-    place = rack_pb2.ReadBootLogRequest(
-        name=f"{node}/boots/{boot or '-'}", offset=offset, follow=follow, following_boots=follow and boot is None
+    asked = LogOptions(boot, offset, follow, raw, timestamps, ansi, grep, ignore_case, all_boots, export, force)
+    asked.check(as_json=session.output.as_json)
+    if grep is not None:
+        await _grep(session, node, asked)
+    elif export is not None:
+        await _export(session, node, asked)
+    else:
+        await _print(session.connection, await _place(session.connection, node, asked), _printer(session.output, asked))
+
+
+async def _grep(session: Session, node: str, asked: LogOptions) -> None:
+    printer = MatchPrinter(
+        session.output,
+        asked.pattern(),
+        is_safe=session.output.is_terminal and not asked.raw,
+        strip=asked.strip,
+        timestamps=asked.timestamps,
     )
-    method, about = connection.rack.ReadBootLog, short_name(node)
-    pieces = (
-        connection.follow(method, lambda: place, about, on_change=remark_presence)
-        if follow
-        else connection.stream(method, place, about)
+    if asked.all_boots:
+        await _print_all(session.connection, node, printer)
+    else:
+        await _print(session.connection, await _place(session.connection, node, asked), printer)
+    if not printer.matches:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+async def _export(session: Session, node: str, asked: LogOptions) -> None:
+    place = await _place(session.connection, node, asked)
+    if asked.export == "-":
+        await _print(session.connection, place, BytePrinter(session.output.data, Dressing()))
+        return
+    with whole_file(asked.export or "", replaces=asked.force) as file:
+        await _print(session.connection, place, BytePrinter(file.write, Dressing()))
+
+
+async def _place(connection: Connection, node: str, asked: LogOptions) -> rack_pb2.ReadBootLogRequest:
+    """Return the request for the boot and offset that are asked for."""
+    number: int | str = asked.boot or _NEWEST
+    if asked.boot and asked.boot < 0:
+        number = await _number_back(connection, node, -asked.boot)
+    return rack_pb2.ReadBootLogRequest(
+        name=f"{node}/boots/{number}",
+        offset=asked.offset,
+        follow=asked.follow,
+        following_boots=asked.follow and number == _NEWEST,
     )
+
+
+async def _number_back(connection: Connection, node: str, back: int) -> str:
+    """Return the number of the boot so many before the newest."""
+    boots = await newest_boots(connection, node, back + 1)
+    if len(boots) <= back:
+        kept = "1 boot is" if len(boots) == 1 else f"{len(boots)} boots are"
+        raise NotFoundError(short_name(node), "NOT_FOUND", f"{kept} kept, so there is none {back} before the newest")
+    return boot_number(boots[back].name)
+
+
+async def _print_all(connection: Connection, node: str, printer: LogPrinter) -> None:
+    """Print every boot that is kept, newest first; one that is dropped meanwhile is left out with a remark."""
+    for boot in await newest_boots(connection, node, _ALL):
+        printer.boot(boot.name)
+        try:
+            await _print(connection, rack_pb2.ReadBootLogRequest(name=boot.name), printer)
+        except NotFoundError as error:
+            remark(str(error))
+
+
+async def _print(connection: Connection, place: rack_pb2.ReadBootLogRequest, printer: LogPrinter) -> None:
+    """Print from `place` on, which moves along."""
     try:
-        async with aclosing(pieces):
+        async with aclosing(_pieces(connection, place)) as pieces:
             async for piece in pieces:
-                if piece.boot != place.name and not place.name.endswith("/-"):
+                if piece.boot != place.name and not place.name.endswith(f"/{_NEWEST}"):
                     printer.boot(piece.boot)
                 printer.piece(piece)
                 place.name, place.offset = piece.boot, piece.offset + (len(piece.data) or piece.gap.lost_bytes)
@@ -54,9 +127,19 @@ async def logs(
         printer.finish()
 
 
-def _printer(output: Output, *, raw: bool) -> LogPrinter:
+def _pieces(
+    connection: Connection, place: rack_pb2.ReadBootLogRequest
+) -> AsyncGenerator[rack_pb2.ReadBootLogResponse, None]:
+    method, about = connection.rack.ReadBootLog, short_name(place.name.partition("/boots/")[0])
+    if place.follow:
+        return connection.follow(method, lambda: place, about, on_change=remark_presence)
+    return connection.stream(method, place, about)
+
+
+def _printer(output: Output, asked: LogOptions) -> LogPrinter:
     if output.as_json:
         return JsonPrinter(output)
-    if output.is_terminal and not raw:
-        return TerminalPrinter(output)
-    return BytePrinter(output)
+    dressing = Dressing(timestamps=asked.timestamps, strip=asked.strip)
+    if output.is_terminal and not asked.raw:
+        return TerminalPrinter(output, dressing)
+    return BytePrinter(output.data, dressing)

@@ -7,6 +7,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 _MICRO = 1_000_000
 _UJ_PER_WH = 3_600 * _MICRO
 _KILO = 1_000
+_MS_PER_S = 1_000
 
 
 def volts(uv: int) -> str:
@@ -55,6 +56,12 @@ def local_time(stamp: Timestamp) -> str:
     if not stamp.seconds:
         return "-"
     return f"{stamp.ToDatetime(tzinfo=UTC).astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def local_time_ms(unix_ms: int) -> str:
+    """Return the local date and time to the millisecond."""
+    seconds, ms = divmod(unix_ms, _MS_PER_S)
+    return f"{datetime.fromtimestamp(seconds, tz=UTC).astimezone():%Y-%m-%d %H:%M:%S}.{ms:03}"
 
 
 def clock(unix_s: float) -> str:
