@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
@@ -11,6 +12,7 @@ from rich.text import Text
 
 from racklet.v1 import rack_pb2
 from racklet_hostd.cli.boots import newest_boots
+from racklet_hostd.cli.errors import CommandError
 from racklet_hostd.cli.live import RackView
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ async def show(rig: Rig, console: Console) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_watch(rig, view, live), name="watch")
             tasks.create_task(_tick(live), name="tick")
-            tasks.create_task(_power_on(rig), name="power")
+            tasks.create_task(_power_on(rig, view), name="power")
 
 
 async def _watch(rig: Rig, view: RackView, live: Live) -> None:
@@ -51,11 +53,23 @@ async def _tick(live: Live) -> None:
         live.refresh()
 
 
-async def _power_on(rig: Rig) -> None:
+async def _power_on(rig: Rig, view: RackView) -> None:
     for hat in rig.rack.hats:
+        await _until_online(rig, hat.node.name)
         request = rack_pb2.SetPowerRequest(name=f"nodes/{hat.node.name}", action=rack_pb2.POWER_ACTION_ON)
-        await rig.connection.ask(rig.connection.rack.SetPower, request, hat.node.name)
+        try:
+            await rig.connection.ask(rig.connection.rack.SetPower, request, hat.node.name)
+        except CommandError as error:  # somebody plays with the rack already
+            view.note = str(error)
         await asyncio.sleep(_BETWEEN_STARTS_S)
+
+
+async def _until_online(rig: Rig, name: str) -> None:
+    request = rack_pb2.WatchNodesRequest(names=[f"nodes/{name}"])
+    async with aclosing(rig.connection.stream(rig.connection.rack.WatchNodes, request)) as changes:
+        async for change in changes:
+            if change.nodes[0].hat.state == rack_pb2.HAT_STATE_ONLINE:
+                return
 
 
 def _hints(rig: Rig) -> Text:
