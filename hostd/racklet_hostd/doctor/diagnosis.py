@@ -103,6 +103,14 @@ class Diagnosis:
         """The findings so far, in the order they were made."""
         return list(self._findings.values())
 
+    @property
+    def verdict(self) -> str:
+        """What was found, in one sentence."""
+        reached = "No phase of a boot was recognised" if self.phase is Phase.UNKNOWN else f"It reached {self.phase}"
+        if not self._findings:
+            return f"{reached}, and nothing was found wrong."
+        return f"{reached}; found: {', '.join(self._findings)}."
+
     def _see(self, line: Line) -> None:
         data = line.data
         if b"\x1b" in data:

@@ -108,7 +108,7 @@ def test_a_table_is_read(tmp_path: Path) -> None:
         (GOOD.replace('"kernel"', '"kernle"'), "signatures.toml:10: silence[0].phases: expected an array of phases"),
         (GOOD.replace("seconds = 5", "seconds = 0"), "seconds: expected a whole number from 1 to 86400, found 0"),
         (GOOD.replace('advice = "Run."\n', ""), "signature[0].advice: expected this key, found none"),
-        (GOOD.replace("meaning", "meanign", 1), "signature[0].meanign: unknown key; did you mean meaning?"),
+        (GOOD.replace("meaning", "meanings", 1), "signature[0].meanings: unknown key; did you mean meaning?"),
         (GOOD.replace('"quiet"', '"burning"'), "signatures.toml:9: silence[0].id: expected an id of its own, found"),
         (GOOD.replace("It burns.", "It burns"), "signature[0].meaning: expected a sentence"),
         ("signature = 5", "signature"),
