@@ -20,7 +20,7 @@ class LogDiagnosis:
 
     def __init__(self, log: BootLog) -> None:
         self.log = log
-        self.diagnosis = Diagnosis(known_signatures(), log.start_ms)
+        self.diagnosis = Diagnosis(known_signatures(), log.start_ms, is_from_supply_on=log.from_supply_on)
         self.skipped_bytes = 0
         self._offset = 0
         self._is_broken = False

@@ -10,6 +10,7 @@ import pytest
 
 from racklet.link.v1 import link_pb2
 from racklet.v1 import rack_pb2
+from racklet_hostd import hat_events
 from racklet_hostd.boot_watch import CATCH_UP_BYTES, BootWatch, LogDiagnosis
 from racklet_hostd.event_log import EventLog
 from racklet_hostd.store import Event
@@ -99,6 +100,32 @@ async def test_a_kernel_that_falls_silent_is_found(tmp_path: Path) -> None:
     assert told.startswith("kernel-silent in boot 1")
     assert [finding.signature for finding in response.findings] == ["kernel-silent"]
     assert response.phases[-1].duration.seconds >= 61
+
+
+async def test_a_boot_that_is_over_was_silent_until_its_supply_went_off(tmp_path: Path) -> None:
+    clock = JumpingClock()
+    async with running_rack(tmp_path, clock=clock) as rig:
+        hat = rig.hats["node-1"]
+        hat.boot()
+        await said(hat, KERNEL)
+        hat.now.supply_state = link_pb2.SUPPLY_STATE_OFF
+        await rig.until_node(lambda node: node.supply_state == rack_pb2.SUPPLY_STATE_OFF)
+        rack = rig.daemon.rack
+        log = rack.node("node-1").store.boot_log(1)
+        clock.unix_ahead_ms = 100_000
+        kind, message = hat_events.describe(
+            link_pb2.Event(
+                kind=link_pb2.EVENT_KIND_SUPPLY_STATE,
+                value=link_pb2.SUPPLY_STATE_OFF,
+                detail=link_pb2.SUPPLY_STATE_ON,
+            )
+        )
+        before = await diagnose(rig, "nodes/node-1/boots/1")
+        rack.events.record("node-1", log.last_byte_ms + 70_000, kind, message)
+        after = await diagnose(rig, "nodes/node-1/boots/1")
+    assert not before.findings
+    assert [finding.signature for finding in after.findings] == ["kernel-silent"]
+    assert after.phases[-1].duration.ToMilliseconds() in range(70_000, 71_000)
 
 
 async def test_what_is_wrong_in_a_request_is_said(tmp_path: Path) -> None:

@@ -41,11 +41,13 @@ class Finding:
 class Diagnosis:
     """The phases and findings of one boot. Any bytes may come, in chunks of any size; the result is the same.
 
+    When the boot is not from supply on, the node may have been running, and silence before the first phase means nothing.
     Memory: one line, TIMELINE_LIMIT phases, one finding for each signature.
     """
 
-    def __init__(self, table: SignatureTable, start_ms: int) -> None:
+    def __init__(self, table: SignatureTable, start_ms: int, *, is_from_supply_on: bool = True) -> None:
         self._table = table
+        self._is_from_supply_on = is_from_supply_on
         self._cutter = LineCutter()
         self._timeline = Timeline()
         self._findings: dict[str, Finding] = {}
@@ -77,6 +79,8 @@ class Diagnosis:
         unended = self._cutter.unended
         if unended is not None:
             self._timeline.see(unended)  # a login prompt ends without a line's end
+        if self.phase is Phase.UNKNOWN and not self._is_from_supply_on:
+            return
         silent_ms = now_ms - max(self._last_byte_ms, since_ms)
         for silence in self._table.silences[self.phase]:
             if silent_ms >= silence.seconds * _MS_PER_S:

@@ -205,6 +205,12 @@ def test_one_silence_counts_once_however_often_it_is_listened_to() -> None:
     assert [finding.count for finding in diagnosis.findings] == [1]
 
 
+def test_a_node_that_was_running_before_may_be_silent() -> None:
+    diagnosis = Diagnosis(known_signatures(), 0, is_from_supply_on=False)
+    diagnosis.listen(10**6, 0)
+    assert diagnosis.findings == []
+
+
 def test_lines_on_both_sides_of_a_loss_are_not_joined() -> None:
     diagnosis = Diagnosis(known_signatures(), 0)
     diagnosis.feed(0, 0, b"Starting kernel \nKernel panic")
