@@ -41,7 +41,7 @@ class Finding:
 class Diagnosis:
     """The phases and findings of one boot. Any bytes may come, in chunks of any size; the result is the same.
 
-    When the boot is not from supply on, the node may have been running, and silence before the first phase means nothing.
+    When the boot is not from supply on, the node may have been running: silence before the first phase tells nothing.
     Memory: one line, TIMELINE_LIMIT phases, one finding for each signature.
     """
 
