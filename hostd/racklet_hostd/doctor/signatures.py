@@ -26,7 +26,7 @@ def _pattern(value: object) -> re.Pattern[bytes]:
     if _COSTLY.search(_ATOM.sub("a", value)):
         raise ValueError("a regular expression that repeats no group, and nothing without an end: {0,80}, not * or +")
     try:
-        pattern = re.compile(value.encode())
+        pattern = re.compile(value.encode(), re.MULTILINE)  # for it is searched for in several lines at once
     except re.error as error:
         raise ValueError(f"a regular expression ({error})") from error
     if pattern.search(b""):
@@ -92,16 +92,16 @@ class _File(BaseModel):
 
 @dataclass(frozen=True)
 class SignatureTable:
-    """The signatures to look for in each phase, in the order of the file."""
+    """The signatures in the order of the file; of the silences, those of each phase."""
 
-    lines: dict[Phase, tuple[Signature, ...]]
+    signatures: tuple[Signature, ...]
     silences: dict[Phase, tuple[Silence, ...]]
 
     @property
     def ids(self) -> set[str]:
         """The ids of all of them."""
-        tables = (*self.lines.values(), *self.silences.values())
-        return {entry.id for entries in tables for entry in entries}
+        silences = (entry for entries in self.silences.values() for entry in entries)
+        return {entry.id for entry in (*self.signatures, *silences)}
 
 
 def read_signatures(path: Path) -> SignatureTable:
@@ -118,7 +118,7 @@ def read_signatures(path: Path) -> SignatureTable:
     if problems := _repeated(file, places):
         raise ConfigError(path, problems)
     return SignatureTable(
-        {phase: tuple(entry for entry in table.signature if phase in entry.phases) for phase in Phase},
+        tuple(table.signature),
         {phase: tuple(entry for entry in table.silence if phase in entry.phases) for phase in Phase},
     )
 

@@ -88,7 +88,7 @@ def test_a_table_is_read(tmp_path: Path) -> None:
     path.write_text(GOOD)
     table = read_signatures(path)
     assert table.ids == {"burning", "quiet"}
-    assert all(len(entries) == 1 for entries in table.lines.values())
+    assert [signature.phases for signature in table.signatures] == [tuple(Phase)]
     assert table.silences[Phase.KERNEL] == (
         Silence.model_validate(
             {"id": "quiet", "phases": ["kernel"], "seconds": 5, "meaning": "It is quiet.", "advice": "Wait."}
