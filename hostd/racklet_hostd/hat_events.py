@@ -31,6 +31,11 @@ def state_word(state: int) -> str:
     return "unknown" if known is SupplyState.UNSPECIFIED else known.name.lower()
 
 
+def tells_of_leaving_on(kind: str, message: str) -> bool:
+    """Tell whether a recorded event says that the supply is no longer on."""
+    return kind == "supply_state" and message.startswith("The supply went from on ")
+
+
 def volts(uv: int) -> str:
     """Return microvolts as volts, such as "5.102 V"."""
     return f"{uv / _MICRO:.3f} V"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from racklet.link.v1 import link_pb2
 from racklet_hostd.bell import ChangeFeed, ShuttingDownError
+from racklet_hostd.boot_watch import BootWatch
 from racklet_hostd.clock import Clock
 from racklet_hostd.console import Console
 from racklet_hostd.event_log import EventLog
@@ -67,6 +68,7 @@ class Node:
         self._changes = changes
         self._clock = clock
         self._recorder = Recorder(store, events, clock)
+        self._watch = BootWatch(name, events)
         self._power = PowerSwitch(name, clock)
         self._session: HatSession | None = None
         self._earlier = LinkCounters()
@@ -118,7 +120,9 @@ class Node:
         return answer
 
     def acknowledge(self) -> None:
-        """Tell the HAT what is durable."""
+        """Tell the HAT what is durable. Called all the time, so the boot doctor listens here for silence."""
+        if self._online_session is not None and self.supply_state is SupplyState.ON:
+            self._watch.listen(self._clock.unix_ms(), self.hat.state_ms)
         if self._session is not None and self._session.link.is_up:
             self._session.link.acknowledge(self._recorder.positions(), self._clock.monotonic_ms())
             self._session.write_output()
@@ -173,6 +177,7 @@ class Node:
 
     def _on_hello(self, hello: link_pb2.Hello) -> None:
         stored = self._recorder.attach(hello)
+        self._watch.take_up(self._recorder.log)
         if self._session is None:
             return
         self._session.link.welcome(stored, self._clock.unix_ms(), self._clock.monotonic_ms())
@@ -200,6 +205,7 @@ class Node:
 
     def _on_record(self, record: HatRecord) -> None:
         self._recorder.take(record)
+        self._watch.follow(self._recorder.log, record.data if isinstance(record, LogData) else b"")
         match record:
             case LogData(data=data):
                 self._tail.feed(data)

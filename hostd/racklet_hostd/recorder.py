@@ -38,6 +38,11 @@ class Recorder:
         stored = self._store.positions()
         return StoredPositions(stored.log_boot, stored.log_offset, stored.event_sequence)
 
+    @property
+    def log(self) -> BootLog | None:
+        """The boot log that was added to last, or taken up; None when that is closed, or there is none."""
+        return self._log
+
     def take(self, record: HatRecord) -> None:
         """Record what the HAT tells."""
         match record:

@@ -38,6 +38,7 @@ class MemoryRack:
         self.boots: dict[str, dict[int, BootLog]] = {}
         self.events: list[rack_pb2.Event] = []
         self.refusals: dict[str, Refusal] = {}
+        self.diagnoses: dict[str, rack_pb2.DiagnoseNodeResponse] = {}
         self.requests: list[Message] = []
         self.typed = bytearray()
         self.console_output: list[rack_pb2.AttachConsoleResponse] = []

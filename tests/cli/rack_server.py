@@ -178,6 +178,15 @@ class RackService(rack_pb2_grpc.RackServicer):
             if request.node in {"", event.node}:
                 yield rack_pb2.WatchEventsResponse(event=event)
 
+    def DiagnoseNode(
+        self, request: rack_pb2.DiagnoseNodeRequest, context: grpc.ServicerContext
+    ) -> rack_pb2.DiagnoseNodeResponse:
+        self._node(request.name, context)
+        self._rack.asked(request)
+        if request.boot not in self._rack.diagnoses:
+            _refuse(context, (grpc.StatusCode.NOT_FOUND, f"there is no boot {request.boot}"))
+        return self._rack.diagnoses[request.boot]
+
     def _node(self, name: str, context: grpc.ServicerContext) -> rack_pb2.Node:
         short = name.removeprefix("nodes/")
         if short in self._rack.refusals:

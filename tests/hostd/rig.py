@@ -25,9 +25,13 @@ class JumpingClock(SystemClock):
     """The computer's clocks, which a test can set ahead."""
 
     ahead_ms = 0
+    unix_ahead_ms = 0
 
     def monotonic_ms(self) -> int:
         return super().monotonic_ms() + self.ahead_ms
+
+    def unix_ms(self) -> int:
+        return super().unix_ms() + self.unix_ahead_ms
 
 
 @dataclass

@@ -28,7 +28,7 @@ NODE = '[[node]]\nname = "node-1"\nport = "/dev/ttyACM0"\n'
     ("text", "line", "said"),
     [
         ('[rack]\nname = "a', 2, "not TOML"),
-        ('[http]\n\nadress = "127.0.0.1:1"\n', 3, "http.adress: unknown key; did you mean address?"),
+        ('[http]\n\naddresses = "127.0.0.1:1"\n', 3, "http.addresses: unknown key; did you mean address?"),
         (
             '[telemetry]\nperiod_ms = "fast"\n',
             2,

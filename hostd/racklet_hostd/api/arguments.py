@@ -36,12 +36,12 @@ def node_name(resource: str, field: str) -> str:
     return match[1]
 
 
-def boot_name(resource: str) -> tuple[str, int | None]:
+def boot_name(resource: str, field: str = "name") -> tuple[str, int | None]:
     """Return the node's name and the number of nodes/NAME/boots/NUMBER; None stands for the newest, "-"."""
     match = re.fullmatch(rf"nodes/({_NODE})/boots/(-|[0-9]{{1,19}})", resource)
     if match is None or (match[2] != NEWEST_BOOT and int(match[2]) > _BOOT_NUMBER_MAX):
         expected = "nodes/NAME/boots/NUMBER, or nodes/NAME/boots/- for the newest"
-        raise BadArgumentError(f"name: expected {expected}, found {_shown(resource)}")
+        raise BadArgumentError(f"{field}: expected {expected}, found {_shown(resource)}")
     return match[1], None if match[2] == NEWEST_BOOT else int(match[2])
 
 

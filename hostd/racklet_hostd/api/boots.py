@@ -40,20 +40,20 @@ async def read_boot_log(
     """
     name, number = arguments.boot_name(request.name)
     node = rack.node(name)
-    log = await _find_log(node, number, waits=request.follow and request.following_boots)
+    log = await find_log(node, number, waits=request.follow and request.following_boots)
     offset = request.offset
     if offset > log.end and not request.follow:
         raise BeyondEndError(f"offset: boot {log.number} of {name} ends at {log.end}, before {offset}")
     while True:
         async for piece in _pieces(node, log, offset, follow=request.follow):
             yield convert.piece_message(convert.boot_resource(name, log.number), piece)
-        following = _boot_after(node, log.number) if request.follow and request.following_boots else None
+        following = boot_after(node, log.number) if request.follow and request.following_boots else None
         if following is None:
             return
         log, offset = following, 0
 
 
-async def _find_log(node: Node, number: int | None, *, waits: bool) -> BootLog:
+async def find_log(node: Node, number: int | None, *, waits: bool) -> BootLog:
     """Return the log of a boot; with `waits`, of the first one to come when there is none."""
     if number is not None:
         return node.store.boot_log(number)
@@ -109,7 +109,7 @@ def _joined(chunks: list[Chunk]) -> Chunk:
     return chunks[0]._replace(data=b"".join(chunk.data for chunk in chunks))
 
 
-def _boot_after(node: Node, number: int) -> BootLog | None:
+def boot_after(node: Node, number: int) -> BootLog | None:
     """Return the oldest boot that is newer than `number`; they are few, since a reader follows."""
     found: int | None = None
     before: int | None = None

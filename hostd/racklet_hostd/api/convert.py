@@ -5,6 +5,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from racklet.link.v1 import link_pb2
 from racklet.v1 import rack_pb2
+from racklet_hostd.doctor.diagnosis import Finding
 from racklet_hostd.model import Hat, HatState, Measurement, SupplyState
 from racklet_hostd.node import Node
 from racklet_hostd.rack import Rack
@@ -105,6 +106,20 @@ def event_message(event: Event) -> rack_pb2.Event:
         kind=event.kind,
         message=event.message,
         lost_before=event.lost_before,
+    )
+
+
+def finding_message(finding: Finding) -> rack_pb2.Finding:
+    """Return a finding as a message."""
+    return rack_pb2.Finding(
+        signature=finding.signature,
+        phase=finding.phase,
+        offset=finding.offset,
+        find_time=timestamp(finding.at_ms),
+        line=finding.line,
+        meaning=finding.meaning,
+        advice=finding.advice,
+        count=finding.count,
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import grpc
 
 from racklet.v1 import rack_pb2, rack_pb2_grpc
-from racklet_hostd.api import boots, console, convert, events, nodes
+from racklet_hostd.api import boots, console, convert, diagnosis, events, nodes
 from racklet_hostd.api.status import refusals
 from racklet_hostd.rack import Rack
 
@@ -87,3 +87,10 @@ class RackService(rack_pb2_grpc.RackServicer):
         async with refusals(context):
             async for response in events.watch_events(self._rack, request):
                 yield response
+
+    async def DiagnoseNode(
+        self, request: rack_pb2.DiagnoseNodeRequest, context: Context
+    ) -> rack_pb2.DiagnoseNodeResponse:
+        """Diagnose a boot."""
+        async with refusals(context):
+            return await diagnosis.diagnose_node(self._rack, request)

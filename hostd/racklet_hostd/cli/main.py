@@ -5,11 +5,14 @@ from typing import Annotated
 
 import typer
 
-from racklet_hostd.cli import boots, console, events, logs, nodes, power, watch
+from racklet_hostd.cli import boots, console, diagnose, events, logs, nodes, power, watch
 from racklet_hostd.cli.address import ADDRESS_VARIABLE
 from racklet_hostd.cli.session import ADDRESS_HELP
 
-_EPILOG = "Exit codes: 0 done; 1 the request failed; 2 wrong usage; 3 hostd cannot be reached; 4 not found; 130 Ctrl-C."
+_EPILOG = (
+    "Exit codes: 0 done; 1 the request failed, or `diagnose` found something; 2 wrong usage; "
+    "3 hostd cannot be reached; 4 not found; 130 Ctrl-C."
+)
 
 app = typer.Typer(
     name="racklet",
@@ -52,6 +55,7 @@ app.command()(watch.watch)
 app.add_typer(power.app, name="power")
 app.command()(logs.logs)
 app.command()(boots.boots)
+app.command()(diagnose.diagnose)
 app.command()(console.console)
 app.command()(events.events)
 app.command()(nodes.identify)

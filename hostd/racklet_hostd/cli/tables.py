@@ -114,6 +114,15 @@ def boots_table(boots: Sequence[rack_pb2.Boot]) -> Table:
     return table
 
 
+def phases_table(phases: Sequence[rack_pb2.BootPhase]) -> Table:
+    """Return one row a phase."""
+    table = plain_table("PHASE", "BEGAN", "TOOK", "OFFSET", right=("TOOK", "OFFSET"))
+    for phase in phases:
+        took = units.short_span(phase.duration.ToMilliseconds())
+        table.add_row(Text(printable(phase.phase)), units.clock(phase.start_time.seconds), took, str(phase.offset))
+    return table
+
+
 def event_text(event: rack_pb2.Event) -> Text:
     """Return an event as a line, after a line about lost ones if there are any."""
     lost = Text(f"--- {event.lost_before} lost before this ---\n" if event.lost_before else "", "yellow")

@@ -8,6 +8,7 @@ _MICRO = 1_000_000
 _UJ_PER_WH = 3_600 * _MICRO
 _KILO = 1_000
 _MS_PER_S = 1_000
+_SHORT_S = 120
 
 
 def volts(uv: int) -> str:
@@ -49,6 +50,12 @@ def span(seconds: float) -> str:
     if days:
         return f"{days}d {hour}h"
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
+def short_span(span_ms: int) -> str:
+    """Return "3.2 s" below two minutes, then as `span` does."""
+    seconds = span_ms / _KILO
+    return f"{seconds:.1f} s" if seconds < _SHORT_S else span(seconds)
 
 
 def local_time(stamp: Timestamp) -> str:

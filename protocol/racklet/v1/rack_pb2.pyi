@@ -1081,3 +1081,161 @@ class WatchEventsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WatchEventsResponse: _TypeAlias = WatchEventsResponse  # noqa: Y015
+
+@_typing.final
+class DiagnoseNodeRequest(_message.Message):
+    """Request of DiagnoseNode."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    BOOT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The node's resource name."""
+    boot: _builtins.str
+    """The boot's resource name; empty or "nodes/node-3/boots/-" means the newest."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        boot: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot", b"boot", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DiagnoseNodeRequest: _TypeAlias = DiagnoseNodeRequest  # noqa: Y015
+
+@_typing.final
+class BootPhase(_message.Message):
+    """A phase of a boot."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PHASE_FIELD_NUMBER: _builtins.int
+    OFFSET_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    DURATION_FIELD_NUMBER: _builtins.int
+    phase: _builtins.str
+    """Which: "rom", "firmware", "tf-a", "u-boot", "kernel", "init" or "login". A newer hostd may know more."""
+    offset: _builtins.int
+    """The offset in the boot log of the first byte that tells of it."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """When that byte's line came."""
+
+    @_builtins.property
+    def duration(self) -> _duration_pb2.Duration:
+        """How long it took; of the last one, how long it has lasted, or lasted until the boot ended."""
+
+    def __init__(
+        self,
+        *,
+        phase: _builtins.str = ...,
+        offset: _builtins.int = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        duration: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration", "offset", b"offset", "phase", b"phase", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BootPhase: _TypeAlias = BootPhase  # noqa: Y015
+
+@_typing.final
+class Finding(_message.Message):
+    """Something in a boot log that tells of a failure. There is at most one for each signature in a boot."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    PHASE_FIELD_NUMBER: _builtins.int
+    OFFSET_FIELD_NUMBER: _builtins.int
+    FIND_TIME_FIELD_NUMBER: _builtins.int
+    LINE_FIELD_NUMBER: _builtins.int
+    MEANING_FIELD_NUMBER: _builtins.int
+    ADVICE_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    signature: _builtins.str
+    """The id of the signature that found it, such as "kernel-panic"."""
+    phase: _builtins.str
+    """The phase in which it was found; "unknown" before the first."""
+    offset: _builtins.int
+    """The offset of its line; of a silence, where it begins."""
+    line: _builtins.str
+    """The line, printable and cut; of a silence, the line before it."""
+    meaning: _builtins.str
+    """What it means."""
+    advice: _builtins.str
+    """What to try."""
+    count: _builtins.int
+    """How often it was found."""
+    @_builtins.property
+    def find_time(self) -> _timestamp_pb2.Timestamp:
+        """When the line came; of a silence, when it had lasted too long."""
+
+    def __init__(
+        self,
+        *,
+        signature: _builtins.str = ...,
+        phase: _builtins.str = ...,
+        offset: _builtins.int = ...,
+        find_time: _timestamp_pb2.Timestamp | None = ...,
+        line: _builtins.str = ...,
+        meaning: _builtins.str = ...,
+        advice: _builtins.str = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["find_time", b"find_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["advice", b"advice", "count", b"count", "find_time", b"find_time", "line", b"line", "meaning", b"meaning", "offset", b"offset", "phase", b"phase", "signature", b"signature"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Finding: _TypeAlias = Finding  # noqa: Y015
+
+@_typing.final
+class DiagnoseNodeResponse(_message.Message):
+    """Response of DiagnoseNode."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BOOT_FIELD_NUMBER: _builtins.int
+    PHASES_FIELD_NUMBER: _builtins.int
+    FINDINGS_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
+    SKIPPED_BYTES_FIELD_NUMBER: _builtins.int
+    boot: _builtins.str
+    """The boot's resource name."""
+    verdict: _builtins.str
+    """The same in one sentence."""
+    skipped_bytes: _builtins.int
+    """Bytes in the middle of a very long log that were not looked at."""
+    @_builtins.property
+    def phases(self) -> _containers.RepeatedCompositeFieldContainer[Global___BootPhase]:
+        """The phases, in the order they came."""
+
+    @_builtins.property
+    def findings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Finding]:
+        """The findings, in the order they were made."""
+
+    def __init__(
+        self,
+        *,
+        boot: _builtins.str = ...,
+        phases: _abc.Iterable[Global___BootPhase] | None = ...,
+        findings: _abc.Iterable[Global___Finding] | None = ...,
+        verdict: _builtins.str = ...,
+        skipped_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot", b"boot", "findings", b"findings", "phases", b"phases", "skipped_bytes", b"skipped_bytes", "verdict", b"verdict"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DiagnoseNodeResponse: _TypeAlias = DiagnoseNodeResponse  # noqa: Y015

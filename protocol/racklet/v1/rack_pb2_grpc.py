@@ -90,6 +90,11 @@ class RackStub:
                 request_serializer=racklet_dot_v1_dot_rack__pb2.WatchEventsRequest.SerializeToString,
                 response_deserializer=racklet_dot_v1_dot_rack__pb2.WatchEventsResponse.FromString,
                 _registered_method=True)
+        self.DiagnoseNode = channel.unary_unary(
+                '/racklet.v1.Rack/DiagnoseNode',
+                request_serializer=racklet_dot_v1_dot_rack__pb2.DiagnoseNodeRequest.SerializeToString,
+                response_deserializer=racklet_dot_v1_dot_rack__pb2.DiagnoseNodeResponse.FromString,
+                _registered_method=True)
 
 
 class RackServicer:
@@ -178,6 +183,13 @@ class RackServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DiagnoseNode(self, request, context):
+        """Tells through which phases a boot of a node went, and what in its log tells of a failure.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RackServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -235,6 +247,11 @@ def add_RackServicer_to_server(servicer, server):
                     servicer.WatchEvents,
                     request_deserializer=racklet_dot_v1_dot_rack__pb2.WatchEventsRequest.FromString,
                     response_serializer=racklet_dot_v1_dot_rack__pb2.WatchEventsResponse.SerializeToString,
+            ),
+            'DiagnoseNode': grpc.unary_unary_rpc_method_handler(
+                    servicer.DiagnoseNode,
+                    request_deserializer=racklet_dot_v1_dot_rack__pb2.DiagnoseNodeRequest.FromString,
+                    response_serializer=racklet_dot_v1_dot_rack__pb2.DiagnoseNodeResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -535,6 +552,33 @@ class Rack:
             '/racklet.v1.Rack/WatchEvents',
             racklet_dot_v1_dot_rack__pb2.WatchEventsRequest.SerializeToString,
             racklet_dot_v1_dot_rack__pb2.WatchEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DiagnoseNode(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/racklet.v1.Rack/DiagnoseNode',
+            racklet_dot_v1_dot_rack__pb2.DiagnoseNodeRequest.SerializeToString,
+            racklet_dot_v1_dot_rack__pb2.DiagnoseNodeResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -67,6 +67,8 @@ class RackStub:
     """Lists events, newest first."""
     WatchEvents: _grpc.UnaryStreamMultiCallable[_rack_pb2.WatchEventsRequest, _rack_pb2.WatchEventsResponse]
     """Sends events from a sequence number on, oldest first, and then each new one."""
+    DiagnoseNode: _grpc.UnaryUnaryMultiCallable[_rack_pb2.DiagnoseNodeRequest, _rack_pb2.DiagnoseNodeResponse]
+    """Tells through which phases a boot of a node went, and what in its log tells of a failure."""
 
 @_typing.type_check_only
 class RackAsyncStub(RackStub):
@@ -102,6 +104,8 @@ class RackAsyncStub(RackStub):
     """Lists events, newest first."""
     WatchEvents: _aio.UnaryStreamMultiCallable[_rack_pb2.WatchEventsRequest, _rack_pb2.WatchEventsResponse]  # type: ignore[assignment]
     """Sends events from a sequence number on, oldest first, and then each new one."""
+    DiagnoseNode: _aio.UnaryUnaryMultiCallable[_rack_pb2.DiagnoseNodeRequest, _rack_pb2.DiagnoseNodeResponse]  # type: ignore[assignment]
+    """Tells through which phases a boot of a node went, and what in its log tells of a failure."""
 
 class RackServicer(metaclass=_abc_1.ABCMeta):
     """The rack: its nodes, their power, their boot logs and consoles."""
@@ -200,5 +204,13 @@ class RackServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_rack_pb2.WatchEventsResponse], _abc.AsyncIterator[_rack_pb2.WatchEventsResponse]]:
         """Sends events from a sequence number on, oldest first, and then each new one."""
+
+    @_abc_1.abstractmethod
+    def DiagnoseNode(
+        self,
+        request: _rack_pb2.DiagnoseNodeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rack_pb2.DiagnoseNodeResponse, _abc.Awaitable[_rack_pb2.DiagnoseNodeResponse]]:
+        """Tells through which phases a boot of a node went, and what in its log tells of a failure."""
 
 def add_RackServicer_to_server(servicer: RackServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,117 @@
+"""The phases of a boot, recognised by the lines that each of them prints."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from racklet_hostd.doctor.lines import Line
+
+TIMELINE_LIMIT = 64  # phases of one boot; a node that resets itself for ever goes on in the last
+
+
+class Phase(StrEnum):
+    """Phases in the order they come. UNKNOWN lasts until the first line that tells."""
+
+    UNKNOWN = "unknown"
+    ROM = "rom"
+    FIRMWARE = "firmware"
+    TF_A = "tf-a"
+    U_BOOT = "u-boot"
+    KERNEL = "kernel"
+    INIT = "init"
+    LOGIN = "login"
+
+
+RANK = {phase: rank for rank, phase in enumerate(Phase)}
+
+# What each phase prints, at a line's start and anywhere in it (the console is handed over in mid-line at times).
+# No sign may end in `$` or look ahead: a line is also looked at before it has ended.
+_STARTS = {
+    Phase.LOGIN: rb"[\w.-]{1,64} login:|[\w.-]{1,64}@[\w.-]{1,64}:[^ ]{1,80}[#$] ",
+    Phase.INIT: rb"\[ {0,2}(?:OK|FAILED|DEPEND) {0,2}\]|INIT: version |Begin: Loading essential|racklet-init:",
+    Phase.KERNEL: rb"Starting kernel |Linux version \d|EFI stub: |Uncompressing Linux",
+    Phase.U_BOOT: rb"U-Boot \d{4}\.|Hit any key to stop autoboot",
+    Phase.TF_A: rb"[DIE]/TC:",
+    Phase.FIRMWARE: (
+        rb"MESS:\d|Raspberry Pi Bootcode|Read File: |Starting start\w{0,8}\.elf|UEFI firmware \(|BdsDxe: "
+        rb"|>>Start (?:PXE|HTTP)|U-Boot [ST]PL \d|loader: "
+    ),
+    Phase.ROM: rb"RPi: BOOT|BOOTMODE: |Boot mode: |SD HOST: |Read [\w.-]{1,64} bytes |Firmware: [0-9a-f]{40}|bootrom: ",
+}
+_ANYWHERE = {
+    Phase.INIT: (rb"Run /[\w./-]{1,80} as init process", rb"systemd\[1\]:"),
+    Phase.KERNEL: (rb"\[ {0,5}\d{1,7}\.\d{6}\]", rb"Booting Linux on physical CPU"),
+    Phase.TF_A: (rb"NOTICE: {1,4}BL(?:1|2|31):", rb"INFO: {1,7}BL(?:1|2|31):"),
+}
+# What tells that the node was reset: these lead back from the kernel and what comes after it.
+_RESETS = {
+    Phase.U_BOOT: rb"U-Boot \d{4}\.\d\d\S{0,40} \(",
+    Phase.TF_A: rb"NOTICE: {1,4}BL(?:1|2|31): v",
+    Phase.FIRMWARE: rb"Raspberry Pi Bootcode|UEFI firmware \(version|U-Boot [ST]PL \d",
+    Phase.ROM: rb"RPi: BOOT|Read start\w{0,8}\.elf bytes |bootrom: reset",
+}
+_FAREWELL = re.compile(rb"ebooting in \d{1,6} seconds|eboot: Restarting system")
+_KERNEL_AGAIN = re.compile(rb"\[    0\.000000\] (?:Booting Linux|Linux version)|Starting kernel |EFI stub: ")
+
+_Find = Callable[[bytes], re.Match[bytes] | None]
+
+
+def _finds_from(phase: Phase) -> tuple[tuple[Phase, _Find], ...]:
+    """Return what may end `phase`, latest phase first: one line may end one phase and begin another."""
+    finds: list[tuple[Phase, _Find]] = []
+    for later, start in _STARTS.items():
+        if RANK[later] > RANK[phase]:
+            finds.append((later, re.compile(start).match))
+            finds += [(later, re.compile(sign).search) for sign in _ANYWHERE.get(later, ())]
+    if RANK[phase] >= RANK[Phase.KERNEL]:
+        finds += [(earlier, re.compile(sign).match) for earlier, sign in _RESETS.items()]
+    return tuple(finds)
+
+
+_FINDS_FROM = {phase: _finds_from(phase) for phase in Phase}
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseStart:
+    """A phase of a boot.
+
+    Attributes:
+        phase: which.
+        offset: of the first byte that tells of it.
+        start_ms: unix time when that line began to come.
+    """
+
+    phase: Phase
+    offset: int
+    start_ms: int
+
+
+class Timeline:
+    """The phases of one boot, at most TIMELINE_LIMIT.
+
+    They only go forward, for later phases print what looks like earlier ones; but for a reset.
+    """
+
+    def __init__(self) -> None:
+        self.starts: list[PhaseStart] = []
+        self.phase = Phase.UNKNOWN
+        self._is_going_down = False
+
+    def see(self, line: Line) -> None:
+        """Take a line, or the beginning of one that has not ended."""
+        for phase, find in _FINDS_FROM[self.phase]:
+            if match := find(line.data):
+                self._enter(phase, line, match.start())
+                return
+        if self._is_going_down:
+            if match := _KERNEL_AGAIN.search(line.data):
+                self._enter(Phase.KERNEL, line, match.start())
+        elif _FAREWELL.search(line.data):
+            self._is_going_down = True
+
+    def _enter(self, phase: Phase, line: Line, position: int) -> None:
+        self._is_going_down = False
+        if len(self.starts) < TIMELINE_LIMIT:
+            self.phase = phase
+            self.starts.append(PhaseStart(phase, line.offset + position, line.at_ms))
