@@ -16,6 +16,7 @@ from racklet_link.kernels_host import crc32_append
 from racklet_link.limits import (
     KEEPALIVE_EVERY_MS,
     LINK_LOST_AFTER_MS,
+    LOST_BYTES_MAX,
     OFFSET_MAX,
     PROTOCOL_MAX,
     PROTOCOL_MIN,
@@ -261,7 +262,7 @@ class HostLink:
         self._events.append(HelloReceived(hello))
 
     def _on_log_record(self, record: link_pb2.LogRecord) -> Sequence[LinkEvent]:
-        if record.offset > OFFSET_MAX:
+        if record.offset > OFFSET_MAX or record.lost_bytes > LOST_BYTES_MAX:
             self.counters.errors["unexpected"] += 1
             return ()
         news = self._log.take(record)

@@ -25,5 +25,6 @@ TELEMETRY_PERIOD_MAX_MS = 60000
 
 TICK_MASK = 0x3FFFFFFF  # a HAT's milliseconds wrap at 2**30, the largest span of small integers
 
-OFFSET_MAX = 0x4000_0000_0000_0000  # of a boot log: beyond it is nonsense, and sums would leave the 64 bits
+OFFSET_MAX = 0x1_0000_0000_0000  # of a boot log: beyond it is nonsense, and sums would leave the 64 bits
 SEQUENCE_MAX = 0x8000_0000  # of events, likewise
+LOST_BYTES_MAX = 0x100_0000_0000  # told by one record, likewise: 84 days at 1.5 Mbaud

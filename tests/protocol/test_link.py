@@ -292,6 +292,7 @@ def test_well_formed_nonsense_leaves_both_ends_working(frames: list[link_pb2.Fra
         link_pb2.Frame(hello=link_pb2.Hello(protocol_max=1, session=5, log_offset=2**64 - 1)),
         link_pb2.Frame(hello=link_pb2.Hello(protocol_max=1, session=5, event_sequence=2**32 - 1)),
         link_pb2.Frame(log_record=link_pb2.LogRecord(boot=1, offset=2**64 - 1, data=b"x")),
+        link_pb2.Frame(log_record=link_pb2.LogRecord(boot=1, lost_bytes=2**63, gap_reason=1)),
         link_pb2.Frame(event=link_pb2.Event(sequence=2**32 - 1, lost_before=2**32 - 1)),
     ],
     ids=lambda frame: str(frame.WhichOneof("body")),
