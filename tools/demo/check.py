@@ -11,7 +11,6 @@ import aiohttp
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 from rich.table import Table
-from rig import NODES
 
 from racklet.v1 import rack_pb2
 from racklet_hostd.cli.errors import CommandError
@@ -21,10 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from rich.console import Console
-    from rig import Rig
 
     from racklet_virtual.board import VirtualHat
+    from tools.rig import Rig
 
+NODES = 5
 _BOOT_TIMEOUT_S = 60
 _OFFLINE_WITHIN_S = 3
 _ONLINE_WITHIN_S = 2
