@@ -52,8 +52,9 @@ class Rig:
             self.config = self.folder / "racklet.toml"
             self.config.write_text(self._config())
             self.log = self.folder / "hostd.log"
+            await self._spawn_hostd()
             stack.push_async_callback(self._end_hostd)
-            await self.start_hostd()
+            await self._wait_until_ready()
             self.connection: Connection = await stack.enter_async_context(connect(Address(self.tcp)))
             self._stack = stack.pop_all()
         return self
@@ -83,7 +84,11 @@ class Rig:
         )
 
     async def start_hostd(self) -> None:
-        """Start hostd and wait until it is ready. Raises RigError."""
+        """Start hostd again and wait until it is ready. Raises RigError."""
+        await self._spawn_hostd()
+        await self._wait_until_ready()
+
+    async def _spawn_hostd(self) -> None:
         with self.log.open("ab") as log:
             self.hostd = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "racklet_hostd", "--config", str(self.config)),
@@ -92,7 +97,6 @@ class Rig:
                 stderr=log,
                 start_new_session=True,  # Ctrl-C is for whoever runs the rig, and ends hostd
             )
-        await self._wait_until_ready()
 
     async def kill_hostd(self) -> None:
         """End hostd as `kill -9` does."""
