@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 import aiohttp
 
+from racklet.v1 import rack_pb2
 from racklet_hostd.cli.address import Address
 from racklet_hostd.cli.connection import Connection, connect
 from racklet_virtual.rack import VirtualRack
@@ -69,6 +70,21 @@ class Rig:
         self.hostd.send_signal(signal.SIGTERM)
         async with asyncio.timeout(_STOP_TIMEOUT_S):
             return await self.hostd.wait()
+
+    async def set_power(self, node: str, action: rack_pb2.PowerAction.ValueType) -> rack_pb2.SetPowerResponse:
+        """Move a node's supply. Raises CommandError."""
+        request = rack_pb2.SetPowerRequest(name=f"nodes/{node}", action=action)
+        return await self.connection.ask(self.connection.rack.SetPower, request, node)
+
+    async def until_online(self, node: str) -> None:
+        """Wait until hostd talks with a node's HAT. Raises TimeoutError."""
+        request = rack_pb2.GetNodeRequest(name=f"nodes/{node}")
+        async with asyncio.timeout(_START_TIMEOUT_S):
+            while True:
+                answer = await self.connection.ask(self.connection.rack.GetNode, request, node)
+                if answer.node.hat.state == rack_pb2.HAT_STATE_ONLINE:
+                    return
+                await asyncio.sleep(0.05)
 
     def _config(self) -> str:
         """Return hostd's config. The addresses are the defaults where they are free."""
