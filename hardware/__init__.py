@@ -1,0 +1,1 @@
+"""The boards: their design as code, and what checks it."""

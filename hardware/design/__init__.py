@@ -1,0 +1,1 @@
+"""The boards as code: parts and nets, the drawing of them, placement, tracks."""
