@@ -67,7 +67,7 @@ def _project(name: str) -> dict[str, object]:
         "VIN_PROT",
         "SW",
         "5V_BUCK",
-        "5V_GATED",
+        "5V_DIODE",
         "5V_SUPPLY",
         "5V_NODE",
         "5V_STBY_IN",

@@ -72,6 +72,7 @@ def _power_fet(ref: str, gate: str, drain: str, source: str) -> Part:
 def _diode(ref: str, value: str, cathode: str, anode: str, kind: str = "Zener") -> Part:
     footprint, mpn = {
         "BZT52C12": ("Diode_SMD:D_SOD-123", "BZT52C12-7-F"),
+        "BZT52C15": ("Diode_SMD:D_SOD-123", "BZT52C15-7-F"),
         "SMBJ24A": ("Diode_SMD:D_SMB", "SMBJ24A"),
         "SMAJ5.0A": ("Diode_SMD:D_SMA", "SMAJ5.0A"),
         "BAT54WS": ("Diode_SMD:D_SOD-323", "BAT54WS-7-F"),
@@ -188,18 +189,18 @@ def _buck() -> Block:
 
 
 def _gate() -> Block:
-    diode = "1=VCAP 2=GND 3=5V_GATED 4=5V_SUPPLY 5=Q3_GATE 6=5V_GATED"
+    diode = "1=VCAP 2=GND 3=5V_BUCK 4=5V_DIODE 5=Q3_GATE 6=5V_BUCK"
     return Block(
         "6  Gate with soft start, ideal diode, bleeder",
         (
-            _power_fet("Q2", "GATE_DRV", "5V_BUCK", "5V_GATED"),
-            _power_fet("Q3", "Q3_GATE", "5V_SUPPLY", "5V_GATED"),
+            _power_fet("Q2", "GATE_DRV", "5V_DIODE", "5V_SUPPLY"),
+            _power_fet("Q3", "Q3_GATE", "5V_DIODE", "5V_BUCK"),
             _ic("U3", "Power_Management:LM74700", "LM74700", diode, mpn="LM74700QDBVRQ1"),
-            capacitor("C12", "100nF 50V", "VCAP", "5V_GATED"),
+            capacitor("C12", "100nF 50V", "VCAP", "5V_BUCK"),
             resistor("R11", "47k", "VIN_PROT", "GATE_DRV"),
             capacitor("C13", "470nF 50V", "GATE_DRV", size="0805"),
-            _diode("D3", "BZT52C12", "GATE_DRV", "5V_GATED"),
-            resistor("R12", "100R", "GATE_DRV", "GATE_PULL"),
+            _diode("D3", "BZT52C15", "GATE_DRV", "GND"),
+            resistor("R12", "22R", "GATE_DRV", "GATE_PULL"),
             _signal_fet("Q4", "GATE_OFF", "GATE_PULL"),
             resistor("R13", "100k", "VIN_PROT", "GATE_OFF"),
             resistor("R14", "100k", "GATE_OFF", "GND"),
@@ -207,15 +208,16 @@ def _gate() -> Block:
             resistor("R15", "100k", "LATCH_Q", "GND"),
             resistor("R16", "150R", "5V_NODE", "BLEED", "1206"),
             _signal_fet("Q6", "GATE_OFF", "BLEED"),
-            capacitor("C14", "1uF 50V", "5V_GATED", size="0805"),
+            capacitor("C14", "1uF 50V", "5V_DIODE", size="0805"),
             capacitor("C15", "22uF 25V", "5V_SUPPLY", size="1206"),
-            flag(3, "5V_GATED"),
+            flag(3, "5V_BUCK"),
         ),
         (
             "Off is what happens without a signal: VIN itself holds GATE_OFF up and Q4 holds the gate down.",
             "C13 goes from the gate to GND: an edge on 5V_BUCK cannot lift the gate. On: the gate rises",
-            "with R11 * C13 and the node follows as a source does, below 1.2 A into 1,000 uF.",
-            "Q3 with U3 lets no current back. Q6 with R16 empties 1,000 uF to 0.3 V in 0.43 s.",
+            "with R11 * C13 and the node follows as a source does: 0.5 A (12 V) to 1.1 A (24 V) into 1,000 uF.",
+            "Q3 with U3 lets no current back; it comes first, so it is wide open before the gate is.",
+            " Q6 with R16 empties 1,000 uF to 0.3 V in 0.43 s.",
         ),
         height=84,
     )
@@ -239,6 +241,8 @@ def _latch() -> Block:
             capacitor("C17", "100nF", "+3V3", size="0402"),
             resistor("R17", "10k", "GATE_SET", "GND"),
             resistor("R18", "10k", "GATE_CLEAR", "GND"),
+            capacitor("C43", "1nF", "GATE_SET", size="0402"),
+            capacitor("C44", "1nF", "GATE_CLEAR", size="0402"),
             _signal_fet("Q7", "GATE_CLEAR", "GATE_CLEAR_N"),
             resistor("R19", "10k", "+3V3", "GATE_CLEAR_N"),
             resistor("R20", "1k", "LATCH_Q", "GATE_STATE"),
@@ -248,7 +252,8 @@ def _latch() -> Block:
         (
             "A rising GATE_SET stores 1. GATE_CLEAR_N low stores 0 and wins: from GATE_CLEAR (Q7), from the",
             "supervisor (below 2.93 V and 200 ms after: first power is off), from ALERT (D4; lift R21 to part",
-            "them), from the over-voltage comparator. R17, R18: floating pins of a resetting MCU are quiet.",
+            "them), from the over-voltage comparator. R17, R18, C43, C44 keep the floating pins of a resetting MCU",
+            "quiet: without the capacitors 5 pF to a switching track would reach 1.6 V (simulated).",
         ),
         height=58,
     )

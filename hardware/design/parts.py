@@ -18,6 +18,7 @@ _C_SIZES = {
 # Samsung CL and Yageo RC: what every assembly house has. Value and size name the part.
 _C_MPN = {
     ("100nF", "0402"): "CL05B104KO5NNNC",
+    ("1nF", "0402"): "CL05B102KB5NNNC",
     ("1uF", "0402"): "CL05A105KA5NQNC",
     ("15pF", "0402"): "CL05C150JB5NNNC",
     ("100nF 50V", "0603"): "CL10B104KB8NNNC",

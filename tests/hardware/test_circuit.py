@@ -22,9 +22,9 @@ POWER_PATH = [
     ("F1.2", "VIN_FUSED", "Q1.5"),
     ("Q1.1", "VIN_PROT", "U1.2"),
     ("U1.8", "SW", "L1.1"),
-    ("L1.2", "5V_BUCK", "Q2.5"),
-    ("Q2.1", "5V_GATED", "Q3.1"),
-    ("Q3.5", "5V_SUPPLY", "R22.1"),
+    ("L1.2", "5V_BUCK", "Q3.1"),
+    ("Q3.5", "5V_DIODE", "Q2.5"),
+    ("Q2.1", "5V_SUPPLY", "R22.1"),
     ("R22.4", "5V_NODE", "J1.2"),
 ]
 
@@ -65,9 +65,9 @@ def test_power_flows_through_each_part_in_turn(hat: Netlist, start: str, net: st
 
 
 def test_the_two_power_fets_stand_back_to_back(hat: Netlist) -> None:
-    # Body diodes point from source to drain: Q2 (gate) blocks forward, Q3 (ideal diode) blocks backward.
-    assert {hat.net_of("Q2.3"), hat.net_of("Q3.3")} == {"5V_GATED"}
-    assert (hat.net_of("U3.6"), hat.net_of("U3.4"), hat.net_of("U3.5")) == ("5V_GATED", "5V_SUPPLY", hat.net_of("Q3.4"))
+    # Body diodes point from source to drain: Q3 (ideal diode) blocks backward, Q2 (gate) blocks forward.
+    assert {hat.net_of("Q2.5"), hat.net_of("Q3.5")} == {"5V_DIODE"}
+    assert (hat.net_of("U3.6"), hat.net_of("U3.4"), hat.net_of("U3.5")) == ("5V_BUCK", "5V_DIODE", hat.net_of("Q3.4"))
 
 
 def test_reverse_polarity_finds_the_body_diode_against_it(hat: Netlist) -> None:
@@ -118,8 +118,8 @@ def test_the_cut_off_stands_above_every_normal_voltage_and_below_5_8_v(hat: Netl
 
 
 def test_the_gate_fet_s_gate_drive_never_passes_its_rating(hat: Netlist) -> None:
-    assert hat.components["D3"].value == "BZT52C12"
-    assert {hat.net_of("D3.1"), hat.net_of("D3.2")} == {"GATE_DRV", "5V_GATED"}
+    assert hat.components["D3"].value == "BZT52C15"  # 15.9 V at most; Q2 stands 20 V with its source at 0 V
+    assert (hat.net_of("D3.1"), hat.net_of("D3.2")) == ("GATE_DRV", "GND")
     off = 26 / divided(hat, "R13", "R14")
     assert off < 20  # 2N7002
     assert 9 / divided(hat, "R13", "R14") > 2.5  # its highest threshold, at the lowest input
