@@ -20,6 +20,10 @@ demo *ARGS: setup
 soak *ARGS: setup
     @{{ python }} tools/soak {{ ARGS }}
 
+# Check the boards and write what a board house needs into build/hardware. Installs KiCad 9 where it is missing.
+hardware *ARGS: setup
+    @hardware/check {{ ARGS }}
+
 # Run all tests. Arguments go to pytest.
 test *ARGS: setup
     pytest {{ ARGS }}

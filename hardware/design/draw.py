@@ -46,7 +46,7 @@ def _table(path: Path, kind: str, names: set[str], theirs: str, ours: str) -> No
 
 def _class(name: str, track: float, via: float, drill: float, priority: int) -> dict[str, object]:
     return {
-        "name": name, "priority": priority, "track_width": track, "clearance": 0.15, "via_diameter": via,
+        "name": name, "priority": priority, "track_width": track, "clearance": 0.13, "via_diameter": via,
         "via_drill": drill, "diff_pair_gap": 0.15, "diff_pair_width": 0.25, "diff_pair_via_gap": 0.25,
         "microvia_diameter": 0.3, "microvia_drill": 0.1, "bus_width": 12, "wire_width": 6, "line_style": 0,
         "pcb_color": _COLOUR, "schematic_color": _COLOUR,

@@ -201,4 +201,4 @@ def test_a_reversed_input_gets_nowhere() -> None:
         control("1u 5m", "low MIN v(vin)", "drawn MIN i(VIN)", "back MAX i(VIN)"), WAVE="PWL(0 0 10u 0 20u -26)"
     )
     assert found["low"] > -0.1
-    assert max(abs(found["drawn"]), abs(found["back"])) < 0.1  # the charge of Q1's own capacitance
+    assert max(abs(found["drawn"]), abs(found["back"])) < 0.5  # the charge of Q1's own capacitance
