@@ -26,6 +26,12 @@ def _meet(one: Box, other: Box) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
+def _body(footprint: pcbnew.FOOTPRINT) -> Box:
+    outline = footprint.GetCourtyard(pcbnew.B_CrtYd if footprint.IsFlipped() else pcbnew.F_CrtYd)
+    box = outline.BBox() if outline.OutlineCount() else footprint.GetBoundingBox(False)
+    return box.GetLeft(), box.GetTop(), box.GetRight(), box.GetBottom()
+
+
 class Silk:
     """The silkscreen of one side."""
 
@@ -40,6 +46,11 @@ class Silk:
                 if pad.IsOnLayer(copper) or pad.GetDrillSize().x > 0:
                     self.taken.append(_box(pad, _MARGIN))
             self.taken += [_box(item, 0.08) for item in footprint.GraphicalItems() if item.GetLayer() == self.layer]
+        # No name inside another part's outline: it would name the wrong one.
+        for footprint in self.parts:
+            box = _body(footprint)
+            inset = nm(0.25)
+            self.taken.append((box[0] + inset, box[1] + inset, box[2] - inset, box[3] - inset))
         edges = board.GetBoardEdgesBoundingBox()
         self.board = (edges.GetLeft(), edges.GetTop(), edges.GetRight(), edges.GetBottom())
 
@@ -47,27 +58,42 @@ class Silk:
         """Place every name; return those that found no place."""
         hidden = []
         for footprint in sorted(self.parts, key=lambda entry: -entry.GetArea()):
-            name = footprint.Reference()
             if footprint.GetReference().startswith("H"):
-                name.SetVisible(False)
-            elif not any(self._try(name, place) for place in self._places(footprint)):
-                name.SetLayer(self.fab)
-                name.SetPosition(footprint.GetPosition())
+                footprint.Reference().SetVisible(False)
+            elif not any(self._fits(footprint, name) for name in self._names(footprint)):
                 hidden.append(footprint.GetReference())
         return hidden
 
-    def _places(self, footprint: pcbnew.FOOTPRINT) -> Iterator[tuple[float, int, int, int]]:
-        outline = footprint.GetCourtyard(pcbnew.B_CrtYd if footprint.IsFlipped() else pcbnew.F_CrtYd)
-        box = outline.BBox() if outline.OutlineCount() else footprint.GetBoundingBox(False)
-        middle_x, middle_y = (box.GetLeft() + box.GetRight()) // 2, (box.GetTop() + box.GetBottom()) // 2
+    def _names(self, footprint: pcbnew.FOOTPRINT) -> Iterator[pcbnew.PCB_FIELD]:
+        """Yield what may name a part: a probe wants the net's name, which is a test point's value."""
+        names = [footprint.Reference()]
+        if footprint.GetReference().startswith("TP"):
+            names.insert(0, footprint.Value())
+        for name in names:
+            name.SetLayer(self.fab)
+            name.SetPosition(footprint.GetPosition())
+        yield from names
+
+    def _fits(self, footprint: pcbnew.FOOTPRINT, name: pcbnew.PCB_FIELD) -> bool:
+        name.SetVisible(True)
+        name.SetLayer(self.layer)
+        if any(self._try(name, place) for place in self._places(footprint, name.GetText())):
+            return True
+        name.SetLayer(self.fab)
+        name.SetPosition(footprint.GetPosition())
+        return False
+
+    def _places(self, footprint: pcbnew.FOOTPRINT, text: str) -> Iterator[tuple[float, int, int, int]]:
+        left_side, top_side, right_side, bottom_side = _body(footprint)
+        middle_x, middle_y = (left_side + right_side) // 2, (top_side + bottom_side) // 2
         for size in _SIZES:
-            wide = nm(size * 0.5 * len(footprint.GetReference()) + 0.1)
+            wide = nm(size * 0.5 * len(text) + 0.1)
             tall = nm(size * 0.7)
             for away in (0, 0.5, 1.0):
                 far = nm(away)
                 for turn, half_x, half_y in ((0, wide, tall), (90, tall, wide)):
-                    left, right = box.GetLeft() - half_x - far, box.GetRight() + half_x + far
-                    top, bottom = box.GetTop() - half_y - far, box.GetBottom() + half_y + far
+                    left, right = left_side - half_x - far, right_side + half_x + far
+                    top, bottom = top_side - half_y - far, bottom_side + half_y + far
                     for x, y in ((middle_x, top), (middle_x, bottom), (left, middle_y), (right, middle_y)):
                         yield size, turn, x, y
                     for x, y in ((left, top), (right, top), (left, bottom), (right, bottom)):
