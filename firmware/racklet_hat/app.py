@@ -10,6 +10,7 @@ from racklet_hat.clock import Clock
 from racklet_hat.limits import Limits
 from racklet_hat.meter import Meter
 from racklet_hat.power_gate import PowerGate
+from racklet_hat.uart_capture import UartCapture
 from racklet_link.event_queue import EventQueue
 from racklet_link.hat import HatLink
 from racklet_link.kernels import const, copy, elapsed_ms
@@ -40,6 +41,7 @@ _TELEMETRY_LOOP_MAX_MS = const(19)
 _TELEMETRY_HEAP_FREE_BYTES = const(20)
 _TELEMETRY_BOOT = const(21)
 _SUPPLY_STATE_STARTING = const(2)
+_SUPPLY_STATE_ON = const(3)
 _BOOT_CAUSE_SUPPLY_ON = const(1)
 _BOOT_CAUSE_HAT_START = const(2)
 _EVENT_KIND_SUPPLY_STATE = const(1)
@@ -51,12 +53,11 @@ _EVENT_KIND_NODE_HALTED = const(12)
 _RESULT_DONE = const(1)
 _RESULT_INVALID = const(4)
 
-_CONSOLE_MS = const(5)  # the UART's buffer holds 44 ms at 115200 baud
+_CONSOLE_MS = const(5)  # the UART's ring holds 13 ms at 1500000 baud
 _LINK_MS = const(5)
 _METER_MS = const(20)  # 50 samples a second
 _LIGHTS_MS = const(100)
 _TYPE_MAX = const(32)  # bytes in one turn: 5 ms take 57 at 115200 baud
-_CHUNK = const(64)
 _READ_MAX = const(600)  # bytes of the link in one turn: the other tasks wait meanwhile
 _FRAMES_MAX = const(4)  # likewise
 _PARTIAL_STALE_MS = const(100)  # a frame takes 6 ms over USB
@@ -79,6 +80,7 @@ class App:
         is_on = board.rail.is_set()
         self._gate = PowerGate(board.rail, self._limits, self._report, self._finish, is_on)
         self._boot_continues = is_on
+        self._capture = UartCapture(board.uart, self._log, self._report)
         self._link = HatLink(hardware.new_session(), self._log, self._events, self)
         self._hat_id = hardware.unique_id()
         self._reset_cause = hardware.reset_cause()
@@ -86,7 +88,6 @@ class App:
         self._heard_ms = 0
         self._out_start = 0
         self._out_end = 0
-        self._chunk = bytearray(_CHUNK)
         self._typed = bytearray(_CONSOLE_DATA_MAX)
         self._typed_start = 0
         self._typed_end = 0
@@ -105,7 +106,7 @@ class App:
         )
         self._report(_EVENT_KIND_HAT_STARTED, self._reset_cause, 0, 0)
         if is_on:
-            self._log.begin_boot(_BOOT_CAUSE_HAT_START, self._clock.now_ms, self._clock.turns)
+            self._capture.begin_boot(_BOOT_CAUSE_HAT_START, self._clock.now_ms, self._clock.turns)
 
     async def run(self) -> None:
         """Run until a person wants the REPL."""
@@ -130,24 +131,18 @@ class App:
             await asyncio.sleep_ms(period_ms)  # pyright: ignore[reportAttributeAccessIssue] - likewise
 
     def _turn_console(self) -> None:
-        """Move what the node sent into the log, and type what waits, no faster than the UART can send it."""
-        clock = self._clock
-        console = self._board.console
-        waiting = console.any()
-        if waiting >= config.UART_RXBUF - 1:
-            self._log.lose(1, clock.now_ms, clock.turns)  # at least: nobody counted what did not fit
-        while waiting > 0:
-            count = console.readinto(self._chunk, waiting if waiting < _CHUNK else _CHUNK) or 0
-            if count == 0:
-                break
-            self._log.append(self._chunk, count, clock.now_ms, clock.turns)
-            waiting -= count
+        """Take what the node sent, and type what waits, no faster than the UART can send it."""
+        self._listen()
         waiting = self._typed_end - self._typed_start
         if waiting:
             if waiting > _TYPE_MAX:
                 waiting = _TYPE_MAX
-            taken = self._board.console.write(self._typed, self._typed_start, waiting)  # pyright: ignore[reportCallIssue] - MicroPython does
-            self._typed_start += taken or 0
+            self._typed_start += self._board.uart.write(self._typed, self._typed_start, waiting)
+
+    def _listen(self) -> None:
+        clock = self._clock
+        is_supplied = self._gate.state in (_SUPPLY_STATE_STARTING, _SUPPLY_STATE_ON)
+        self._capture.turn(clock.now_ms, clock.turns, is_supplied)
 
     def _turn_link(self) -> None:
         """Hear what waits, say what is due."""
@@ -160,6 +155,7 @@ class App:
         if self._repl_wanted:
             return
         for _ in range(_FRAMES_MAX):
+            self._listen()  # a frame takes 3 ms
             if not self._say(now_ms):
                 return
 
@@ -221,7 +217,7 @@ class App:
     def _report(self, kind: int, value: int, limit: int, detail: int) -> None:
         clock = self._clock
         if kind == _EVENT_KIND_SUPPLY_STATE and value == _SUPPLY_STATE_STARTING:
-            self._log.begin_boot(_BOOT_CAUSE_SUPPLY_ON, clock.now_ms, clock.turns)
+            self._capture.begin_boot(_BOOT_CAUSE_SUPPLY_ON, clock.now_ms, clock.turns)
         self._events.put(kind, clock.now_ms, clock.turns, self._log.boot, value, limit, detail)
 
     def _finish(self, request_id: int, result: int, duration_ms: int) -> None:

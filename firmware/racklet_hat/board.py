@@ -1,12 +1,16 @@
 """The HAT's hardware. Only this module knows the `machine` module; everything else is handed what it needs."""
 
+import gc
 import os
 import select
 import sys
 import time
+from array import array
+from uctypes import addressof
 
 import machine
 import micropython
+import rp2
 from micropython import const
 
 from racklet_hat import config
@@ -19,6 +23,17 @@ _RESET_CAUSE_SOFT = const(3)
 _WATCHDOG_MS = const(8_000)  # the RP2040 can do 8388 ms
 _WATCHDOG_CLEAR = const(0x4005B000)  # RP2040 data sheet 4.7.6: CTRL, in the alias that clears bits (2.1.2)
 _WATCHDOG_ENABLE = const(0x40000000)
+_UART_BUFFERS = const(32)  # bytes, the least: what is received goes by DMA, and 32 are typed in one turn
+# RP2040 data sheet 4.2.8: offsets of UART registers, and the bits in them.
+_UARTIMSC = const(0x38)
+_TX_INTERRUPT = const(0x20)
+_UARTDMACR = const(0x48)
+_RX_DMA = const(0x1)
+_RING_BITS = const(12)  # the ring takes 2**12 bytes: 2 for each of config.UART_ENTRIES
+_TRANSFERS = const(0x8000000)  # of one run of the DMA, a multiple of the ring: 15 minutes at 1500000 baud
+_COUNT_AND_START = const(7)  # RP2040 data sheet 2.5.7: the word of a channel at which a count starts it
+_HALFWORD = const(1)
+_PLACES_TRIED = const(16)  # 3 to 5 are enough
 _CTRL_C = const(3)
 _USB_PACKET = const(64)
 
@@ -29,13 +44,7 @@ class Board:
     def __init__(self) -> None:
         self.rail = Rail()
         self.usb = UsbPort()
-        self.console = machine.UART(
-            config.NODE_UART,
-            baudrate=config.NODE_BAUD,
-            tx=machine.Pin(config.NODE_TX),
-            rx=machine.Pin(config.NODE_RX),
-            rxbuf=config.UART_RXBUF,
-        )
+        self.uart = NodeUart()
         i2c = machine.I2C(
             config.MONITOR_I2C,
             scl=machine.Pin(config.MONITOR_SCL),
@@ -65,6 +74,7 @@ class Board:
 
     def give_to_person(self) -> None:
         """Make the REPL usable for as long as somebody wants it: Ctrl-C interrupts, the watchdog sleeps."""
+        self.uart.stop()
         micropython.kbd_intr(_CTRL_C)
         machine.mem32[_WATCHDOG_CLEAR] = _WATCHDOG_ENABLE
 
@@ -104,6 +114,60 @@ class Rail:
     def is_halted(self) -> bool:
         """Tell whether the node says that it has halted."""
         return bool(self._halted.value())
+
+
+class NodeUart:
+    """The node's UART. A DMA channel moves what it receives to a ring; another starts that again whenever it has ended.
+
+    So nothing waits for the processor, and every entry is counted. `set_baud` makes it ready.
+    """
+
+    def __init__(self) -> None:
+        self.ring = _aligned_ring()
+        self._rx = machine.Pin(config.NODE_RX)
+        tx = machine.Pin(config.NODE_TX)
+        self._uart = machine.UART(config.NODE_UART, tx=tx, rx=self._rx, rxbuf=_UART_BUFFERS, txbuf=_UART_BUFFERS)
+        self._count = array("I", (_TRANSFERS,))
+        self._dma = rp2.DMA()
+        self._restart = rp2.DMA()
+        self._restart.config(
+            read=self._count,
+            write=self._dma.registers[_COUNT_AND_START : _COUNT_AND_START + 1],
+            count=1,
+            ctrl=self._restart.pack_ctrl(inc_read=False, inc_write=False),
+        )
+        ctrl = self._dma.pack_ctrl(
+            size=_HALFWORD,
+            inc_read=False,
+            ring_size=_RING_BITS,
+            ring_sel=True,
+            treq_sel=config.UART_RX_DREQ,
+            chain_to=self._restart.channel,
+        )
+        self._dma.config(read=config.UART_BASE, write=self.ring, count=_TRANSFERS, ctrl=ctrl, trigger=True)
+
+    def total(self) -> int:
+        """Return how many entries came so far, modulo 2**27."""
+        return -self._dma.count & (_TRANSFERS - 1)
+
+    def is_low(self) -> bool:
+        """Tell whether the node's line is low now."""
+        return not self._rx.value()
+
+    def set_baud(self, baud: int) -> None:
+        """Listen and send at this rate. `machine.UART` would take what comes for itself, so its interrupt goes off."""
+        self._uart.init(baudrate=baud, rxbuf=_UART_BUFFERS, txbuf=_UART_BUFFERS)
+        machine.mem32[config.UART_BASE + _UARTIMSC] = _TX_INTERRUPT
+        machine.mem32[config.UART_BASE + _UARTDMACR] = _RX_DMA
+
+    def write(self, buf: bytearray, start: int, size: int) -> int:
+        """Send a part of `buf[start:start + size]`; return how many bytes."""
+        return self._uart.write(buf, start, size) or 0  # pyright: ignore[reportCallIssue] - MicroPython does
+
+    def stop(self) -> None:
+        """Let go of the ring's memory, which may be used for something else from here on."""
+        self._dma.ctrl = 0  # or its end would start it again
+        self._dma.active(0)
 
 
 class UsbPort:
@@ -154,3 +218,25 @@ def _pulse(pin: machine.Pin) -> None:
     pin.value(1)
     time.sleep_us(1500)  # the latch wants 1 ms; nothing else waits so long
     pin.value(0)
+
+
+def _aligned_ring() -> array:
+    """Return a ring that stands at a multiple of its size, where the DMA's address wraps.
+
+    Tries one place after another: each tells how far the next one will be from a multiple. All others are free then.
+    """
+    size = 1 << _RING_BITS
+    empty = bytes(size)
+    tried = None
+    at = 0
+    room = size  # at least so much, since a small spacer would go into a hole somewhere else
+    for _ in range(_PLACES_TRIED):
+        spacer = bytearray(room)
+        ring = array("H", empty)
+        step = addressof(ring) - at
+        at += step
+        if at & (size - 1) == 0:
+            return ring
+        tried = (tried, spacer, ring)
+        room = size + ((room - at - step) & (size - 1))
+    raise MemoryError

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from array import array
 
 
 class Report(Protocol):
@@ -34,6 +37,27 @@ class Rail(Protocol):
     def is_halted(self) -> bool:
         """Tell whether the node says that it has halted."""
         ...
+
+
+class NodeUart(Protocol):
+    """The UART that listens to the node. What it receives goes into a ring by itself.
+
+    `ring` holds the newest config.UART_ENTRIES entries: a byte, and from bit 8 on 1 for a framing error, 2 for a parity
+    error, 4 for a break, 8 for lost bytes before it.
+    """
+
+    ring: array[int]
+
+    def total(self) -> int:
+        """Return how many entries came so far, modulo 2**27; the newest stands before that place in the ring."""
+        ...
+
+    def is_low(self) -> bool:
+        """Tell whether the node's line is low now."""
+        ...
+
+    def set_baud(self, baud: int, /) -> None:
+        """Listen and send at this rate."""
 
 
 class I2C(Protocol):

@@ -3,7 +3,7 @@
 from racklet_hostd.doctor.diagnosis import Diagnosis, Finding
 from racklet_hostd.doctor.signatures import known_signatures
 from racklet_hostd.event_log import EventLog
-from racklet_hostd.store import BootLog, Chunk
+from racklet_hostd.store import BootCause, BootLog, Chunk
 
 CATCH_UP_BYTES = 256 << 10  # of what is stored already, about 20 ms; a boot's beginning and what came last
 _READ_BYTES = 64 << 10
@@ -20,7 +20,7 @@ class LogDiagnosis:
 
     def __init__(self, log: BootLog) -> None:
         self.log = log
-        self.diagnosis = Diagnosis(known_signatures(), log.start_ms, is_from_supply_on=log.from_supply_on)
+        self.diagnosis = Diagnosis(known_signatures(), log.start_ms, is_from_start=log.cause is not BootCause.FOUND_RUNNING)
         self.skipped_bytes = 0
         self._offset = 0
         self._is_broken = False

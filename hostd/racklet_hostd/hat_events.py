@@ -100,6 +100,10 @@ def _node_halted(_event: link_pb2.Event) -> str:
     return "The node halted or was reset while its supply was on."
 
 
+def _baud_rate(event: link_pb2.Event) -> str:
+    return f"The node's console runs at {event.value} baud; the HAT listened at {event.detail} before."
+
+
 _SENTENCES: dict[int, Callable[[link_pb2.Event], str]] = {
     link_pb2.EVENT_KIND_SUPPLY_STATE: _supply_state,
     link_pb2.EVENT_KIND_OVER_CURRENT: _over_current,
@@ -113,4 +117,5 @@ _SENTENCES: dict[int, Callable[[link_pb2.Event], str]] = {
     link_pb2.EVENT_KIND_HAT_STARTED: _hat_started,
     link_pb2.EVENT_KIND_TASK_FAILED: _task_failed,
     link_pb2.EVENT_KIND_NODE_HALTED: _node_halted,
+    link_pb2.EVENT_KIND_BAUD_RATE: _baud_rate,
 }

@@ -5,10 +5,17 @@ from racklet_hostd.clock import Clock
 from racklet_hostd.errors import BadPositionError
 from racklet_hostd.event_log import EventLog
 from racklet_hostd.hat_clock import HatClock
-from racklet_hostd.store import BootLog, NodeStore
+from racklet_hostd.store import BootCause, BootLog, NodeStore
 from racklet_link.events import BootStarted, EventReceived, LogData, LogGap, StoredPositions
 
 _SEQUENCE_MAX = (1 << 32) - 2  # the one after it must still fit into an Acknowledge
+
+# What is not here tells that the HAT cannot know the node's beginning.
+_CAUSES: dict[int, BootCause] = {
+    link_pb2.BOOT_CAUSE_SUPPLY_ON: BootCause.SUPPLY_ON,
+    link_pb2.BOOT_CAUSE_BREAK: BootCause.BREAK,
+    link_pb2.BOOT_CAUSE_BOOTLOADER: BootCause.BOOTLOADER,
+}
 
 HatRecord = BootStarted | LogData | LogGap | EventReceived
 
@@ -48,9 +55,9 @@ class Recorder:
         match record:
             case BootStarted():
                 self._begin_boot(record)
-            case LogData(boot, offset, at_ms, data):
+            case LogData(boot, offset, at_ms, data, damage):
                 if log := self._log_of(boot):
-                    log.append(offset, self._unix_ms(at_ms), data)
+                    log.append(offset, self._unix_ms(at_ms), data, damage)
             case LogGap(boot, offset, at_ms, lost_bytes, reason):
                 if log := self._log_of(boot):
                     word = reason.removeprefix("GAP_REASON_").lower()
@@ -72,7 +79,7 @@ class Recorder:
         self._log = self._store.begin_boot(
             started.boot,
             self._unix_ms(started.at_ms),
-            from_supply_on=started.from_supply_on,
+            cause=_CAUSES.get(started.cause, BootCause.FOUND_RUNNING),
             lost_boots=started.lost_boots,
             lost_bytes=started.lost_bytes,
         )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from racklet.link.v1 import link_pb2
-from racklet_link.events import BootStarted, EventReceived, LogData, LogGap
+from racklet_link.events import BootStarted, Damage, EventReceived, LogData, LogGap
 
 if TYPE_CHECKING:
     from racklet_link.events import LinkEvent
@@ -53,7 +53,7 @@ class LogReceiver:
             self.offset += lost
             return [gap]
         if len(record.data) > known:
-            data = LogData(self.boot, self.offset, record.at_ms, record.data[known:])
+            data = LogData(self.boot, self.offset, record.at_ms, record.data[known:], None if known else _damage(record))
             self.offset += len(data.data)
             return [data]
         return []
@@ -63,7 +63,7 @@ class LogReceiver:
         skipped: list[LinkEvent] = []
         if boot > self.boot:
             skipped.append(
-                BootStarted(boot, at_ms, from_supply_on=False, lost_boots=boot - self.boot - 1, lost_bytes=0)
+                BootStarted(boot, at_ms, link_pb2.BOOT_CAUSE_UNSPECIFIED, boot - self.boot - 1, lost_bytes=0)
             )
             self.boot, self.offset = boot, 0
         if boot == self.boot and offset > self.offset:
@@ -98,15 +98,14 @@ class LogReceiver:
         while len(self._ends) > BOOTS_REMEMBERED:
             del self._ends[next(iter(self._ends))]
         self.boot, self.offset = record.boot, 0
-        from_supply_on = record.boot_cause == link_pb2.BOOT_CAUSE_SUPPLY_ON
-        start = BootStarted(
-            record.boot,
-            record.at_ms,
-            from_supply_on=from_supply_on,
-            lost_boots=lost_boots,
-            lost_bytes=lost_bytes,
-        )
+        cause = record.boot_cause if record.boot_cause in link_pb2.BootCause.values() else 0
+        start = BootStarted(record.boot, record.at_ms, link_pb2.BootCause.ValueType(cause), lost_boots, lost_bytes)
         return [*news, start]
+
+
+def _damage(record: link_pb2.LogRecord) -> Damage | None:
+    damage = Damage(record.framing_errors, record.parity_errors, record.breaks)
+    return damage if any(damage) else None
 
 
 def _gap_reason(reason: link_pb2.GapReason.ValueType) -> str:

@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from racklet.link.v1 import link_pb2
-from racklet_link.events import BootStarted, EventReceived, LogData, LogGap
+from racklet_link.events import BootStarted, Damage, EventReceived, LogData, LogGap
 from racklet_link.receiver import BOOTS_REMEMBERED, RESEND_REQUEST_EVERY_MS, EventReceiver, LogReceiver, Missing
 
-SUPPLY_ON, HAT_START = link_pb2.BOOT_CAUSE_SUPPLY_ON, link_pb2.BOOT_CAUSE_HAT_START
+SUPPLY_ON, UNSPECIFIED = link_pb2.BOOT_CAUSE_UNSPECIFIED
+HAT_START = link_pb2.BOOT_CAUSE_SUPPLY_ON, link_pb2.BOOT_CAUSE_HAT_START
 RING_FULL = link_pb2.GAP_REASON_RING_FULL
 
 
@@ -29,7 +30,7 @@ def start(boot: int, offset: int, lost_boots: int = 0, lost_bytes: int = 0) -> l
 
 
 def started(boot: int, lost_boots: int = 0, lost_bytes: int = 0) -> BootStarted:
-    return BootStarted(boot, 9, from_supply_on=True, lost_boots=lost_boots, lost_bytes=lost_bytes)
+    return BootStarted(boot, 9, SUPPLY_ON, lost_boots=lost_boots, lost_bytes=lost_bytes)
 
 
 def lost(boot: int, offset: int, lost_bytes: int) -> LogGap:
@@ -95,11 +96,11 @@ def test_a_gap_is_told_with_its_reason_if_that_is_known(reason: int, name: str) 
     assert LogReceiver(0, 0).take(record) == [LogGap(0, 0, 9, 3, name)]
 
 
-@pytest.mark.parametrize(("cause", "from_supply_on"), [(SUPPLY_ON, True), (HAT_START, False), (77, False)])
-def test_the_start_of_the_next_boot_is_told_with_its_cause(cause: int, *, from_supply_on: bool) -> None:
+@pytest.mark.parametrize(("cause", "told"), [(SUPPLY_ON, SUPPLY_ON), (HAT_START, HAT_START), (77, UNSPECIFIED)])
+def test_the_start_of_the_next_boot_is_told_with_its_cause(cause: int, told: link_pb2.BootCause.ValueType) -> None:
     receiver = LogReceiver(1, 10)
     record = link_pb2.LogRecord(boot=2, offset=10, at_ms=9, boot_cause=cause)
-    assert receiver.take(record) == [BootStarted(2, 9, from_supply_on=from_supply_on, lost_boots=0, lost_bytes=0)]
+    assert receiver.take(record) == [BootStarted(2, 9, told, lost_boots=0, lost_bytes=0)]
     assert (receiver.boot, receiver.offset) == (2, 0)
 
 
@@ -147,7 +148,7 @@ def test_the_sizes_of_only_so_many_boots_are_remembered() -> None:
 def test_a_receiver_behind_what_the_hat_holds_takes_up_there_and_tells_the_rest() -> None:
     receiver = LogReceiver(1, 10)
     assert receiver.skip_to(4, 100, 9) == [
-        BootStarted(4, 9, from_supply_on=False, lost_boots=2, lost_bytes=0),
+        BootStarted(4, 9, UNSPECIFIED, lost_boots=2, lost_bytes=0),
         LogGap(4, 0, 9, 100, "GAP_REASON_NOT_KEPT"),
     ]
     assert (receiver.boot, receiver.offset) == (4, 100)
@@ -227,3 +228,11 @@ def test_an_event_behind_lost_ones_tells_how_many_are_missing_here(lost_before: 
     receiver = EventReceiver(3)
     event = link_pb2.Event(sequence=5, lost_before=lost_before)
     assert receiver.take(event) == [EventReceived(event, 2)]
+
+
+def test_damage_is_told_with_the_bytes_it_stands_for_and_once() -> None:
+    receiver = LogReceiver(1, 0)
+    record = link_pb2.LogRecord(boot=1, offset=0, at_ms=9, data=b"a?c", framing_errors=1, parity_errors=2, breaks=3)
+    assert receiver.take(record) == [LogData(1, 0, 9, b"a?c", Damage(1, 2, 3))]
+    record.data += b"d"
+    assert receiver.take(record) == [LogData(1, 3, 9, b"d")]

@@ -126,7 +126,7 @@ class VirtualHat:
     def _tick(self) -> None:
         self.chip.serve()
         self.hardware.advance(self.now_us())
-        output = self.hardware.node.take_output()
-        if output:
-            self.chip.receive(output)
+        entries = self.hardware.take_entries()
+        if entries:
+            self.chip.receive(entries)
         self.look_again()

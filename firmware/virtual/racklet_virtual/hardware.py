@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from racklet_virtual.ina228 import Ina228, MonitorErrors, Sample
 from racklet_virtual.node import NodeProfile, ScriptedNode
 from racklet_virtual.supply import NODE_RESETS_VOLTS, GateLine, Supply
+from racklet_virtual.uart_receiver import UartReceiver
 
 if TYPE_CHECKING:
     from racklet_virtual.record import SentBoots
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 class Pin(IntEnum):
     """Where the HAT's parts hang on a Raspberry Pi Pico."""
 
+    NODE_RX = 5
     GATE_SET = 10
     GATE_CLEAR = 11
     GATE_STATE = 12
@@ -68,6 +70,7 @@ class HatHardware:
     ) -> None:
         self.supply = Supply()
         self.node = ScriptedNode(profile, record)
+        self.uart = UartReceiver(seed)
         self.record = record
         self.monitor_connected = True
         self.ambient_celsius = AMBIENT_CELSIUS
@@ -94,6 +97,8 @@ class HatHardware:
         times = [self._next_change_us()]
         if (free_us := self.node.line_free_us()) is not None:
             times.append(min(free_us, self._at_us + pace_us))
+        if self.node.went_low:
+            times.append(self._at_us)
         return min((time_us for time_us in times if time_us is not None), default=None)
 
     def set_pin(self, pin: int, level: int | None, at_us: int) -> None:
@@ -120,12 +125,22 @@ class HatHardware:
                 return int(self.supply.good)
             case Pin.NODE_HALTED:
                 return int(self.node.halted)
+            case Pin.NODE_RX:
+                return int(not self.node.holds_low(at_us))
             case Pin.ALERT:
                 return int(not (self.monitor_connected and self._monitor.alert_low(at_us)))
             case Pin.SOFT_OFF:
                 return self._driven.get(pin, 1)
             case _:
                 return self._driven.get(pin, 0)
+
+    def take_entries(self) -> bytes:
+        """Return what the HAT's UART received since the last call, 16 bits each."""
+        baud = self.node.profile.baud
+        return b"".join(
+            self.uart.hear(sent.data, sent.start_ns, baud) if sent.data else self.uart.hear_break()
+            for sent in self.node.take_output()
+        )
 
     def release_pins(self, at_us: int) -> None:
         """The microcontroller resets: every pin floats."""

@@ -119,12 +119,10 @@ class VirtualMicrocontroller:
         if self._process is not None:
             self._process.kill()
 
-    def receive(self, data: bytes) -> None:
-        """Bytes arrive at its UART. What it cannot take is lost and counted."""
-        if self._server is None:
-            self.uart_lost_bytes += len(data)
-        else:
-            self.uart_lost_bytes += len(data) - self._server.uart.receive(data)
+    def receive(self, entries: bytes) -> None:
+        """Its UART has received something, 16 bits each. What nothing takes out of it is lost and counted."""
+        if self._server is None or not self._server.receive(entries):
+            self.uart_lost_bytes += len(entries) // 2
 
     def serve(self) -> None:
         """Answer the calls that wait: they happened before now."""
@@ -164,7 +162,7 @@ class VirtualMicrocontroller:
             self._firmware,
             run_entry=repl is _Repl.MAIN,
             folder=self.flash,
-            world=self._server.child_fds,
+            world=self._server.child_fd,
             on_end=self._process_ended,
         )
         self._await_prompt = repl is _Repl.RAW

@@ -46,7 +46,8 @@ async def read_boot_log(
         raise BeyondEndError(f"offset: boot {log.number} of {name} ends at {log.end}, before {offset}")
     while True:
         async for piece in _pieces(node, log, offset, follow=request.follow):
-            yield convert.piece_message(convert.boot_resource(name, log.number), piece)
+            for message in convert.piece_messages(convert.boot_resource(name, log.number), piece):
+                yield message
         following = boot_after(node, log.number) if request.follow and request.following_boots else None
         if following is None:
             return
@@ -102,7 +103,7 @@ def _merged(pieces: list[Piece]) -> Iterator[Piece]:
 
 def _belongs(piece: Piece, first: Chunk) -> bool:
     is_near = piece.at_ms - first.at_ms < SAME_TIME_MS and piece.end - first.offset <= MESSAGE_BYTES
-    return isinstance(piece, Chunk) and is_near
+    return isinstance(piece, Chunk) and piece.damage is None and is_near
 
 
 def _joined(chunks: list[Chunk]) -> Chunk:

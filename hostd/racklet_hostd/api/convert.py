@@ -1,5 +1,7 @@
 """What hostd knows, as messages of the API."""
 
+from collections.abc import Iterator
+
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -9,7 +11,7 @@ from racklet_hostd.doctor.diagnosis import Finding
 from racklet_hostd.model import Hat, HatState, Measurement, SupplyState
 from racklet_hostd.node import Node
 from racklet_hostd.rack import Rack
-from racklet_hostd.store import BootSummary, Chunk, Event, Piece
+from racklet_hostd.store import BootCause, BootSummary, Chunk, Event, Piece
 
 _NS_PER_MS = 1_000_000
 _MS_PER_S = 1000
@@ -18,6 +20,13 @@ _HAT_STATES = {
     HatState.ONLINE: rack_pb2.HAT_STATE_ONLINE,
     HatState.OFFLINE: rack_pb2.HAT_STATE_OFFLINE,
     HatState.INCOMPATIBLE: rack_pb2.HAT_STATE_INCOMPATIBLE,
+}
+
+_BOOT_CAUSES = {
+    BootCause.SUPPLY_ON: rack_pb2.BOOT_CAUSE_SUPPLY_ON,
+    BootCause.FOUND_RUNNING: rack_pb2.BOOT_CAUSE_FOUND_RUNNING,
+    BootCause.BREAK: rack_pb2.BOOT_CAUSE_BREAK,
+    BootCause.BOOTLOADER: rack_pb2.BOOT_CAUSE_BOOTLOADER,
 }
 
 
@@ -82,19 +91,25 @@ def boot_message(node: str, boot: BootSummary) -> rack_pb2.Boot:
         last_byte_time=timestamp(boot.last_byte_ms),
         log_end=boot.end,
         lost_bytes=boot.lost_bytes,
-        from_supply_on=boot.from_supply_on,
+        from_supply_on=boot.cause is BootCause.SUPPLY_ON,
+        cause=_BOOT_CAUSES[boot.cause],
     )
 
 
-def piece_message(boot: str, piece: Piece) -> rack_pb2.ReadBootLogResponse:
-    """Return a piece of the log of `boot`, a resource name."""
+def piece_messages(boot: str, piece: Piece) -> Iterator[rack_pb2.ReadBootLogResponse]:
+    """Yield a piece of the log of `boot`, a resource name: before damaged bytes, what was wrong with them."""
     message = rack_pb2.ReadBootLogResponse(boot=boot, offset=piece.offset, receive_time=timestamp(piece.at_ms))
     if isinstance(piece, Chunk):
+        if piece.damage is not None:
+            errors = rack_pb2.LineErrors(**piece.damage._asdict())
+            yield rack_pb2.ReadBootLogResponse(
+                boot=boot, offset=piece.offset, receive_time=message.receive_time, line_errors=errors
+            )
         message.data = piece.data
     else:
         message.gap.lost_bytes = piece.lost_bytes
         message.gap.reason = piece.reason
-    return message
+    yield message
 
 
 def event_message(event: Event) -> rack_pb2.Event:

@@ -13,6 +13,7 @@ from racklet_hostd.store.records import MAX_PAYLOAD_BYTES, MAX_REASON_BYTES, Chu
 from racklet_hostd.store.rows import BootRow, Segment
 from racklet_hostd.store.segment_reader import SegmentReader
 from racklet_hostd.store.segments import SegmentFolder, SegmentName, SegmentWrite
+from racklet_link.events import Damage
 
 # What one boot log holds in memory. A HAT works in 60 kB, so it cannot have this much unacknowledged.
 HELD_LIMIT_BYTES = 512 << 10
@@ -53,7 +54,7 @@ class BootLog:
         last_byte_ms: unix time when its last byte came; `start_ms` before the first.
         end: the offset after the last byte, gaps and bytes that are not yet durable included.
         lost_bytes: how many of its bytes gaps stand for; not what retention took.
-        from_supply_on: False when the HAT found the node running.
+        cause: why it began.
         base: the offset here of the byte that the attached HAT session calls 0.
         stored: the boot as it was committed last; None before the first time.
     """
@@ -64,7 +65,7 @@ class BootLog:
         self.last_byte_ms = row.last_byte_ms
         self.end = row.end
         self.lost_bytes = row.lost_bytes
-        self.from_supply_on = row.from_supply_on
+        self.cause = row.cause
         self.base = 0
         self.stored: BootRow | None = None
         self._node = node
@@ -80,7 +81,7 @@ class BootLog:
         self._taken_bytes = 0
         self._hold_dropped(row)
 
-    def append(self, hat_offset: int, at_ms: int, data: bytes) -> None:
+    def append(self, hat_offset: int, at_ms: int, data: bytes, damage: Damage | None = None) -> None:
         """Add bytes. What is there already is left out; what is missing before them becomes a gap, "missing".
 
         They are durable after the next sync. When the log holds HELD_LIMIT_BYTES in memory already, which a HAT that
@@ -92,10 +93,13 @@ class BootLog:
         with self._lock:
             offset = self.base + hat_offset
             if offset != self.end:
-                data = data[self._skip_to(offset, at_ms) :]
+                skipped = self._skip_to(offset, at_ms)
+                data = data[skipped:]
+                damage = None if skipped else damage  # the first byte has it
             while data:
                 part, data = data[:MAX_PAYLOAD_BYTES], data[MAX_PAYLOAD_BYTES:]
-                self._hold(at_ms, part)
+                self._hold(at_ms, part, damage)
+                damage = None
 
     def append_gap(self, hat_offset: int, at_ms: int, lost_bytes: int, reason: str) -> None:
         """Add a gap, or lengthen the one before when that has the same reason. Bounds and errors as with `append`."""
@@ -199,7 +203,7 @@ class BootLog:
 
     def _row(self, dropped: str) -> BootRow:
         return BootRow(
-            self.number, self.start_ms, self.last_byte_ms, self.end, self.lost_bytes, self.from_supply_on, dropped
+            self.number, self.start_ms, self.last_byte_ms, self.end, self.lost_bytes, self.cause, dropped
         )
 
     def _write_of(self, pieces: tuple[Piece, ...]) -> SegmentWrite:
@@ -215,13 +219,13 @@ class BootLog:
             self._held.append(GapPiece(in_files, row.last_byte_ms, row.end - in_files, reason))
             self._held_bytes = PIECE_COST_BYTES
 
-    def _hold(self, at_ms: int, data: bytes) -> None:
+    def _hold(self, at_ms: int, data: bytes, damage: Damage | None) -> None:
         cost = len(data) + PIECE_COST_BYTES
         if self._held_bytes + cost > HELD_LIMIT_BYTES or self.end > MAX_OFFSET:
             self._lose(at_ms, len(data), "store_behind")
             return
         self.last_byte_ms = at_ms = bounded_ms(at_ms)
-        self._held.append(Chunk(self.end, at_ms, data))
+        self._held.append(Chunk(self.end, at_ms, data, damage))
         self._held_bytes += cost
         self.end += len(data)
         self._dirty = True
@@ -289,4 +293,5 @@ def _cut(piece: Piece, offset: int, max_bytes: int) -> Piece:
     skip = max(0, offset - piece.offset)
     if isinstance(piece, GapPiece):
         return piece._replace(offset=piece.offset + skip, lost_bytes=piece.lost_bytes - skip)
-    return Chunk(piece.offset + skip, piece.at_ms, piece.data[skip : skip + max_bytes])
+    damage = None if skip else piece.damage
+    return Chunk(piece.offset + skip, piece.at_ms, piece.data[skip : skip + max_bytes], damage)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from racklet_hostd.errors import StoreError
-from racklet_hostd.store.model import Event, NodeTotals
+from racklet_hostd.store.model import BootCause, Event, NodeTotals
 from racklet_hostd.store.rows import BootRow, EventRow, NodeRow, Segment, SessionRow
 from racklet_hostd.store.schema import SCHEMA, SCHEMA_VERSION
 from racklet_link.events import StoredPositions
@@ -130,8 +130,8 @@ class Database:
         query = f"SELECT {_BOOT} FROM boots WHERE node = ? AND number < ? ORDER BY number DESC LIMIT ?"  # noqa: S608
         rows = self._rows(query, node, min(before, MAX_INTEGER), limit)
         return [
-            BootRow(number, start_ms, last_byte_ms, end, lost_bytes, bool(from_supply_on), dropped)
-            for number, start_ms, last_byte_ms, end, lost_bytes, from_supply_on, dropped in rows
+            BootRow(number, start_ms, last_byte_ms, end, lost_bytes, BootCause(cause), dropped)
+            for number, start_ms, last_byte_ms, end, lost_bytes, cause, dropped in rows
         ]
 
     def segments(self, node: str, boot: int) -> list[Segment]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import IntEnum
 
 from racklet_link.events import StoredPositions
 
@@ -28,6 +29,15 @@ class StoreLimits:
     segment_bytes: int = MIB
 
 
+class BootCause(IntEnum):
+    """Why a boot began. The numbers are those in the index, where 0 and 1 are older than the others."""
+
+    FOUND_RUNNING = 0
+    SUPPLY_ON = 1
+    BREAK = 3
+    BOOTLOADER = 4
+
+
 @dataclass(frozen=True)
 class BootSummary:
     """One boot, as a list shows it.
@@ -38,7 +48,7 @@ class BootSummary:
         last_byte_ms: unix time when its last byte came; `start_ms` before the first.
         end: length of its log in bytes, gaps included.
         lost_bytes: bytes of its log that were lost on the way here; not what retention took.
-        from_supply_on: False when the HAT found the node running.
+        cause: why it began.
     """
 
     number: int
@@ -46,7 +56,7 @@ class BootSummary:
     last_byte_ms: int
     end: int
     lost_bytes: int
-    from_supply_on: bool
+    cause: BootCause
 
 
 @dataclass(frozen=True)

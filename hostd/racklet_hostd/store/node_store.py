@@ -8,7 +8,7 @@ from weakref import WeakValueDictionary
 from racklet_hostd.errors import BadPositionError, NoSuchBootError, StoreBehindError
 from racklet_hostd.store.boot_log import BootLog, LogBatch
 from racklet_hostd.store.database import MAX_INTEGER, Database
-from racklet_hostd.store.model import BootSummary, NodeTotals, StoreLimits, bounded_ms
+from racklet_hostd.store.model import BootCause, BootSummary, NodeTotals, StoreLimits, bounded_ms
 from racklet_hostd.store.node_batch import NodeBatch
 from racklet_hostd.store.retention import Retirement
 from racklet_hostd.store.rows import BootRow, NodeRow
@@ -90,7 +90,7 @@ class NodeStore:
             return self._required_session().stored
 
     def begin_boot(
-        self, hat_boot: int, start_ms: int, *, from_supply_on: bool, lost_boots: int, lost_bytes: int = 0
+        self, hat_boot: int, start_ms: int, *, cause: BootCause, lost_boots: int, lost_bytes: int = 0
     ) -> BootLog:
         """Return the log of the attached session's boot `hat_boot`, which begins unless it has begun already.
 
@@ -110,7 +110,7 @@ class NodeStore:
             self._require_next(session, hat_boot)
             log = self._newest() if hat_boot == 1 and self._boot_continues else None
             if log is None:
-                log = self._new_log(start_ms, lost_boots, from_supply_on=from_supply_on)
+                log = self._new_log(start_ms, lost_boots, cause)
             else:
                 log.go_on(start_ms)
             session.logs[hat_boot] = log
@@ -268,10 +268,10 @@ class NodeStore:
                 return log
         raise NoSuchBootError(self.name, number)
 
-    def _new_log(self, start_ms: int, lost_boots: int, *, from_supply_on: bool) -> BootLog:
+    def _new_log(self, start_ms: int, lost_boots: int, cause: BootCause) -> BootLog:
         number = self._next_boot + lost_boots
         start_ms = bounded_ms(start_ms)
-        row = BootRow(number, start_ms, start_ms, 0, 0, from_supply_on, "")
+        row = BootRow(number, start_ms, start_ms, 0, 0, cause, "")
         log = BootLog(self.name, row, (), self._files, self._lock)
         self._next_boot = number + 1
         self._live[number] = self._logs[number] = log

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from racklet_hostd.store.model import BootSummary, Event, NodeTotals
+from racklet_hostd.store.model import BootCause, BootSummary, Event, NodeTotals
 from racklet_link.events import StoredPositions
 
 
@@ -34,13 +34,13 @@ class BootRow:
     last_byte_ms: int
     end: int
     lost_bytes: int
-    from_supply_on: bool
+    cause: BootCause
     dropped: str
 
     def summary(self) -> BootSummary:
         """Return the boot as a list shows it."""
         return BootSummary(
-            self.number, self.start_ms, self.last_byte_ms, self.end, self.lost_bytes, self.from_supply_on
+            self.number, self.start_ms, self.last_byte_ms, self.end, self.lost_bytes, self.cause
         )
 
 

@@ -20,7 +20,7 @@ CREATE TABLE boots (
     last_byte_ms INTEGER NOT NULL,
     end INTEGER NOT NULL,
     lost_bytes INTEGER NOT NULL,
-    from_supply_on INTEGER NOT NULL,
+    from_supply_on INTEGER NOT NULL, -- the number of a BootCause
     dropped TEXT NOT NULL, -- why what lies between its last segment and its end is lost
     PRIMARY KEY (node, number)
 ) STRICT, WITHOUT ROWID;

@@ -90,6 +90,38 @@ HAT_STATE_INCOMPATIBLE: HatState.ValueType  # 3
 """The HAT speaks no protocol version that hostd speaks."""
 Global___HatState: _TypeAlias = HatState  # noqa: Y015
 
+class _BootCause:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _BootCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BootCause.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    BOOT_CAUSE_UNSPECIFIED: _BootCause.ValueType  # 0
+    """Not known."""
+    BOOT_CAUSE_SUPPLY_ON: _BootCause.ValueType  # 1
+    """The supply was switched on."""
+    BOOT_CAUSE_FOUND_RUNNING: _BootCause.ValueType  # 2
+    """The HAT found the node running."""
+    BOOT_CAUSE_BREAK: _BootCause.ValueType  # 3
+    """The node's serial line was held low as a chip in reset does, while the supply was on."""
+    BOOT_CAUSE_BOOTLOADER: _BootCause.ValueType  # 4
+    """A boot loader's first line came again, while the supply was on."""
+
+class BootCause(_BootCause, metaclass=_BootCauseEnumTypeWrapper):
+    """Why a boot began. A newer hostd may know more."""
+
+BOOT_CAUSE_UNSPECIFIED: BootCause.ValueType  # 0
+"""Not known."""
+BOOT_CAUSE_SUPPLY_ON: BootCause.ValueType  # 1
+"""The supply was switched on."""
+BOOT_CAUSE_FOUND_RUNNING: BootCause.ValueType  # 2
+"""The HAT found the node running."""
+BOOT_CAUSE_BREAK: BootCause.ValueType  # 3
+"""The node's serial line was held low as a chip in reset does, while the supply was on."""
+BOOT_CAUSE_BOOTLOADER: BootCause.ValueType  # 4
+"""A boot loader's first line came again, while the supply was on."""
+Global___BootCause: _TypeAlias = BootCause  # noqa: Y015
+
 class _PowerAction:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -352,6 +384,7 @@ class Boot(_message.Message):
     LOG_END_FIELD_NUMBER: _builtins.int
     LOST_BYTES_FIELD_NUMBER: _builtins.int
     FROM_SUPPLY_ON_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The resource name, such as "nodes/node-3/boots/17"."""
     log_end: _builtins.int
@@ -359,7 +392,9 @@ class Boot(_message.Message):
     lost_bytes: _builtins.int
     """The bytes of its log that are lost."""
     from_supply_on: _builtins.bool
-    """True when it began with the supply, false when the HAT found the node running."""
+    """True when it began with the supply."""
+    cause: Global___BootCause.ValueType
+    """Why it began."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """When it began."""
@@ -377,10 +412,11 @@ class Boot(_message.Message):
         log_end: _builtins.int = ...,
         lost_bytes: _builtins.int = ...,
         from_supply_on: _builtins.bool = ...,
+        cause: Global___BootCause.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["last_byte_time", b"last_byte_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_supply_on", b"from_supply_on", "last_byte_time", b"last_byte_time", "log_end", b"log_end", "lost_bytes", b"lost_bytes", "name", b"name", "start_time", b"start_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "from_supply_on", b"from_supply_on", "last_byte_time", b"last_byte_time", "log_end", b"log_end", "lost_bytes", b"lost_bytes", "name", b"name", "start_time", b"start_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -867,6 +903,36 @@ class Gap(_message.Message):
 Global___Gap: _TypeAlias = Gap  # noqa: Y015
 
 @_typing.final
+class LineErrors(_message.Message):
+    """Characters that came damaged on the node's serial line within 40 ms. As received they are part of the data."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FRAMING_ERRORS_FIELD_NUMBER: _builtins.int
+    PARITY_ERRORS_FIELD_NUMBER: _builtins.int
+    BREAKS_FIELD_NUMBER: _builtins.int
+    framing_errors: _builtins.int
+    """Without a stop bit."""
+    parity_errors: _builtins.int
+    """With a wrong parity."""
+    breaks: _builtins.int
+    """A line that was low for longer than a character; a 0 stands for it."""
+    def __init__(
+        self,
+        *,
+        framing_errors: _builtins.int = ...,
+        parity_errors: _builtins.int = ...,
+        breaks: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["breaks", b"breaks", "framing_errors", b"framing_errors", "parity_errors", b"parity_errors"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LineErrors: _TypeAlias = LineErrors  # noqa: Y015
+
+@_typing.final
 class ReadBootLogResponse(_message.Message):
     """Response of ReadBootLog."""
 
@@ -877,6 +943,7 @@ class ReadBootLogResponse(_message.Message):
     RECEIVE_TIME_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
     GAP_FIELD_NUMBER: _builtins.int
+    LINE_ERRORS_FIELD_NUMBER: _builtins.int
     boot: _builtins.str
     """The boot that this piece belongs to."""
     offset: _builtins.int
@@ -891,6 +958,10 @@ class ReadBootLogResponse(_message.Message):
     def gap(self) -> Global___Gap:
         """A gap."""
 
+    @_builtins.property
+    def line_errors(self) -> Global___LineErrors:
+        """Characters that came damaged. The first of them is the byte at `offset`, which comes with the next piece."""
+
     def __init__(
         self,
         *,
@@ -899,12 +970,13 @@ class ReadBootLogResponse(_message.Message):
         receive_time: _timestamp_pb2.Timestamp | None = ...,
         data: _builtins.bytes = ...,
         gap: Global___Gap | None = ...,
+        line_errors: Global___LineErrors | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "gap", b"gap", "piece", b"piece", "receive_time", b"receive_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "gap", b"gap", "line_errors", b"line_errors", "piece", b"piece", "receive_time", b"receive_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot", b"boot", "data", b"data", "gap", b"gap", "offset", b"offset", "piece", b"piece", "receive_time", b"receive_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot", b"boot", "data", b"data", "gap", b"gap", "line_errors", b"line_errors", "offset", b"offset", "piece", b"piece", "receive_time", b"receive_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_piece: _TypeAlias = _typing.Literal["data", "gap"]  # noqa: Y015
+    _WhichOneofReturnType_piece: _TypeAlias = _typing.Literal["data", "gap", "line_errors"]  # noqa: Y015
     _WhichOneofArgType_piece: _TypeAlias = _typing.Literal["piece", b"piece"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_piece) -> _WhichOneofReturnType_piece | None: ...
 

@@ -185,7 +185,9 @@ class _GapReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_GapReason.V
     GAP_REASON_RING_FULL: _GapReason.ValueType  # 1
     """The HAT's ring was full while hostd was away."""
     GAP_REASON_UART_OVERRUN: _GapReason.ValueType  # 2
-    """The UART's buffer was full: the firmware was late. At least `lost_bytes` are lost; nobody counted them."""
+    """The firmware came too late to what the UART had received. What was overwritten was counted."""
+    GAP_REASON_BAUD_DETECTION: _GapReason.ValueType  # 3
+    """The HAT was listening at another baud rate than the node's: so many characters it took for garbage."""
 
 class GapReason(_GapReason, metaclass=_GapReasonEnumTypeWrapper):
     """Why bytes of a boot log are lost."""
@@ -195,7 +197,9 @@ GAP_REASON_UNSPECIFIED: GapReason.ValueType  # 0
 GAP_REASON_RING_FULL: GapReason.ValueType  # 1
 """The HAT's ring was full while hostd was away."""
 GAP_REASON_UART_OVERRUN: GapReason.ValueType  # 2
-"""The UART's buffer was full: the firmware was late. At least `lost_bytes` are lost; nobody counted them."""
+"""The firmware came too late to what the UART had received. What was overwritten was counted."""
+GAP_REASON_BAUD_DETECTION: GapReason.ValueType  # 3
+"""The HAT was listening at another baud rate than the node's: so many characters it took for garbage."""
 Global___GapReason: _TypeAlias = GapReason  # noqa: Y015
 
 class _BootCause:
@@ -210,6 +214,10 @@ class _BootCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BootCause.V
     """The supply was switched on."""
     BOOT_CAUSE_HAT_START: _BootCause.ValueType  # 2
     """The HAT started while the node was already running."""
+    BOOT_CAUSE_BREAK: _BootCause.ValueType  # 3
+    """The node's line was held low as a chip in reset does, while the supply was on."""
+    BOOT_CAUSE_BOOTLOADER: _BootCause.ValueType  # 4
+    """A boot loader's first line came again, while the supply was on."""
 
 class BootCause(_BootCause, metaclass=_BootCauseEnumTypeWrapper):
     """Why a boot began."""
@@ -220,6 +228,10 @@ BOOT_CAUSE_SUPPLY_ON: BootCause.ValueType  # 1
 """The supply was switched on."""
 BOOT_CAUSE_HAT_START: BootCause.ValueType  # 2
 """The HAT started while the node was already running."""
+BOOT_CAUSE_BREAK: BootCause.ValueType  # 3
+"""The node's line was held low as a chip in reset does, while the supply was on."""
+BOOT_CAUSE_BOOTLOADER: BootCause.ValueType  # 4
+"""A boot loader's first line came again, while the supply was on."""
 Global___BootCause: _TypeAlias = BootCause  # noqa: Y015
 
 class _EventKind:
@@ -254,6 +266,8 @@ class _EventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventKind.V
     """A task of the firmware failed and was started again; `detail` is the task's number."""
     EVENT_KIND_NODE_HALTED: _EventKind.ValueType  # 12
     """The node lost power or was reset by others while its supply was on."""
+    EVENT_KIND_BAUD_RATE: _EventKind.ValueType  # 20
+    """The node's baud rate was found; `value` is the rate, `detail` the one before."""
 
 class EventKind(_EventKind, metaclass=_EventKindEnumTypeWrapper):
     """What an event tells."""
@@ -284,6 +298,8 @@ EVENT_KIND_TASK_FAILED: EventKind.ValueType  # 11
 """A task of the firmware failed and was started again; `detail` is the task's number."""
 EVENT_KIND_NODE_HALTED: EventKind.ValueType  # 12
 """The node lost power or was reset by others while its supply was on."""
+EVENT_KIND_BAUD_RATE: EventKind.ValueType  # 20
+"""The node's baud rate was found; `value` is the rate, `detail` the one before."""
 Global___EventKind: _TypeAlias = EventKind  # noqa: Y015
 
 @_typing.final
@@ -729,6 +745,9 @@ class LogRecord(_message.Message):
     BOOT_CAUSE_FIELD_NUMBER: _builtins.int
     LOST_BOOTS_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
+    FRAMING_ERRORS_FIELD_NUMBER: _builtins.int
+    PARITY_ERRORS_FIELD_NUMBER: _builtins.int
+    BREAKS_FIELD_NUMBER: _builtins.int
     boot: _builtins.int
     """The boot, counted from 1 within the session."""
     offset: _builtins.int
@@ -745,6 +764,12 @@ class LogRecord(_message.Message):
     """Whole boots before this one that are lost with all their bytes."""
     data: _builtins.bytes
     """The bytes as the node sent them, at most 448."""
+    framing_errors: _builtins.int
+    """Of the bytes in `data`, how many came without a stop bit. When any byte came damaged, the first one did."""
+    parity_errors: _builtins.int
+    """How many came with the wrong parity."""
+    breaks: _builtins.int
+    """How many stand for a line that was low for longer than a character; they are 0."""
     def __init__(
         self,
         *,
@@ -756,10 +781,13 @@ class LogRecord(_message.Message):
         boot_cause: Global___BootCause.ValueType = ...,
         lost_boots: _builtins.int = ...,
         data: _builtins.bytes = ...,
+        framing_errors: _builtins.int = ...,
+        parity_errors: _builtins.int = ...,
+        breaks: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ms", b"at_ms", "boot", b"boot", "boot_cause", b"boot_cause", "data", b"data", "gap_reason", b"gap_reason", "lost_boots", b"lost_boots", "lost_bytes", b"lost_bytes", "offset", b"offset"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ms", b"at_ms", "boot", b"boot", "boot_cause", b"boot_cause", "breaks", b"breaks", "data", b"data", "framing_errors", b"framing_errors", "gap_reason", b"gap_reason", "lost_boots", b"lost_boots", "lost_bytes", b"lost_bytes", "offset", b"offset", "parity_errors", b"parity_errors"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -872,7 +900,7 @@ class Telemetry(_message.Message):
     log_held_bytes: _builtins.int
     """Bytes held for hostd in the log ring."""
     uart_lost_bytes: _builtins.int
-    """Console bytes that the UART lost at least, since the session began."""
+    """Console bytes that were lost before they reached the log ring, since the session began."""
     frames_bad: _builtins.int
     """Link frames that were dropped as damaged, since the session began."""
     loop_max_ms: _builtins.int
