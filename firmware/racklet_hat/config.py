@@ -26,8 +26,9 @@ I2C_HZ = const(400_000)
 NODE_BAUD = const(0)  # bits a second; 0 finds out, of NODE_BAUDS
 NODE_BAUDS = (115_200, 921_600, 1_500_000)
 UART_ENTRIES = const(2048)  # 13.6 ms at 1500000 baud: the console task comes every 5 ms, and between the link's frames
-UART_BASE = const(0x40038000)  # of UART1. RP2040 data sheet 4.2.8; an RP2350 has it at 0x40078000, which nobody has tried
-UART_RX_DREQ = const(23)  # of UART1. RP2040 data sheet 2.5.3.1; an RP2350: 31
+# Of UART1. RP2040 data sheet 4.2.8 and 2.5.3.1. An RP2350 has 0x40078000 and 31: its data sheet says so, nobody tried.
+UART_BASE = const(0x40038000)
+UART_RX_DREQ = const(23)
 
 # First lines of boot loaders, in the order in which they may come in one boot: each behind its length, with \x01 for any
 # character. The kernel's first line is none: `dmesg` prints it at any time.

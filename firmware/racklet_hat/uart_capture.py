@@ -3,7 +3,7 @@
 from array import array
 
 from racklet_hat import config
-from racklet_hat.baud_search import HOP, WAIT, BaudSearch
+from racklet_hat.baud_search import GARBAGE, WAIT, BaudSearch
 from racklet_link.kernels import const, elapsed_ms, take_entries
 
 TYPE_CHECKING = False
@@ -63,7 +63,8 @@ class UartCapture:
         self._shown = _RUNNING  # the banner that this boot showed last
         self._in_reset = False
         self._doubt = 0
-        self._rate = config.NODE_BAUD or config.NODE_BAUDS[0]
+        self._rate = config.NODE_BAUD or config.NODE_BAUDS[0]  # that was told last
+        self._listens_at = self._rate
         self._search = BaudSearch((config.NODE_BAUD,) if config.NODE_BAUD else config.NODE_BAUDS)
         uart.set_baud(self._rate)
 
@@ -174,9 +175,12 @@ class UartCapture:
         verdict = search.judge(count, damaged, is_quiet)
         if verdict == WAIT:
             return 0
-        if verdict == HOP:
-            self._uart.set_baud(search.rate)
-            self._skip(self._waiting(self._uart.total()), _GAP_REASON_BAUD_DETECTION, now_ms, turns)
+        if verdict == GARBAGE:
+            if search.rate != self._listens_at:
+                self._listens_at = search.rate
+                self._uart.set_baud(search.rate)
+                count = self._waiting(self._uart.total())
+            self._skip(count, _GAP_REASON_BAUD_DETECTION, now_ms, turns)
             return 0
         if not search.is_on and search.rate != self._rate:
             self._report(_EVENT_KIND_BAUD_RATE, search.rate, 0, self._rate)

@@ -12,6 +12,7 @@ from racklet_hostd.rack import Rack
 _MICRO = 1_000_000
 _MILLI = 1_000
 _LINK_ERRORS = ("cobs", "crc", "garbage", "malformed", "oversize", "unexpected")
+_UART_ERRORS = ("break", "framing", "overrun", "parity")
 _STATES = tuple((state, state.name.lower()) for state in SupplyState if state is not SupplyState.UNSPECIFIED)
 _NODE = ("node",)
 
@@ -39,6 +40,7 @@ class Snapshot:
 
 
 _FAILURES_HELP = "Times the disk did not take something, by reason."
+_UART_HELP = "Characters of the console that came damaged, and times the HAT came too late to them, by kind."
 _ERRORS_HELP = "Frames that were dropped, and stretches of 2048 bytes without a frame, by reason."
 
 
@@ -63,6 +65,7 @@ class _Families:
         frames = "Good frames on the link, by direction as hostd sees it."
         self._frames = counter("racklet_link_frames", frames, labels=("node", "direction"))
         self._errors = counter("racklet_link_errors", _ERRORS_HELP, labels=("node", "reason"))
+        self._uart = counter("racklet_uart_errors", _UART_HELP, labels=("node", "kind"))
 
     def __iter__(self) -> Iterator[Metric]:
         yield from vars(self).values()
@@ -90,6 +93,8 @@ class _Families:
         self._frames.add_metric((node.name, "sent"), counters.frames_sent)
         for reason in _LINK_ERRORS:
             self._errors.add_metric((node.name, reason), counters.errors[reason])
+        for kind in _UART_ERRORS:
+            self._uart.add_metric((node.name, kind), node.uart_errors[kind])
 
     def _add_measurement(self, label: tuple[str], measured: Measurement) -> None:
         self._volts.add_metric(label, measured.supply_uv / _MICRO)

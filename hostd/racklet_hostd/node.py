@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,6 +53,8 @@ class Node:
         revision: of the newest change of anything here, in the numbers of `changes`.
         console: who looks and who types; its bell also tells that the boot log grew.
         supply_state: as last reported.
+        uart_errors: since hostd started, characters that came damaged from the node, by kind, and "overrun": how often the
+            HAT came too late to them.
         measurement: the newest; None when there is none, or the HAT is offline.
     """
 
@@ -85,6 +88,7 @@ class Node:
         self._session: HatSession | None = None
         self._earlier = LinkCounters()
         self._supply_hat_ms = 0  # the HAT's time of `supply_state`
+        self.uart_errors: Counter[str] = Counter()
         self._tail = ConsoleTail(_stored_tail(store.newest))
 
     async def run(self, telemetry_period_ms: int) -> None:
@@ -220,8 +224,12 @@ class Node:
         self._recorder.take(record)
         self._watch.follow(self._recorder.log, record.data if isinstance(record, LogData) else b"")
         match record:
-            case LogData(data=data):
+            case LogData(data=data, damage=damage):
                 self._tail.feed(data)
+                if damage is not None:
+                    self.uart_errors.update(
+                        framing=damage.framing_errors, parity=damage.parity_errors, **{"break": damage.breaks}
+                    )
                 self._unstored_bytes += len(data)
                 if self._unstored_bytes >= URGENT_BYTES:
                     self._sync_wanted.set()
@@ -231,8 +239,8 @@ class Node:
                 log.info("boot started", extra={"node": self.name, "boot": newest.number if newest else 0})
             case EventReceived(event):
                 self._on_event(event)
-            case LogGap():
-                pass
+            case LogGap(reason=reason):
+                self.uart_errors["overrun"] += reason == "GAP_REASON_UART_OVERRUN"
         self.console.bell.ring()
         self._mark()
 

@@ -86,13 +86,13 @@ def put_unsigned_64(slots: array[int], slot: int, value: int) -> None:
 def take_entries(job: array[int], ring: array[int], ring_size: int, dst: bytearray, banners: bytes) -> int:
     """Move bytes from a ring of UART entries to `dst`; return why it ended.
 
-    An entry is a byte and, from bit 8 on, what was wrong with it. The ring's size is a power of two. `job` holds, and is
-    brought up to date: the first entry and the one behind the last (positions, modulo the size), where in `dst` to put
-    the next byte and where to end, and 1 when the next byte begins a line.
+    An entry is a byte and, from bit 8 on, what was wrong with it. The ring's size is a power of two. `job` holds: the
+    first entry and the one behind the last (positions, modulo the size), where in `dst` to put the next byte and where
+    to end, and 1 when the next byte begins a line. The first, third and fifth are brought up to date.
 
     0: no entry is left, or no room. 1: the next entry has something wrong. 2: what is there begins a line as a banner
-    does, and ends too soon to tell. 3 + n: the next entry begins banner n. `banners` holds each behind its length, and a
-    0 at the end; a byte 1 in one stands for any.
+    does, and ends too soon to tell. 3 + n: the next entry begins banner n. `banners` holds each behind its length, with
+    a 0 at the end; a byte 1 in one stands for any.
     """
     pos, end, to, to_end, begins_line = job
     why = 0

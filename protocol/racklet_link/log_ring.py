@@ -27,7 +27,7 @@ _WRAP = const(0)
 _DATA = const(1)
 _BOOT = const(2)  # one byte: the cause
 _LOST = const(3)  # five bytes: how many bytes are lost, and why
-_DAMAGED = const(4)  # as _DATA behind three counts of two bytes: framing errors, parity errors and breaks among the bytes
+_DAMAGED = const(4)  # three counts of two bytes, of framing errors, parity errors and breaks; then bytes as in _DATA
 _COUNTS = const(6)
 _ZEROS = b"\0\0\0\0\0\0"
 

@@ -53,7 +53,8 @@ class LogReceiver:
             self.offset += lost
             return [gap]
         if len(record.data) > known:
-            data = LogData(self.boot, self.offset, record.at_ms, record.data[known:], None if known else _damage(record))
+            damage = None if known else _damage(record)
+            data = LogData(self.boot, self.offset, record.at_ms, record.data[known:], damage)
             self.offset += len(data.data)
             return [data]
         return []

@@ -72,14 +72,14 @@ async def run(*command: str | Path, environment: Mapping[str, str] | None = None
 
 @asynccontextmanager
 async def virtual_rack(
-    folder: Path, nodes: int = 1, *, habits: Mapping[int, Habit] | None = None
+    folder: Path, nodes: int = 1, *, habits: Mapping[int, Habit] | None = None, bauds: Mapping[int, int] | None = None
 ) -> AsyncIterator[VirtualRack]:
     """Run a virtual rack with the real firmware; skip the test where there is no MicroPython."""
     try:
         find_micropython()
     except MicroPythonMissingError as error:
         pytest.skip(str(error))
-    async with VirtualRack(folder, nodes, speed=SPEED, habits=habits) as rack:
+    async with VirtualRack(folder, nodes, speed=SPEED, habits=habits, bauds=bauds) as rack:
         yield rack
 
 

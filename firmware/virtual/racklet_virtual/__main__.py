@@ -20,7 +20,7 @@ from rich.table import Table
 from racklet_virtual.control import ControlError, ask, control_server
 from racklet_virtual.fault_catalogue import FAULTS
 from racklet_virtual.firmware_process import FirmwareUnavailableError
-from racklet_virtual.node import Habit
+from racklet_virtual.node import BAUDS, Habit
 from racklet_virtual.rack import MAX_NODES, RackError, VirtualRack
 
 _FAILED = 1
@@ -51,6 +51,7 @@ class Options:
     seed: int
     speed: float
     habits: dict[int, Habit]
+    bauds: dict[int, int]
     keep: bool
 
 
@@ -65,6 +66,12 @@ def run(  # noqa: PLR0913  options of a command
         list[str] | None,
         typer.Option(metavar="N=HABIT", help=f"What a node does at every boot: {', '.join(Habit)}. Repeatable."),
     ] = None,
+    baud: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="N=RATE", help=f"The rate of a node's console: {', '.join(map(str, BAUDS))}. Repeatable."
+        ),
+    ] = None,
     folder: FolderOption = _DEFAULT_FOLDER,
     keep: Annotated[bool, typer.Option("--keep", help="Keep what the nodes sent when it ends.")] = False,
 ) -> None:
@@ -72,8 +79,9 @@ def run(  # noqa: PLR0913  options of a command
     if context.invoked_subcommand is not None:
         return
     habits = dict(_parse_habit(word, nodes) for word in node or [])
+    bauds = dict(_parse_baud(word, nodes) for word in baud or [])
     try:
-        asyncio.run(_run(Options(folder.resolve(), nodes, seed, speed, habits, keep)))
+        asyncio.run(_run(Options(folder.resolve(), nodes, seed, speed, habits, bauds, keep)))
     except (RackError, FirmwareUnavailableError) as error:
         _fail(str(error))
 
@@ -112,6 +120,17 @@ def status(*, folder: FolderOption = _DEFAULT_FOLDER) -> None:
     typer.echo(json.dumps(reply["nodes"], indent=2))
 
 
+def _parse_baud(word: str, nodes: int) -> tuple[int, int]:
+    number, _, rate = word.partition("=")
+    number = number.removeprefix("node-")
+    if not number.isdecimal() or not 1 <= int(number) <= nodes or rate not in map(str, BAUDS):
+        raise typer.BadParameter(
+            f"expected N=RATE with N from 1 to {nodes} and RATE of {', '.join(map(str, BAUDS))}, not {word!r}",
+            param_hint="--baud",
+        )
+    return int(number), int(rate)
+
+
 def _parse_habit(word: str, nodes: int) -> tuple[int, Habit]:
     number, _, habit = word.partition("=")
     number = number.removeprefix("node-")
@@ -130,7 +149,14 @@ def _fail(sentence: str) -> NoReturn:
 
 async def _run(options: Options) -> None:
     made_folder = not options.folder.exists()
-    rack = VirtualRack(options.folder, options.nodes, options.seed, speed=options.speed, habits=options.habits)
+    rack = VirtualRack(
+        options.folder,
+        options.nodes,
+        options.seed,
+        speed=options.speed,
+        habits=options.habits,
+        bauds=options.bauds,
+    )
     config = options.folder / "racklet.toml"
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

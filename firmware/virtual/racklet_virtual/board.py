@@ -9,6 +9,7 @@ from racklet_virtual.alarm import Alarm
 from racklet_virtual.hardware import HatHardware
 from racklet_virtual.microcontroller import ResetCause, VirtualMicrocontroller
 from racklet_virtual.record import SentBoots
+from racklet_virtual.uart_receiver import CHARACTER_BITS
 from racklet_virtual.usb_cable import UsbCable
 from racklet_virtual.virtual_node import VirtualNode
 
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from racklet_virtual.node import NodeProfile
     from racklet_virtual.supply import Stuck
 
-_PACE_US = 10_000  # how often a sending node's bytes are handed over: 115 bytes at 115 200 baud
+# How often a sending node's bytes are handed over: 115 bytes at 115 200 baud, and not more than the chip's ring can take.
+_PACE_US = 10_000
+_PACE_CHARACTERS = 400
 _USB_BACK_S = 0.4  # a hard reset drops the USB device until the firmware has started it again
 
 
@@ -47,6 +50,7 @@ class VirtualHat:
         self.cable = UsbCable(setup.seed)
         self.now_us = now_us
         self._ports = ports
+        self._pace_us = min(_PACE_US, _PACE_CHARACTERS * CHARACTER_BITS * 1_000_000 // setup.profile.baud)
         self._tick_alarm = Alarm(self._tick)
         self._usb_back = Alarm(self.replug)
         self.chip = VirtualMicrocontroller(firmware, self, folder, setup.unique_id)
@@ -117,7 +121,7 @@ class VirtualHat:
 
     def look_again(self) -> None:
         """Ask the hardware when it next wants to be looked at."""
-        change_us = self.hardware.next_change_us(_PACE_US)
+        change_us = self.hardware.next_change_us(self._pace_us)
         if change_us is None:
             self._tick_alarm.cancel()
         else:

@@ -99,6 +99,10 @@ def _heat(_: VirtualRack, hat: VirtualHat, words: Words) -> None:
     hat.hardware.ambient_celsius = words.number(0, -40.0, 150.0, 95.0)
 
 
+def _make_noise(_: VirtualRack, hat: VirtualHat, words: Words) -> None:
+    hat.hardware.uart.noise = words.number(0, 0.0, 1.0, 0.0)
+
+
 def _set_habit(_: VirtualRack, hat: VirtualHat, words: Words) -> None:
     hat.node.set_habit(Habit(words.choice(0, tuple(habit.value for habit in Habit), "normal")))
 
@@ -108,6 +112,7 @@ def _clear(rack: VirtualRack, hat: VirtualHat, __: Words) -> None:
     hat.cable.stop_chatter()
     hat.stick_supply(None)
     hat.connect_monitor(connected=True)
+    hat.hardware.uart.noise = 0.0
     hat.hardware.ambient_celsius = AMBIENT_CELSIUS
     hat.node.overload(0.0, 1)
     hat.node.set_habit(Habit.NORMAL)
@@ -152,7 +157,12 @@ FAULTS = {
     "reboot": Fault("", "the node reboots by itself", _order(Order.REBOOT)),
     "poweroff": Fault("", "the node shuts down and halts", _order(Order.POWEROFF)),
     "work": Fault("", "the node works hard for a while", _order(Order.WORK)),
-    "node-reset": Fault("", "the node starts again without a word", lambda _, hat, __: hat.node.reset()),
+    "node-reset": Fault(
+        "[low|high]",
+        "the node starts again without a word; its line is low meanwhile, or stays high",
+        lambda _, hat, words: hat.node.reset(holds_low=words.choice(0, ("low", "high"), "low") == "low"),
+    ),
+    "line-noise": Fault("RATE", "damage so many of the characters that the node sends", _make_noise),
     "habit": Fault("[HABIT]", f"what the node does at every boot: {', '.join(Habit)}", _set_habit),
     "clear": Fault("", "end all of these, and plug it in", _clear),
 }

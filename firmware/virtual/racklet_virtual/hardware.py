@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from racklet_virtual.ina228 import Ina228, MonitorErrors, Sample
 from racklet_virtual.node import NodeProfile, ScriptedNode
 from racklet_virtual.supply import NODE_RESETS_VOLTS, GateLine, Supply
-from racklet_virtual.uart_receiver import UartReceiver
+from racklet_virtual.uart_receiver import CHARACTER_BITS, UartReceiver
 
 if TYPE_CHECKING:
     from racklet_virtual.record import SentBoots
@@ -52,7 +52,9 @@ _RIPPLE = 0.02  # of the node's current, rms
 _CELSIUS_PER_WATT = 2.5
 _THERMAL_TAU_US = 45e6
 AMBIENT_CELSIUS = 27.0
-_MAX_BURST_US = 25_000  # a world that was late makes its node late, instead of overrunning the UART
+# A world that was late makes its node late, instead of overrunning the UART, whose ring takes 2048 characters.
+_MAX_BURST_US = 25_000
+_MAX_BURST_CHARACTERS = 768
 
 
 class NoAcknowledgeError(Exception):
@@ -76,6 +78,7 @@ class HatHardware:
         self.ambient_celsius = AMBIENT_CELSIUS
         self.input_volts = _INPUT_VOLTS
         self._at_us = 0
+        self._max_burst_us = min(_MAX_BURST_US, _MAX_BURST_CHARACTERS * CHARACTER_BITS * 1_000_000 // profile.baud)
         self._random = random.Random(seed)  # noqa: S311  noise
         self._celsius = AMBIENT_CELSIUS
         self._overload_amperes = 0.0
@@ -85,7 +88,7 @@ class HatHardware:
 
     def advance(self, at_us: int) -> None:
         """Let everything happen up to `at_us`. An earlier time changes nothing."""
-        late_us = at_us - self._at_us - _MAX_BURST_US
+        late_us = at_us - self._at_us - self._max_burst_us
         if late_us > 0 and self.node.sending:
             self.node.delay(late_us)
         while (change_us := self._next_change_us()) is not None and change_us < at_us:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from racklet_virtual.record import SentBoots
 
+RESET_LOW_US = 100_000  # so long a node is in reset
 SOFT_OFF_US = 100_000  # the request must be held this long
 
 _LINE_CAPACITY = 32 * 1024  # the longest reply is some kilobytes; echo beyond it is lost, as in a tty
@@ -36,6 +37,9 @@ _AMPERES = {
     NodeState.HUNG: 0.68,
     NodeState.PANICKED: 0.48,
 }
+
+
+BAUDS = (115_200, 921_600, 1_500_000)  # what nodes are set to
 
 
 class Habit(StrEnum):
@@ -58,10 +62,9 @@ class NodeProfile:
     name: str
     flavour: str = "raspi"
     habit: Habit = Habit.NORMAL
-    baud: int = 115_200
+    baud: int = BAUDS[0]
     speed: float = 1.0
     seed: int = 0
-    reset_low_us: int = 100_000  # for so long a chip in reset holds its line low; 0 for one that does not
 
 
 class Sent(NamedTuple):
@@ -183,13 +186,16 @@ class ScriptedNode:
                 end = Step(enters=NodeState.HALTED)
                 self._play(_shutdown_steps("Power down", end), NodeState.STOPPING, at_us)
 
-    def reset(self, at_us: int) -> None:
-        """Start again without a word, the supply unmoved. Nothing when it is off."""
+    def reset(self, at_us: int, *, holds_low: bool = True) -> None:
+        """Start again without a word, the supply unmoved. Nothing when it is off.
+
+        A chip in reset holds its line low, unless a resistor on the board holds it high.
+        """
         if self.state is not NodeState.OFF:
             self._become_silent(NodeState.OFF)
             self.record.mark_reset()
-            if self.profile.reset_low_us:
-                self._low_until_us = at_us + self.profile.reset_low_us
+            if holds_low:
+                self._low_until_us = at_us + RESET_LOW_US
                 self._put_out(Sent(at_us * 1000, b""))
             self._start(at_us)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 
 from racklet_virtual.board import HatSetup, VirtualHat
 from racklet_virtual.firmware_process import Firmware, project_firmware
-from racklet_virtual.node import Habit, NodeProfile
+from racklet_virtual.node import BAUDS, Habit, NodeProfile
 from racklet_virtual.script import FLAVOURS
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class VirtualRack:
         *,
         speed: float = 1.0,
         habits: Mapping[int, Habit] | None = None,
+        bauds: Mapping[int, int] | None = None,
         firmware: Firmware | None = None,
     ) -> None:
         if not 1 <= nodes <= MAX_NODES:
@@ -53,6 +54,7 @@ class VirtualRack:
         self._seed = seed
         self._speed = speed
         self._habits = dict(habits or {})
+        self._bauds = dict(bauds or {})
         self._firmware = firmware or project_firmware()
         self._started_ns = time.monotonic_ns()
         self._stack = AsyncExitStack()
@@ -122,6 +124,7 @@ class VirtualRack:
             name=name,
             flavour=FLAVOURS[index % len(FLAVOURS)],
             habit=self._habits.get(number, Habit.NORMAL),
+            baud=self._bauds.get(number, BAUDS[0]),
             speed=self._speed,
             seed=seed,
         )

@@ -8,7 +8,7 @@ from itertools import chain
 FRAMING_ERROR = 0x100
 BREAK = 0x400
 
-_BITS = 10  # of a character: start, eight data, stop
+CHARACTER_BITS = 10  # start, eight data, stop
 _NS_PER_SECOND = 1_000_000_000
 _STOP_AT = 9.5  # bits after the falling edge of the start bit: the middle of the stop bit
 _ENTRY_BYTES = 2
@@ -48,8 +48,10 @@ class UartReceiver:
             self._levels.clear()
             self._line_bit_ns = line_bit_ns
         found = self.idle(start_ns)
+        if not self._levels:
+            self._levels += _HIGH
         self._levels += b"".join(_LEVELS[byte] for byte in data)
-        self._end_ns = start_ns + len(data) * _BITS * line_bit_ns
+        self._end_ns = start_ns + len(data) * CHARACTER_BITS * line_bit_ns
         return found + self._sample()
 
     def hear_break(self) -> bytes:
@@ -62,7 +64,7 @@ class UartReceiver:
         pause_bits = round((until_ns - self._end_ns) / self._line_bit_ns) if self._levels else 0
         if pause_bits <= 0:
             return b""
-        whole = int(_BITS * self._bit_ns / self._line_bit_ns) + _BITS
+        whole = int(CHARACTER_BITS * self._bit_ns / self._line_bit_ns) + CHARACTER_BITS
         self._levels += _HIGH * min(pause_bits, whole)
         self._end_ns = until_ns
         found = self._sample()
