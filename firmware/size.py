@@ -66,7 +66,8 @@ class DMA:
 # Runs the firmware until it feeds the watchdog, when every task had its turn; then tells the heap of code and of
 # objects. What the HAT's MicroPython has in flash anyway, asyncio for one, is imported before.
 MEASURE = """
-import gc, sys, os, select, time, asyncio, asyncio.event, asyncio.stream, array, binascii, micropython, machine, rp2, uctypes, vfs
+import gc, sys, os, select, time, asyncio, asyncio.event, asyncio.stream, array, binascii, micropython, uctypes, vfs
+import machine, rp2
 IMAGE = None
 if IMAGE:
     with open(IMAGE, "rb") as file:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from racklet_link.message import Message
 
-_CONSOLE_DATA_MAX = const(256)
+_CONSOLE_DATA_MAX = const(64)
 _HELLO_RESET_CAUSE = const(3)
 _HELLO_SUPPLY_STATE = const(4)
 _HELLO_BOOT_CONTINUES = const(8)

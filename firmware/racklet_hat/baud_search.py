@@ -13,7 +13,9 @@ _ROUNDS = const(2)  # through all rates, then the line is noisy and no rate is b
 
 
 class BaudSearch:
-    """| state | entered | leaves it |
+    """Two states.
+
+    | state | entered | leaves it |
     |---|---|---|
     | searching | `begin` | 32 characters of which at most 5 were damaged, or two rounds through all rates in vain |
     | settled | then | `begin`; `doubt` when the last search found something |

@@ -1,17 +1,16 @@
 """The HAT's hardware. Only this module knows the `machine` module; everything else is handed what it needs."""
 
-import gc
 import os
 import select
 import sys
 import time
 from array import array
-from uctypes import addressof
 
 import machine
 import micropython
 import rp2
 from micropython import const
+from uctypes import addressof
 
 from racklet_hat import config
 from racklet_hat.ina228 import Ina228
@@ -132,7 +131,7 @@ class NodeUart:
         self._restart = rp2.DMA()
         self._restart.config(
             read=self._count,
-            write=self._dma.registers[_COUNT_AND_START : _COUNT_AND_START + 1],
+            write=self._dma.registers[_COUNT_AND_START : _COUNT_AND_START + 1],  # pyright: ignore[reportAttributeAccessIssue] - MicroPython has it
             count=1,
             ctrl=self._restart.pack_ctrl(inc_read=False, inc_write=False),
         )
@@ -142,13 +141,13 @@ class NodeUart:
             ring_size=_RING_BITS,
             ring_sel=True,
             treq_sel=config.UART_RX_DREQ,
-            chain_to=self._restart.channel,
+            chain_to=self._restart.channel,  # pyright: ignore[reportAttributeAccessIssue] - likewise
         )
         self._dma.config(read=config.UART_BASE, write=self.ring, count=_TRANSFERS, ctrl=ctrl, trigger=True)
 
     def total(self) -> int:
         """Return how many entries came so far, modulo 2**27."""
-        return -self._dma.count & (_TRANSFERS - 1)
+        return -self._dma.count & (_TRANSFERS - 1)  # pyright: ignore[reportAttributeAccessIssue] - likewise
 
     def is_low(self) -> bool:
         """Tell whether the node's line is low now."""
@@ -166,7 +165,7 @@ class NodeUart:
 
     def stop(self) -> None:
         """Let go of the ring's memory, which may be used for something else from here on."""
-        self._dma.ctrl = 0  # or its end would start it again
+        self._dma.ctrl = 0  # pyright: ignore[reportAttributeAccessIssue] - likewise; or its end would start it again
         self._dma.active(0)
 
 

@@ -26,12 +26,12 @@ I2C_HZ = const(400_000)
 NODE_BAUD = const(0)  # bits a second; 0 finds out, of NODE_BAUDS
 NODE_BAUDS = (115_200, 921_600, 1_500_000)
 UART_ENTRIES = const(2048)  # 13.6 ms at 1500000 baud: the console task comes every 5 ms, and between the link's frames
-# Of UART1. RP2040 data sheet 4.2.8 and 2.5.3.1. An RP2350 has 0x40078000 and 31: its data sheet says so, nobody tried.
+# Of UART1. RP2040 data sheet 4.2.8 and 2.5.3.1. An RP2350 has 0x40078000 and 31; that was not tried yet.
 UART_BASE = const(0x40038000)
 UART_RX_DREQ = const(23)
 
-# First lines of boot loaders, in the order in which they may come in one boot: each behind its length, with \x01 for any
-# character. The kernel's first line is none: `dmesg` prints it at any time.
+# First lines of boot loaders, in the order in which they may come in one boot: each behind its length, with \x01 for
+# any character. The kernel's first line is none: `dmesg` prints it at any time.
 BANNERS = (
     b"\x1b \x01\x01.\x01\x01 RPi: BOOTSYS release"  # Raspberry Pi 5, with seconds since its start
     b"\x14RPi: BOOTSYS release"

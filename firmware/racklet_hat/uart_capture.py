@@ -19,6 +19,7 @@ _GAP_REASON_UART_OVERRUN = const(2)
 _GAP_REASON_BAUD_DETECTION = const(3)
 
 # What stands above the byte in an entry. RP2040 data sheet 4.2.8: UARTDR.
+_SOUND_MAX = const(255)
 _FRAMING = const(0x100)
 _BREAK = const(0x400)
 _OVERRUN = const(0x800)
@@ -30,6 +31,7 @@ _STEPS = const(64)  # in one turn: a line that sends nothing but garbage takes n
 _WINDOW = const(32)
 _HOLD_MS = const(40)  # for a line's start, or a rate, to become clear: any byte can be given a time within 50 ms
 _BREAK_MS = const(20)  # no UART's character lasts so long, and no reset is so short
+_UNDECIDED = const(2)  # of what `take_entries` returns; more is a banner
 _RUNNING = const(127)  # more than there are banners: a node that was running has shown them all
 _DOUBT = const(24 * 8)  # each damaged byte counts 8, each sound one takes 1 away
 
@@ -46,7 +48,7 @@ class UartCapture:
     Entries wait in the UART's ring while something about them is not clear yet, at most _HOLD_MS, or for as long as a
     break lasts:
     - while the rate is searched, 32 characters, which are a gap when they turn out to be garbage;
-    - what may become a boot loader's banner: a boot begins with it when this boot had shown that banner, or a later one;
+    - what may become a boot loader's banner: a boot begins with it when this one had shown that banner or a later one;
     - a break: once it has lasted _BREAK_MS with the supply on it is a reset, and the next byte begins a boot. A shorter
       one is a damaged byte. Without the supply the line is low, and that means nothing.
     """
@@ -85,8 +87,7 @@ class UartCapture:
 
     def _step(self, now_ms: int, turns: int, is_supplied: bool) -> bool:
         """Take some of what waits; False when nothing does, or it must wait."""
-        uart = self._uart
-        total = uart.total()
+        total = self._uart.total()
         if total != self._seen:
             self._seen = total
             self._heard_ms = now_ms
@@ -97,24 +98,30 @@ class UartCapture:
             self._skip(waiting - config.UART_ENTRIES + _KEPT_OF_LAP, _GAP_REASON_UART_OVERRUN, now_ms, turns)
             return True
         held_ms = elapsed_ms(now_ms, self._heard_ms)
-        entry = uart.ring[self._pos % config.UART_ENTRIES]
-        if entry & _BREAK and waiting == 1 and is_supplied and uart.is_low():
-            if held_ms >= _BREAK_MS:
-                self._in_reset = True
-                self._drop(1)
+        entry = self._uart.ring[self._pos % config.UART_ENTRIES]
+        if entry & _BREAK and waiting == 1 and is_supplied and self._break_lasts(held_ms):
             return False
         if self._search.is_on:
             waiting = self._judged(waiting, held_ms > _HOLD_MS, now_ms, turns)
             if waiting == 0:
                 return False
-        if entry > 255:
+        if entry > _SOUND_MAX:
             return self._take_damaged(entry, now_ms, turns, is_supplied)
-        if self._in_reset:
-            self._begin(_BOOT_CAUSE_BREAK, now_ms, turns)
         return self._take(waiting, held_ms, now_ms, turns)
+
+    def _break_lasts(self, held_ms: int) -> bool:
+        """Tell whether the line is low since the newest entry, a break; when it was for long, that is a reset."""
+        if not self._uart.is_low():
+            return False
+        if held_ms >= _BREAK_MS:
+            self._in_reset = True
+            self._drop(1)
+        return True
 
     def _take(self, waiting: int, held_ms: int, now_ms: int, turns: int) -> bool:
         """Move the sound bytes at the front into the log."""
+        if self._in_reset:
+            self._begin(_BOOT_CAUSE_BREAK, now_ms, turns)
         log = self._log
         job = self._job
         room = log.make_room(waiting, now_ms, turns)
@@ -129,10 +136,10 @@ class UartCapture:
         log.grow(moved)
         self._drop(moved)
         self._doubt = self._doubt - moved if self._doubt > moved else 0
-        if why == 2:
+        if why == _UNDECIDED:
             job[_BEGINS_LINE] = held_ms <= _HOLD_MS
             return held_ms > _HOLD_MS
-        if why > 2:
+        if why > _UNDECIDED:
             if self._shown >= why:
                 self._begin(_BOOT_CAUSE_BOOTLOADER, now_ms, turns)
             self._shown = why
@@ -171,7 +178,7 @@ class UartCapture:
         count = waiting if waiting < _WINDOW else _WINDOW
         damaged = 0
         for at in range(self._pos, self._pos + count):
-            damaged += self._uart.ring[at % config.UART_ENTRIES] > 255
+            damaged += self._uart.ring[at % config.UART_ENTRIES] > _SOUND_MAX
         verdict = search.judge(count, damaged, is_quiet)
         if verdict == WAIT:
             return 0

@@ -20,7 +20,9 @@ class LogDiagnosis:
 
     def __init__(self, log: BootLog) -> None:
         self.log = log
-        self.diagnosis = Diagnosis(known_signatures(), log.start_ms, is_from_start=log.cause is not BootCause.FOUND_RUNNING)
+        self.diagnosis = Diagnosis(
+            known_signatures(), log.start_ms, is_from_start=log.cause is not BootCause.FOUND_RUNNING
+        )
         self.skipped_bytes = 0
         self._offset = 0
         self._is_broken = False

@@ -53,8 +53,8 @@ class Node:
         revision: of the newest change of anything here, in the numbers of `changes`.
         console: who looks and who types; its bell also tells that the boot log grew.
         supply_state: as last reported.
-        uart_errors: since hostd started, characters that came damaged from the node, by kind, and "overrun": how often the
-            HAT came too late to them.
+        uart_errors: since hostd started, characters that came damaged from the node, by kind, and "overrun": how often
+            the HAT came too late to them.
         measurement: the newest; None when there is none, or the HAT is offline.
     """
 

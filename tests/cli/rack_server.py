@@ -247,6 +247,7 @@ def _boot(name: str, log: BootLog) -> rack_pb2.Boot:
         log_end=log.end,
         lost_bytes=lost_bytes,
         from_supply_on=True,
+        cause=rack_pb2.BOOT_CAUSE_SUPPLY_ON,
     )
 
 

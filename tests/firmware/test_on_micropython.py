@@ -228,13 +228,13 @@ def action():
     "LogRing.lose": LOG
     + """
 def action():
-    ring.lose(300, 5, 5)
+    ring.lose(300, 2, 5, 5)
 """,
     "LogRing.next_record": LOG
     + """
 ring.begin_boot(1, 5, 5)
 ring.append(chunk, 128, 5, 5)
-ring.lose(3, 5, 5)
+ring.lose(3, 2, 5, 5)
 def action():
     ring.rewind(0, 0)
     while ring.next_record(said, 1000):

@@ -28,7 +28,7 @@ HOLD_MS = 45
 
 
 class Uart:
-    """The UART and its DMA, with no processor in between. `meanwhile` is called when the firmware asks for the total."""
+    """The UART and its DMA. `meanwhile` is called when the firmware asks for the total."""
 
     def __init__(self, before: int = 0) -> None:
         self.ring = array("H", bytes(2 * ENTRIES))
@@ -304,7 +304,9 @@ def test_what_came_before_the_supply_was_switched_belongs_to_the_boot_before(fix
 
 
 def test_loaders_in_their_order_are_one_boot(fixed: Bench) -> None:
-    lines = b"U-Boot TPL 2024.01\r\nU-Boot SPL 2024.01\r\nNOTICE:  BL31: v2.9\r\nNOTICE:  BL31: Built\r\n\r\nU-Boot 2024.01\r\n"
+    lines = (
+        b"U-Boot TPL 2024.01\r\nU-Boot SPL 2024.01\r\nNOTICE:  BL31: v2.9\r\nNOTICE:  BL31: Built\r\nU-Boot 2024.01\r\n"
+    )
     fixed.say(lines)
     assert fixed.story() == [lines]
 

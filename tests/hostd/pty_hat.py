@@ -105,7 +105,7 @@ class PtyHat:
 
     def lose(self, count: int) -> None:
         """Lose console bytes at the UART."""
-        self._log.lose(count, self._ms(), 0)
+        self._log.lose(count, link_pb2.GAP_REASON_UART_OVERRUN, self._ms(), 0)
 
     def tell(self, kind: int, value: int = 0, limit: int = 0, detail: int = 0) -> None:
         """Let something happen."""

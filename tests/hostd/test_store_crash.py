@@ -20,7 +20,7 @@ stored = node.attach(SESSION, HAT, boot_continues=False)
 boot = stored.log_boot or 1
 energy_uj = node.energy_uj
 while True:
-    log = node.begin_boot(boot, 1000, from_supply_on=True, lost_boots=0)
+    log = node.begin_boot(boot, 1000, cause=BootCause.SUPPLY_ON, lost_boots=0)
     fill(log, 3000)
     energy_uj = node.add_energy(SESSION, energy_uj + 7)
     event = store.events.append("node-1", 1000, "test", "")

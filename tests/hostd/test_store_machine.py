@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from racklet_hostd.store import Store
+from racklet_hostd.store import BootCause, Store
 from racklet_link.events import StoredPositions
 from tests.hostd.store_rig import HAT, LIMITS, content, read_all
 
@@ -75,9 +75,9 @@ class StoreMachine(RuleBasedStateMachine):
     def attach(self, *, boot_continues: bool) -> StoredPositions:
         return self.node.attach(self.model.session, HAT, boot_continues=boot_continues)
 
-    def begin(self, *, from_supply_on: bool) -> None:
+    def begin(self, cause: BootCause) -> None:
         """Begin the model's boot, if it has one, or find that it has begun."""
-        log = self.node.begin_boot(self.model.hat_boot, 1000, from_supply_on=from_supply_on, lost_boots=0)
+        log = self.node.begin_boot(self.model.hat_boot, 1000, cause=cause, lost_boots=0)
         assert log.number == self.model.number
         self.log = log
 
@@ -102,7 +102,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.model.number = max(self.model.logs, default=0) + 1
         self.model.logs[self.model.number] = []
         self.model.base = 0
-        self.begin(from_supply_on=True)
+        self.begin(BootCause.SUPPLY_ON)
 
     @rule(boot_continues=st.booleans())
     def restart_hat(self, *, boot_continues: bool) -> None:
@@ -113,7 +113,7 @@ class StoreMachine(RuleBasedStateMachine):
             self.model.number = max(self.model.logs)
             self.model.base = len(self.model.log)
             self.model.hat_boot = 1
-            self.begin(from_supply_on=False)
+            self.begin(BootCause.FOUND_RUNNING)
         else:
             self.model.hat_boot = 0
             self.boot()
@@ -168,7 +168,7 @@ class StoreMachine(RuleBasedStateMachine):
     def reopen(self) -> None:
         self.store.close()
         self.open()
-        self.begin(from_supply_on=False)
+        self.begin(BootCause.FOUND_RUNNING)
         self.remember_durable()
 
     @precondition(lambda self: self.durable.number)
@@ -187,7 +187,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.open()
         assert self.node.positions() == StoredPositions(self.model.hat_boot, self.model.hat_offset, 1)
         assert self.node.energy_uj == self.model.energy_uj
-        self.begin(from_supply_on=False)
+        self.begin(BootCause.FOUND_RUNNING)
         self.remember_durable()
 
     def tear(self, crashed: Path, data: st.DataObject) -> None:

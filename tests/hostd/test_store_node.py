@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from racklet_hostd.errors import BadPositionError, NoSuchBootError, StoreBehindError
-from racklet_hostd.store import Chunk, GapPiece
+from racklet_hostd.store import BootCause, Chunk, GapPiece
 from racklet_hostd.store.database import SESSIONS_KEPT
 from racklet_hostd.store.node_store import MAX_ENERGY_UJ, UNSTORED_LIMIT
 from racklet_link.events import StoredPositions
@@ -30,12 +30,12 @@ def test_a_session_is_resumed_where_it_was_when_hostd_starts_again(tmp_path: Pat
     with opened(tmp_path) as store:
         node = store.node("node-1")
         begun_log(node)
-        log = node.begin_boot(2, 3000, from_supply_on=True, lost_boots=0)
+        log = node.begin_boot(2, 3000, cause=BootCause.SUPPLY_ON, lost_boots=0)
         log.append(0, 3000, b"abc")
     with opened(tmp_path) as store:
         node = store.node("node-1")
         assert node.attach(SESSION, HAT, boot_continues=False) == StoredPositions(2, 3, 1)
-        log = node.begin_boot(2, 3000, from_supply_on=True, lost_boots=0)
+        log = node.begin_boot(2, 3000, cause=BootCause.SUPPLY_ON, lost_boots=0)
         log.append(2, 3001, b"cd")
         assert log.number == 2
         assert node.hat_boot_log(2) is log is node.newest
@@ -56,7 +56,7 @@ def test_bytes_of_two_boots_that_were_not_yet_acknowledged_are_taken_again_witho
         node = store.node("node-1")
         for _ in range(2):
             begun_log(node).append(0, 2000, b"first")
-            node.begin_boot(2, 3000, from_supply_on=True, lost_boots=0).append(0, 3000, b"second")
+            node.begin_boot(2, 3000, cause=BootCause.SUPPLY_ON, lost_boots=0).append(0, 3000, b"second")
         assert read_all(node.boot_log(1)) == [Chunk(0, 2000, b"first")]
         assert read_all(node.boot_log(2)) == [Chunk(0, 3000, b"second")]
         assert store.sync().positions["node-1"] == StoredPositions(2, 6, 1)
@@ -89,36 +89,36 @@ def test_a_boot_goes_on_in_the_session_of_a_hat_that_restarted(tmp_path: Path) -
         node = store.node("node-1")
         begun_log(node).append(0, 2000, b"before")
         node.attach(8, HAT, boot_continues=True)
-        log = node.begin_boot(1, 3000, from_supply_on=False, lost_boots=0)
+        log = node.begin_boot(1, 3000, cause=BootCause.FOUND_RUNNING, lost_boots=0)
         log.append(0, 3001, b"after")
         assert log.number == 1
         assert store.sync().positions["node-1"] == StoredPositions(1, 5, 1)
     with opened(tmp_path) as store:
         node = store.node("node-1")
         node.attach(8, HAT, boot_continues=True)
-        node.begin_boot(1, 3000, from_supply_on=False, lost_boots=0).append(3, 3002, b"er all")
+        node.begin_boot(1, 3000, cause=BootCause.FOUND_RUNNING, lost_boots=0).append(3, 3002, b"er all")
         assert read_all(node.boot_log(1)) == [
             Chunk(0, 2000, b"before"),
             GapPiece(6, 3000, 0, "hat_restart"),
             Chunk(6, 3001, b"after"),
             Chunk(11, 3002, b" all"),
         ]
-        assert node.begin_boot(2, 4000, from_supply_on=True, lost_boots=0).number == 2
+        assert node.begin_boot(2, 4000, cause=BootCause.SUPPLY_ON, lost_boots=0).number == 2
 
 
 def test_a_boot_that_continues_one_which_is_not_known_is_a_new_one(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
         node = store.node("node-1")
         node.attach(SESSION, HAT, boot_continues=True)
-        log = node.begin_boot(1, 3000, from_supply_on=False, lost_boots=0)
-        assert (log.number, log.from_supply_on, log.read(0, 10)) == (1, False, [])
+        log = node.begin_boot(1, 3000, cause=BootCause.FOUND_RUNNING, lost_boots=0)
+        assert (log.number, log.cause, log.read(0, 10)) == (1, BootCause.FOUND_RUNNING, [])
 
 
 def test_lost_boots_take_numbers_and_count_their_bytes(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
         node = store.node("node-1")
         begun_log(node)
-        log = node.begin_boot(4, 3000, from_supply_on=True, lost_boots=2, lost_bytes=700)
+        log = node.begin_boot(4, 3000, cause=BootCause.SUPPLY_ON, lost_boots=2, lost_bytes=700)
         assert log.number == 4
         for energy_uj in (1, 2):
             node.add_energy(SESSION, energy_uj)
@@ -133,7 +133,7 @@ def test_two_hats_may_take_turns_in_one_slot(tmp_path: Path) -> None:
             for session, hat in ((SESSION, b"hat-a"), (8, b"hat-b")):
                 stored = node.attach(session, hat, boot_continues=True)
                 assert stored.log_offset == 2 * turn
-                log = node.begin_boot(1, 1000, from_supply_on=False, lost_boots=0)
+                log = node.begin_boot(1, 1000, cause=BootCause.FOUND_RUNNING, lost_boots=0)
                 log.append(2 * turn, 2000, b"%d%c" % (turn, hat[-1]))
                 store.sync()
         pieces = read_all(node.boot_log(1))
@@ -168,7 +168,7 @@ def test_a_session_whose_boot_is_no_longer_kept_goes_on_in_a_new_one(tmp_path: P
             store.sync()
         assert node.attach(SESSION, HAT, boot_continues=False) == StoredPositions(1, 100, 1)
         assert node.hat_boot_log(1) is None
-        log = node.begin_boot(1, 5000, from_supply_on=False, lost_boots=0)
+        log = node.begin_boot(1, 5000, cause=BootCause.FOUND_RUNNING, lost_boots=0)
         log.append(100, 5000, b"more")
         assert log.read(0, 200) == [GapPiece(0, 5000, 100, "missing"), Chunk(100, 5000, b"more")]
 

@@ -143,7 +143,7 @@ def take_entries(ring, pos, end, room, begins_line, banners):
     dst = bytearray(2 + int(room))
     why = kernels.take_entries(job, ring, len(ring), dst, data(banners))
     kept = [job[1] == int(end), job[3] == 1 + int(room), dst[0] == 0, bytes(dst[job[2] :]) == bytes(len(dst) - job[2])]
-    return "{} {} {} {} {}".format(why, job[0], job[4], text(dst[1 : job[2]]), int(all(kept)))
+    return f"{why} {job[0]} {job[4]} {text(dst[1 : job[2]])} {int(all(kept))}"
 
 
 CHILDREN = {}

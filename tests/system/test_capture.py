@@ -111,7 +111,10 @@ async def test_a_firmware_that_gets_no_processor_time_loses_what_its_ring_cannot
 
 @pytest.mark.parametrize(
     ("name", "holds_low", "begins", "cause"),
-    [("node-1", True, b"", rack_pb2.BOOT_CAUSE_BREAK), ("node-2", False, b"U-Boot 2025", rack_pb2.BOOT_CAUSE_BOOTLOADER)],
+    [
+        ("node-1", True, b"", rack_pb2.BOOT_CAUSE_BREAK),
+        ("node-2", False, b"U-Boot 2025", rack_pb2.BOOT_CAUSE_BOOTLOADER),
+    ],
 )
 async def test_a_reset_without_power_change_begins_a_boot_at_the_exact_byte(
     tmp_path: Path, name: str, *, holds_low: bool, begins: bytes, cause: int

@@ -6,10 +6,11 @@ to the channel's count, whether the firmware runs at the moment or not.
 
 import struct
 from array import array
+
+from micropython import const
 from uctypes import addressof
 
 import machine
-from micropython import const
 
 _DMA_START = const(6)
 _DMA_STOP = const(13)

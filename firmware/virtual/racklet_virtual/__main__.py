@@ -68,9 +68,7 @@ def run(  # noqa: PLR0913  options of a command
     ] = None,
     baud: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="N=RATE", help=f"The rate of a node's console: {', '.join(map(str, BAUDS))}. Repeatable."
-        ),
+        typer.Option(metavar="N=RATE", help=f"The rate of a node's console: {', '.join(map(str, BAUDS))}. Repeatable."),
     ] = None,
     folder: FolderOption = _DEFAULT_FOLDER,
     keep: Annotated[bool, typer.Option("--keep", help="Keep what the nodes sent when it ends.")] = False,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from racklet_virtual.node import NodeProfile
     from racklet_virtual.supply import Stuck
 
-# How often a sending node's bytes are handed over: 115 bytes at 115 200 baud, and not more than the chip's ring can take.
+# How often a sending node's bytes are handed over: 115 bytes at 115 200 baud, and less than the chip's ring takes.
 _PACE_US = 10_000
 _PACE_CHARACTERS = 400
 _USB_BACK_S = 0.4  # a hard reset drops the USB device until the firmware has started it again

@@ -126,10 +126,8 @@ class HatHardware:
                 return int(self.supply.latch_on)
             case Pin.POWER_GOOD:
                 return int(self.supply.good)
-            case Pin.NODE_HALTED:
-                return int(self.node.halted)
-            case Pin.NODE_RX:
-                return int(not self.node.holds_low(at_us))
+            case Pin.NODE_HALTED | Pin.NODE_RX:
+                return int(self.node.halted if pin == Pin.NODE_HALTED else not self.node.holds_low(at_us))
             case Pin.ALERT:
                 return int(not (self.monitor_connected and self._monitor.alert_low(at_us)))
             case Pin.SOFT_OFF:

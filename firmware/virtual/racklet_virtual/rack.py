@@ -34,7 +34,7 @@ class VirtualRack:
     FirmwareUnavailableError from the constructor when there is nothing to run the firmware with.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  what may differ from node to node
         self,
         folder: Path,
         nodes: int = 5,

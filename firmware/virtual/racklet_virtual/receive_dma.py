@@ -15,7 +15,7 @@ _COUNT = struct.Struct("<I")
 
 @dataclass(frozen=True, slots=True)
 class DmaSetup:
-    """What the firmware tells the channel: where its ring and the channel's count are, how many transfers make a run."""
+    """What the firmware tells: where its ring and the channel's count are, and how many transfers make a run."""
 
     ring: int
     count: int
@@ -29,7 +29,7 @@ class DmaSetup:
 
 
 class ReceiveDma:
-    """Runs from its making to `close`, also while the process is stopped. Raises OSError when it may not write there."""
+    """Runs until `close`, also while the process is stopped. Raises OSError when it may not write to its memory."""
 
     def __init__(self, pid: int, setup: DmaSetup) -> None:
         self._memory = os.open(f"/proc/{pid}/mem", os.O_WRONLY | os.O_CLOEXEC)

@@ -89,7 +89,7 @@ class UartReceiver:
             entries.append(entry)
         if edge is not None:
             del levels[: max(edge - 1, 0)]
-        elif not levels[-1:] == _LOW:
+        elif levels[-1:] != _LOW:
             levels.clear()
         else:
             del levels[: int(at)]

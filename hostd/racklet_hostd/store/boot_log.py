@@ -202,9 +202,7 @@ class BootLog:
         return self._dirty or self.stored is None
 
     def _row(self, dropped: str) -> BootRow:
-        return BootRow(
-            self.number, self.start_ms, self.last_byte_ms, self.end, self.lost_bytes, self.cause, dropped
-        )
+        return BootRow(self.number, self.start_ms, self.last_byte_ms, self.end, self.lost_bytes, self.cause, dropped)
 
     def _write_of(self, pieces: tuple[Piece, ...]) -> SegmentWrite:
         last = self._segments[-1] if self._segments else None

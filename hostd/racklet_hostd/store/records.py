@@ -63,8 +63,8 @@ class GapPiece(NamedTuple):
         offset: of the first lost byte.
         at_ms: unix time when the loss was noticed.
         lost_bytes: how many; 0 when it is not known.
-        reason: what the HAT said ("ring_full", "uart_overrun", "baud_detection"), or "hat_restart", or one of the store's own:
-            "disk_full", "disk_error", "store_behind", "missing", "damaged", "retention".
+        reason: what the HAT said ("ring_full", "uart_overrun", "baud_detection"), or "hat_restart", or one of the
+            store's own: "disk_full", "disk_error", "store_behind", "missing", "damaged", "retention".
     """
 
     offset: int
@@ -85,13 +85,13 @@ def encode(pieces: Iterable[Piece], seed: int) -> bytes:
     """Return the records of `pieces` in a file with this seed."""
     parts: list[bytes] = []
     for piece in pieces:
-        if isinstance(piece, Chunk) and piece.damage is None:
+        if isinstance(piece, GapPiece):
+            magic, payload = _GAP_MAGIC, _LOST.pack(piece.lost_bytes) + piece.reason.encode()
+        elif piece.damage is None:
             magic, payload = _CHUNK_MAGIC, piece.data
-        elif isinstance(piece, Chunk):
+        else:
             damage = (min(count, _DAMAGE_MAX) for count in piece.damage)
             magic, payload = _DAMAGED_MAGIC, _DAMAGE.pack(*damage) + piece.data
-        else:
-            magic, payload = _GAP_MAGIC, _LOST.pack(piece.lost_bytes) + piece.reason.encode()
         head = _HEAD.pack(magic, len(payload), piece.offset, piece.at_ms)
         parts += (head, _CRC.pack(crc32(payload, crc32(head, seed))), payload)
     return b"".join(parts)
@@ -135,15 +135,8 @@ class Scan:
         payload = self._blob[start:after]
         if crc32(payload, crc32(self._blob[place : place + _HEAD.size], self._seed)) != crc:
             return None
-        if magic == _CHUNK_MAGIC:
-            return Chunk(offset, at_ms, payload), after
-        if magic == _DAMAGED_MAGIC and length > _DAMAGE.size:
-            damage = Damage(*_DAMAGE.unpack_from(payload))
-            return Chunk(offset, at_ms, payload[_DAMAGE.size :], damage), after
-        if magic != _GAP_MAGIC or length < _LOST.size:
-            return None
-        reason = payload[_LOST.size :].decode(errors="replace")
-        return GapPiece(offset, at_ms, _LOST.unpack_from(payload)[0], reason), after
+        piece = _piece(magic, offset, at_ms, payload)
+        return None if piece is None else (piece, after)
 
     def _next_sound(self, place: int, offset: int, end: int) -> tuple[int, Piece] | None:
         """Return the first sound record from `place` on that continues the log at or after `offset`."""
@@ -153,3 +146,14 @@ class Scan:
                 return place, found[0]
             place += 1
         return None
+
+
+def _piece(magic: bytes, offset: int, at_ms: int, payload: bytes) -> Piece | None:
+    """Return what a sound record holds; None when it is of no kind that we know."""
+    if magic == _CHUNK_MAGIC:
+        return Chunk(offset, at_ms, payload)
+    if magic == _DAMAGED_MAGIC and len(payload) > _DAMAGE.size:
+        return Chunk(offset, at_ms, payload[_DAMAGE.size :], Damage(*_DAMAGE.unpack_from(payload)))
+    if magic == _GAP_MAGIC and len(payload) >= _LOST.size:
+        return GapPiece(offset, at_ms, _LOST.unpack_from(payload)[0], payload[_LOST.size :].decode(errors="replace"))
+    return None

@@ -39,9 +39,7 @@ class BootRow:
 
     def summary(self) -> BootSummary:
         """Return the boot as a list shows it."""
-        return BootSummary(
-            self.number, self.start_ms, self.last_byte_ms, self.end, self.lost_bytes, self.cause
-        )
+        return BootSummary(self.number, self.start_ms, self.last_byte_ms, self.end, self.lost_bytes, self.cause)
 
 
 @dataclass(frozen=True)
