@@ -181,6 +181,15 @@ class StoreConfig(_Section):
     )
 
 
+class DoctorConfig(_Section):
+    """What the boot doctor looks for."""
+
+    signatures: Annotated[PathFromText | None, BeforeValidator(_empty_is_none)] = Field(
+        default=None,
+        description='A file of your own signatures, as docs/doctor.md says. They join those that come with hostd. "": none.',
+    )
+
+
 class RackletConfig(_Section):
     """Everything in racklet.toml."""
 
@@ -193,6 +202,7 @@ class RackletConfig(_Section):
     telemetry: TelemetryConfig = Field(default_factory=TelemetryConfig)
     retention: RetentionConfig = Field(default_factory=RetentionConfig)
     store: StoreConfig = Field(default_factory=StoreConfig)
+    doctor: DoctorConfig = Field(default_factory=DoctorConfig)
 
 
 def find_config_file(option: Path | None) -> Path | None:

@@ -89,6 +89,7 @@ class Daemon:
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="sync") as disk:
             while True:
                 is_last = is_over.is_set()
+                self.rack.prepare_sync()
                 self.rack.take_sync(await loop.run_in_executor(disk, self._store.sync))
                 if is_last:
                     return

@@ -71,6 +71,8 @@ def node_message(node: Node) -> rack_pb2.Node:
         log_end=newest.end if newest else 0,
         last_line=node.last_line,
         hat=_hat(node, node.hat),
+        phase=node.watch.phase or "",
+        findings=node.watch.findings,
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from racklet_hostd.doctor.diagnosis import Diagnosis
 from racklet_hostd.doctor.phases import Phase
-from racklet_hostd.doctor.signatures import Silence, known_signatures, read_signatures
+from racklet_hostd.doctor.signatures import Silence, known_signatures, read_signatures, signatures_with
 from racklet_hostd.errors import ConfigError
 
 # What brings a boot into each phase.
@@ -21,6 +21,7 @@ ENTRIES = {
     Phase.KERNEL: b"[    0.000000] Booting Linux on physical CPU 0x0\r\n",
     Phase.INIT: b"[    6.113631] Run /init as init process\r\n",
     Phase.LOGIN: b"node-1 login: \r\n",
+    Phase.HALTED: b"[   61.000000] reboot: Power down\r\n",
 }
 
 
@@ -116,6 +117,18 @@ def test_a_table_is_read(tmp_path: Path) -> None:
 )
 def test_what_is_wrong_in_a_table_is_said_with_its_line(tmp_path: Path, text: str, said: str) -> None:
     assert said in refusal(tmp_path, text)
+
+
+def test_own_signatures_join_those_that_come_with_hostd_and_replace_them_by_id(tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text(GOOD.replace('"quiet"', '"kernel-silent"').replace('"burning"', '"no-lease"'))
+    table = signatures_with(path)
+    assert table.ids == known_signatures().ids
+    assert [each.pattern.pattern for each in table.signatures if each.id == "no-lease"] == [rb"smoke \S{1,10}"]
+    assert [each.seconds for each in table.silences[Phase.KERNEL]] == [5]
+    path.write_text(GOOD.partition("[[silence]]")[0])
+    assert signatures_with(path).ids == known_signatures().ids | {"burning"}
+    assert signatures_with(None) is known_signatures()
 
 
 def test_a_set_may_hold_what_repeats_elsewhere(tmp_path: Path) -> None:
