@@ -144,6 +144,14 @@ def test_wrong_usage_ends_with_2(run: Run, arguments: tuple[str, ...]) -> None:
     run(*arguments, code=2)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [("--all-boots",), ("--force",), ("--grep", "("), ("--raw", "--ansi", "strip"), ("--export", "f", "--json")],
+)
+def test_options_of_logs_that_do_not_fit_are_told_before_hostd_is_asked(run: Run, options: tuple[str, ...]) -> None:
+    assert options[0] in run("logs", "n", *options, "--address", "unix:/nowhere", code=2).stderr
+
+
 def test_help_tells_the_exit_codes(run: Run) -> None:
     assert "3 hostd cannot be reached" in " ".join(run("--help").stdout.split())
 

@@ -1,4 +1,4 @@
-"""Names, numbers, keys and stages: the small pure parts."""
+"""Names, numbers and keys: the small pure parts."""
 
 import pytest
 import typer
@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from racklet_hostd.cli import units
 from racklet_hostd.cli.names import boot_number, natural_key, node_resource, short_name
 from racklet_hostd.cli.raw_terminal import EscapeKey, KeyAction
-from racklet_hostd.cli.stage import Stage, StageWatch
 
 
 def test_a_node_is_named_with_or_without_its_collection() -> None:
@@ -80,36 +79,3 @@ def test_the_escape_key_is_found_also_when_it_comes_byte_by_byte(
             break
     assert got == passed
     assert [found for found in actions if found] == ([action] if action else [])
-
-
-BOOT = (
-    ("U-Boot 2025.01 (Jun 24 2026 - 09:07:15 +0000)", Stage.FIRMWARE),
-    ("[    0.000000] Booting Linux on physical CPU 0x0", Stage.KERNEL),
-    ("[  OK  ] Reached target basic.target.", Stage.SERVICES),
-    ("[    9.123456] random: crng init done", Stage.SERVICES),
-    ("raspberrypi login: ", Stage.READY),
-    ("[   70.123456] usb 1-1: new device", Stage.READY),
-    ("[   99.000001] reboot: Power down", Stage.HALTED),
-)
-
-
-def test_a_boot_goes_through_its_stages_and_never_back() -> None:
-    watch = StageWatch()
-    assert [watch.see("boots/1", line) for line, _ in BOOT] == [stage for _, stage in BOOT]
-
-
-def test_a_new_boot_begins_at_the_firmware() -> None:
-    watch = StageWatch()
-    watch.see("boots/1", "raspberrypi login: ")
-    assert watch.see("boots/2", "") is Stage.FIRMWARE
-
-
-def test_the_stage_of_a_node_that_ran_before_is_unknown_until_it_shows() -> None:
-    watch = StageWatch()
-    assert watch.see("boots/1", "job 17 done") is Stage.UNKNOWN
-
-
-def test_a_panic_stays_a_panic() -> None:
-    watch = StageWatch()
-    watch.see("boots/1", "[    1.234567] Kernel panic - not syncing: VFS: Unable to mount root fs")
-    assert watch.see("boots/1", "[    1.300000] ---[ end Kernel panic ]---") is Stage.PANIC

@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
+from typing import Any
 
 import typer
 
@@ -23,7 +25,12 @@ _ALL = 1_000_000  # more boots than are ever kept
 _NEWEST = "-"
 
 
-@command
+def _check(*, as_json: bool, node: str, offset: int, **given: Any) -> None:  # noqa: ANN401 - the options of `logs`
+    del node
+    LogOptions(offset=offset, **given).check(as_json=as_json)
+
+
+@partial(command, check=_check)
 async def logs(  # noqa: PLR0913 - one for each option of the command
     session: Session,
     node: NodeArgument,
@@ -48,7 +55,6 @@ async def logs(  # noqa: PLR0913 - one for each option of the command
     when no line matches.
     """
     asked = LogOptions(boot, offset, follow, raw, timestamps, ansi, grep, ignore_case, all_boots, export, force)
-    asked.check(as_json=session.output.as_json)
     if grep is not None:
         await _grep(session, node, asked)
     elif export is not None:

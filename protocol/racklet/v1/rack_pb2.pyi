@@ -835,7 +835,9 @@ class ReadBootLogRequest(_message.Message):
     follow: _builtins.bool
     """Go on with what comes, until the boot ends."""
     following_boots: _builtins.bool
-    """With `follow`: go on into the boots after it."""
+    """With `follow`: go on into the boots after it. A boot that is newer than all that hostd has is waited for, since a
+    hostd before this one may have been killed before it had stored what it sent; the HAT sends that again.
+    """
     def __init__(
         self,
         *,
