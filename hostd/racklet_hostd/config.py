@@ -178,7 +178,7 @@ class DoctorConfig(_Section):
 
     signatures: Annotated[PathFromText | None, BeforeValidator(_empty_is_none)] = Field(
         default=None,
-        description='A file of your own signatures, as docs/doctor.md says. They join those that come with hostd. "": none.',
+        description='A file of your own signatures, which join those of hostd; see docs/doctor.md. "": none.',
     )
 
 

@@ -14,7 +14,7 @@ CALLERS_REMEMBERED = 64  # who was at this console lately and may come back; the
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls, as it said itself: `name` for people, `key` to be known by when it comes back; "" when it said none."""
+    """Who calls, as it said itself: `name` for people, `key` to be known by when it comes back; "" for none."""
 
     name: str = ""
     key: str = ""
@@ -87,9 +87,7 @@ class Console:
             own.is_gone = True
             self.leave(own)
         known = self._typed.get(caller.key)
-        seat = ConsoleSeat(
-            caller, since_ms, input_offset if known is None else known, is_resumed=known is not None
-        )
+        seat = ConsoleSeat(caller, since_ms, input_offset if known is None else known, is_resumed=known is not None)
         self._remember(seat)
         self._seats.append(seat)
         if writes:

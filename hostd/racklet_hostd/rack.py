@@ -60,9 +60,7 @@ class Rack:
                 node.name,
                 node.port,
                 store.node(node.name),
-                watch=BootWatch(
-                    node.name, self.events, self.signatures, PhaseEnergy(node.name, store.energy_marks)
-                ),
+                watch=BootWatch(node.name, self.events, self.signatures, PhaseEnergy(node.name, store.energy_marks)),
                 events=self.events,
                 changes=self.changes,
                 clock=clock,

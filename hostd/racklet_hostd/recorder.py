@@ -17,7 +17,7 @@ class Recorder:
     """The record of one node. Every method may raise StoreError: what it was given is not recorded then.
 
     Attributes:
-        energy_uj: the node's energy counter, also what is not yet durable. For what is recorded with it, not to publish.
+        energy_uj: the node's energy counter, also what is not yet durable: for the record, not to publish.
     """
 
     def __init__(self, store: NodeStore, events: EventLog, clock: Clock) -> None:

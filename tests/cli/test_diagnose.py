@@ -16,7 +16,9 @@ def panicked(rack: MemoryRack) -> rack_pb2.DiagnoseNodeResponse:
     response = rack_pb2.DiagnoseNodeResponse(
         boot="nodes/node-1/boots/17",
         phases=[
-            rack_pb2.BootPhase(phase="u-boot", offset=4, start_time=stamp(0), duration=Duration(seconds=3), energy_uj=9_600_000),
+            rack_pb2.BootPhase(
+                phase="u-boot", offset=4, start_time=stamp(0), duration=Duration(seconds=3), energy_uj=9_600_000
+            ),
             rack_pb2.BootPhase(phase="kernel", offset=900, start_time=stamp(3), duration=Duration(seconds=4000)),
         ],
         findings=[

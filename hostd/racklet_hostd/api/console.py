@@ -108,9 +108,7 @@ async def _show(node: Node, seat: ConsoleSeat, view: ConsoleView, send: Send) ->
 
 def _standing(console: Console, seat: ConsoleSeat, *, is_first: bool = False) -> rack_pb2.AttachConsoleResponse:
     """Return how far the caller's input is, and who is here if that is news."""
-    message = rack_pb2.AttachConsoleResponse(
-        typed_offset=seat.typed_offset, is_resumed=is_first and seat.is_resumed
-    )
+    message = rack_pb2.AttachConsoleResponse(typed_offset=seat.typed_offset, is_resumed=is_first and seat.is_resumed)
     if seat.company_is_news:
         seat.company_is_news = False
         message.seats.extend(

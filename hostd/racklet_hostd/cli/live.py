@@ -59,7 +59,8 @@ class RackView:
     """Nodes as `update` saw them last. `note` stands in the head line, such as that hostd is away.
 
     Fits any width from 80 columns on. Each node has a second line with what the boot doctor found and what its console
-    said last, or what is wrong with its HAT; on a wide screen that stands beside the numbers, and on one too low for all the lines it is left out.
+    said last, or what is wrong with its HAT; on a wide screen that stands beside the numbers, and on one too low for
+    all the lines it is left out.
     """
 
     def __init__(self, title: str, unix_now_s: Callable[[], float] = time.time) -> None:

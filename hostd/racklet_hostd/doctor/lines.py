@@ -89,11 +89,12 @@ class LineCutter:
 
 
 def _cut(block: Block) -> Iterator[Block]:
-    """Yield the lines of `block` with long ones in parts. The last block ends with what has not ended: it is shorter."""
+    """Yield the lines of `block` with long ones in parts. The last line, which has not ended, is shorter than that."""
     if max(map(len, block.lines)) < LINE_LIMIT:
         yield block
         return
-    offset, lines = block.offset, []
+    offset = block.offset
+    lines: list[bytes] = []
     for line in block.lines:
         while len(line) >= LINE_LIMIT:
             if lines:

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 _ESCAPED_CLASS = re.compile(r"[A-Za-z0-9]")  # \d, \x41 and their like are no plain characters
 # A piece of a pattern: an escaped character, a set, a group with all that is in it, or one character.
 _SET = r"\[\^?\]?(?:\\.|[^\]\\])*\]"
-_TOKEN = re.compile(rf"\\.|{_SET}|\((?:\\.|{_SET}|[^()\\\[]|\((?:\\.|{_SET}|[^()\\\[])*\))*\)|.", re.DOTALL)
+_INNER = rf"\\.|{_SET}|[^()\\\[]"
+_PIECE = re.compile(rf"\\.|{_SET}|\((?:{_INNER}|\((?:{_INNER})*\))*\)|.", re.DOTALL)
 _REPEAT = re.compile(r"\?|\{\d*,?\d*\}")
 _FREQUENT = b" 0123456789."  # a third of what a kernel says
 _SHORT = 2  # characters; what is as short is found everywhere
@@ -15,7 +16,7 @@ _SHORT = 2  # characters; what is as short is found everywhere
 class Needles:
     """A set of needles to be looked for in the same texts.
 
-    A text without its frequent characters holds what is left of each of its needles, and takes less time to look through.
+    A text without its frequent characters holds what is left of each of its needles, and is searched in less time.
     """
 
     def __init__(self, needles: Iterable[bytes]) -> None:
@@ -35,19 +36,19 @@ def rare(text: bytes) -> bytes:
 
 
 def needle_of(pattern: str) -> bytes:
-    """Return the longest plain text that is in everything that `pattern` finds; b"" when there is none, or it is hidden.
+    """Return the longest plain text that is in everything that `pattern` finds; b"" when none can be told.
 
     `pattern` is a regular expression without flags, with groups in at most two levels.
     """
     runs = [""]
     position = 0
     while position < len(pattern):
-        match = _TOKEN.match(pattern, position)
-        token = match.group() if match else pattern[position]
-        position += len(token)
-        if token == "|":
+        match = _PIECE.match(pattern, position)
+        piece = match.group() if match else pattern[position]
+        position += len(piece)
+        if piece == "|":
             return b""  # one side needs what the other does not
-        char = _plain(token)
+        char = _plain(piece)
         if repeat := _REPEAT.match(pattern, position):
             position = repeat.end()
             char = ""
@@ -58,11 +59,11 @@ def needle_of(pattern: str) -> bytes:
     return max(runs, key=len).encode()
 
 
-def _plain(token: str) -> str:
-    if len(token) == 1:
-        return "" if token in ".^$" else token
-    if token[0] == "\\" and not _ESCAPED_CLASS.match(token[1]):
-        return token[1]
+def _plain(piece: str) -> str:
+    if len(piece) == 1:
+        return "" if piece in ".^$" else piece
+    if piece[0] == "\\" and not _ESCAPED_CLASS.match(piece[1]):
+        return piece[1]
     return ""
 
 

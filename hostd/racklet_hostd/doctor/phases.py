@@ -61,19 +61,27 @@ _RESETS = {
     Phase.ROM: rb"(?:" + _SECONDS + rb"(?:RPi: BOOT|Read start\w{0,8}\.elf bytes |bootrom: reset))",
 }
 # What each sign above cannot do without, one for each way to say it; a test holds them together.
-_START_NEEDLES = {
+_START_NEEDLES: dict[Phase, tuple[bytes, ...]] = {
     Phase.HALTED: (b"reboot: ",),
     Phase.LOGIN: (b" login:", b"@"),
-    Phase.INIT: (b"OK", b"FAILED", b"DEPEND", b"INIT: version ", b"Begin: Loading essential", b"racklet-init:")
-    + (b" as init process", b"systemd[1]:"),
-    Phase.KERNEL: (b"Starting kernel ", b"Linux version ", b"EFI stub: ", b"Uncompressing Linux", b"[")
-    + (b"Booting Linux on physical CPU",),
+    Phase.INIT: (
+        *(b"OK", b"FAILED", b"DEPEND", b"INIT: version ", b"Begin: Loading essential", b"racklet-init:"),
+        *(b" as init process", b"systemd[1]:"),
+    ),
+    Phase.KERNEL: (
+        *(b"Starting kernel ", b"Linux version ", b"EFI stub: ", b"Uncompressing Linux", b"["),
+        b"Booting Linux on physical CPU",
+    ),
     Phase.U_BOOT: (b"U-Boot ", b"Hit any key to stop autoboot"),
     Phase.TF_A: (b"/TC:", b"NOTICE: ", b"INFO: "),
-    Phase.FIRMWARE: (b"MESS:", b"Raspberry Pi Bootcode", b"Read File: ", b"Starting start", b"UEFI firmware (")
-    + (b"BdsDxe: ", b">>Start ", b"U-Boot ", b"loader: "),
-    Phase.ROM: (b"RPi: BOOT", b"BOOTMODE: ", b"Boot mode: ", b"SD HOST: ", b"Read ", b"NETWORK: ", b"NET_BOOT: ")
-    + (b"Firmware: ", b"bootrom: "),
+    Phase.FIRMWARE: (
+        *(b"MESS:", b"Raspberry Pi Bootcode", b"Read File: ", b"Starting start", b"UEFI firmware ("),
+        *(b"BdsDxe: ", b">>Start ", b"U-Boot ", b"loader: "),
+    ),
+    Phase.ROM: (
+        *(b"RPi: BOOT", b"BOOTMODE: ", b"Boot mode: ", b"SD HOST: ", b"Read ", b"NETWORK: ", b"NET_BOOT: "),
+        *(b"Firmware: ", b"bootrom: "),
+    ),
 }
 _RESET_NEEDLES = (
     *(b"U-Boot ", b"NOTICE: ", b"Raspberry Pi Bootcode", b"UEFI firmware (version"),
@@ -108,9 +116,7 @@ def _needles_from(phase: Phase, *, going_down: bool) -> Needles:
 
 _FINDS_FROM = {phase: _finds_from(phase) for phase in Phase}
 _NEEDLES = {
-    (phase, going_down): _needles_from(phase, going_down=going_down)
-    for phase in Phase
-    for going_down in (False, True)
+    (phase, going_down): _needles_from(phase, going_down=going_down) for phase in Phase for going_down in (False, True)
 }
 
 

@@ -27,7 +27,7 @@ class EnergyMarks:
         self._pending: list[EnergyMark] = []
 
     def add(self, mark: EnergyMark) -> None:
-        """Record a mark, durable after the next sync; one that is there already stays. Beyond PENDING_LIMIT: dropped."""
+        """Record a mark, durable after the next sync; one that is there already stays. Dropped at PENDING_LIMIT."""
         with self._lock:
             if len(self._pending) < PENDING_LIMIT:
                 self._pending.append(mark)
