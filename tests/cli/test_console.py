@@ -144,6 +144,7 @@ def test_the_supply_is_moved_after_a_second_key(rack: MemoryRack, on_terminal: O
 def test_read_only_types_nothing_but_the_escape_key_works(rack: MemoryRack, on_terminal: OnTerminal) -> None:
     terminal = on_terminal("console", "node-1", "--read-only")
     terminal.expect(rb"console of node-1, read only")
+    rack.wait_until(lambda: bool(rack.requests))
     terminal.type(b"rm -rf /\r\x1dt")
     terminal.expect(rb"--read-only types nothing; start without it to take over")
     terminal.type(b"\x1dq")
