@@ -10,6 +10,7 @@ from racklet_hostd.doctor.diagnosis import Diagnosis
 from racklet_hostd.doctor.phases import Phase
 from racklet_hostd.doctor.signatures import Silence, known_signatures, read_signatures, signatures_with
 from racklet_hostd.errors import ConfigError
+from tests.conftest import ROOT
 
 # What brings a boot into each phase.
 ENTRIES = {
@@ -25,11 +26,13 @@ ENTRIES = {
 }
 
 
-class SeenLine(TypedDict):
+class SeenLine(TypedDict, total=False):
+    source: str
     phase: str
     line: str
 
 
+CAPTURES = ROOT.parent / "shared" / "bootlogs"
 LINES: dict[str, SeenLine] = tomllib.loads((Path(__file__).parent / "lines.toml").read_text())  # type: ignore[assignment]
 GOOD = """
 [[signature]]
@@ -64,8 +67,18 @@ def refusal(folder: Path, text: str) -> str:
     return str(refused.value).replace(f"{folder}/", "")
 
 
-def test_each_signature_has_a_line_that_was_seen() -> None:
+def test_each_signature_has_a_line_and_it_is_told_where_that_comes_from() -> None:
     assert set(LINES) == known_signatures().ids
+    for signature in known_signatures().signatures:
+        assert LINES[signature.id]["source"] in {"recorded", "report", "source"}
+
+
+@pytest.mark.parametrize("signature", sorted(name for name, line in LINES.items() if line.get("source") == "recorded"))
+def test_a_recorded_line_is_in_a_capture(signature: str) -> None:
+    if not CAPTURES.exists():
+        pytest.skip("the captures of real boots are not here")
+    line = LINES[signature]["line"].strip().encode()
+    assert any(line in path.read_bytes() for path in CAPTURES.glob("*.log"))
 
 
 @pytest.mark.parametrize("signature", sorted(LINES))
