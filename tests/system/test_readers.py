@@ -83,7 +83,7 @@ async def test_a_reader_goes_on_at_the_exact_byte_after_hostd_was_killed(
         reading(hostd, output, *arguments),
     ):
         [hat] = rack.hats
-        await until(lambda: output.exists())
+        await until(output.exists)
         if arguments[0] == "console":  # it shows what comes from now on
             await until_attached(hostd)
         await killed_again_and_again(hostd, hat, output)

@@ -58,8 +58,9 @@ async def console(
                 else:
                     await _type_all(attendance, read_only=read_only)
         except RefusedError as error:
-            advice = " (--take-over, --read-only)" if error.status == "FAILED_PRECONDITION" else ""
-            raise CommandError(f"{error}{advice}") from error
+            if error.status != "FAILED_PRECONDITION":
+                raise
+            raise CommandError(f"{error} (--take-over, --read-only)") from error
         finally:
             screen.finish()
     remark(f"left the console of {name}")
