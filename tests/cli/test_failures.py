@@ -173,9 +173,11 @@ def test_who_follows_an_offline_hat_is_told_why_nothing_comes(rack: MemoryRack, 
     assert process.stderr.readline() == b"racklet: node-1: HAT is offline: it was unplugged\n"
 
 
-def test_the_console_of_no_node_is_not_found(rack: MemoryRack, run: Run) -> None:
-    rack.add_node("node-1")
-    assert "there is no node node-9" in run("console", "node-9", code=4).stderr
+def test_the_console_of_no_node_is_not_found(start: Start) -> None:
+    process = start("console", "node-9")
+    assert process.wait(20) == 4
+    assert process.stderr
+    assert b"there is no node node-9" in process.stderr.read()
 
 
 def test_help_tells_the_exit_codes(run: Run) -> None:
