@@ -1,5 +1,6 @@
 """The rack as the API, the metrics and the health pages see it."""
 
+import asyncio
 import logging
 import re
 from collections import Counter
@@ -36,6 +37,7 @@ class Rack:
     Attributes:
         closing: rings never, and closes when hostd shuts down.
         changes: numbers every change of a node.
+        sync_wanted: set when a HAT holds so much that is not stored that it cannot wait for the period's end.
         store_failures: how often the disk did not take something, by reason.
         signatures: what the boot doctor looks for.
         energy_marks: where the nodes' energy counters stood in their boots.
@@ -49,6 +51,7 @@ class Rack:
         self.start_ms = clock.unix_ms()
         self.events = EventLog(store.events)
         self.changes = ChangeFeed()
+        self.sync_wanted = asyncio.Event()
         self.closing = Bell()
         self.signatures = signatures_with(config.doctor.signatures)
         self.energy_marks = store.energy_marks
@@ -63,6 +66,7 @@ class Rack:
                 watch=BootWatch(node.name, self.events, self.signatures, PhaseEnergy(node.name, store.energy_marks)),
                 events=self.events,
                 changes=self.changes,
+                sync_wanted=self.sync_wanted,
                 clock=clock,
             )
             for node in sorted(config.nodes, key=lambda node: name_order(node.name))
