@@ -27,7 +27,7 @@ def test_keys_go_to_the_node_as_they_are_and_its_bytes_to_the_screen(rack: Memor
     terminal.type(b"a\x03\x1a\x04\r")
     rack.wait_until(lambda: bytes(rack.typed) == b"a\x03\x1a\x04\r")
     terminal.type(b"\x1d?")
-    terminal.expect(rb"after Ctrl-\]: q leaves")
+    terminal.expect(rb"after Ctrl-\]:\r\n  q leaves")
     terminal.type(b"\x1dq")
     assert terminal.wait() == 0
     assert terminal.output.endswith(b"racklet: left the console of node-1\r\n")

@@ -11,11 +11,12 @@ from racklet_hostd.cli.raw_terminal import KeyAction
 from racklet_hostd.cli.tables import supply_word
 
 HINT = "Ctrl-] q leaves, Ctrl-] ? helps."
-HELP = (
-    "after Ctrl-]: q leaves, w who is here, t take over the typing, i blink the LED;"
-    " o switch on, s shut down and switch off, f cut at once, c cut and switch on again (each asks);"
-    " Ctrl-] types one Ctrl-]; any other key is typed with it."
-)
+HELP = """\
+after Ctrl-]:
+  q leaves                  w tells who is here       t takes over the typing
+  o switches on             s shuts down, then cuts   i blinks the HAT's LED
+  f cuts at once            c cuts and switches on    (o, s, f and c ask first)
+  Ctrl-] types one Ctrl-]   ? shows this              any other key is typed with it"""
 _DEEDS = {
     KeyAction.POWER_ON: ("switch on {}", rack_pb2.POWER_ACTION_ON),
     KeyAction.SHUT_DOWN: ("shut down {} and switch it off", rack_pb2.POWER_ACTION_OFF),

@@ -36,8 +36,8 @@ class ConsoleScreen:
             self._output.data(response.data)
 
     def say(self, words: str) -> None:
-        """Write words of our own."""
-        sys.stderr.write(self._line.format(words))
+        """Write words of our own, in one line or several."""
+        sys.stderr.write(self._line.format(words.replace("\n", self._end or "\n")))
         sys.stderr.flush()
 
     def finish(self) -> None:
