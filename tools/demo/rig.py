@@ -21,6 +21,8 @@ from racklet_virtual.rack import VirtualRack
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from racklet_virtual.special_nodes import SpecialNodes
+
 NODES = 5
 _DEFAULT_TCP = 50551
 _DEFAULT_HTTP = 9550
@@ -35,14 +37,17 @@ class DemoError(Exception):
 class Rig:
     """An async context manager. `rack` is the virtual rack, `connection` the way to hostd."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, special: SpecialNodes) -> None:
         self._seed = seed
+        self._special = special
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="racklet-demo-")))
-            self.rack = await stack.enter_async_context(VirtualRack(self.folder / "rack", NODES, self._seed))
+            habits, qemu = self._special.habits, self._special.qemu
+            rack = VirtualRack(self.folder / "rack", NODES, self._seed, habits=habits, qemu=qemu)
+            self.rack = await stack.enter_async_context(rack)
             self.tcp = f"127.0.0.1:{_free_port(_DEFAULT_TCP)}"
             self.http = f"127.0.0.1:{_free_port(_DEFAULT_HTTP)}"
             self.config = self.folder / "racklet.toml"
