@@ -135,7 +135,7 @@ class QemuNode:
     def set_habit(self, habit: Habit) -> None:
         """Only the normal one. Raises NodeRefusesError."""
         if habit is not Habit.NORMAL:
-            raise NodeRefusesError(f"{self.profile.name} is a QEMU machine: it has no habit {habit!r}")
+            raise NodeRefusesError(f"{self.profile.name} is a QEMU machine: it has no habit {habit.value}")
 
     def reset(self, at_us: int) -> None:
         """Start again without a word, the supply unmoved. Nothing when it is off."""
