@@ -92,6 +92,7 @@ async def test_a_hang_in_the_kernel_is_told_when_it_was_silent_long_enough(rack:
     await rack.hostd.power(rack.hat, ON)
     await until(lambda: rack.node.phase == "kernel" and rack.node.boots[-1].sent_bytes > 2000, BOOT_S)
     rack.node.obey(Order.HANG)
+    await rack.until_state(NodeState.HUNG)
     await until(lambda: not rack.hat.hardware.node.sending)
     log = await rack.stored()
     assert await rack.diagnosis() == (["kernel"], [])

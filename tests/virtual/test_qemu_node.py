@@ -158,7 +158,7 @@ async def test_a_reboot_and_the_reset_button_are_resets_at_their_offsets(desk: D
 async def test_it_hangs_until_it_is_reset(desk: Desk) -> None:
     await desk.boot()
     desk.node.obey(Order.HANG)
-    assert desk.node.state is NodeState.HUNG
+    await desk.until_state(NodeState.HUNG)
     sent = desk.sent()
     desk.type(b"x" * 1_000_000)
     desk.node.obey(Order.POWEROFF)

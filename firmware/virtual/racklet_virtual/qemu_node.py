@@ -124,8 +124,7 @@ class QemuNode:
             case Order.WORK:
                 process.order("work")
             case Order.HANG:
-                process.control.execute("stop")
-                self._enter(NodeState.HUNG)
+                process.control.execute("stop", then=lambda: self._hang(process))
             case Order.PANIC:  # by magic SysRq: a break on the serial line, then a letter
                 process.control.execute("chardev-send-break", id="console", then=lambda: process.type(b"c"))
             case Order.REBOOT | Order.POWEROFF:
@@ -237,6 +236,18 @@ class QemuNode:
             self.state, self.phase = self._end
             self._end = None
 
+    def _drain(self, process: QemuProcess) -> None:
+        """Put all that a machine that stands still has said on the line: at most what a socket holds."""
+        now_us = self._around.now_us()
+        while data := process.read_console():
+            self._line.put(data, now_us)
+        self._read_us = None
+
+    def _hang(self, process: QemuProcess) -> None:
+        self._drain(process)
+        self._enter(NodeState.HUNG)
+        self._around.look()
+
     def _leave(self, data: bytes) -> None:
         if not data:
             return
@@ -271,10 +282,7 @@ class QemuNode:
         if event == _SHUT_DOWN:
             self._end = (NodeState.HALTED, NodeState.HALTED.value)
         elif event.name == "RESET" and self._process is not None:
-            now_us = self._around.now_us()
-            while data := self._process.read_console():
-                self._line.put(data, now_us)
-            self._read_us = None
+            self._drain(self._process)
             if event.reason != "guest-reset":  # by the button: what was on its way is lost
                 self._line.drop()
             self._line.mark()
@@ -284,9 +292,7 @@ class QemuNode:
         if process is not self._process:
             self._dying.remove(process)
             return
-        now_us = self._around.now_us()
-        while data := process.read_console():
-            self._line.put(data, now_us)
+        self._drain(process)
         self._process = None
         if self._end is None:  # QEMU itself failed, or somebody ended it
             self._end = (NodeState.HUNG, process.complaint())
