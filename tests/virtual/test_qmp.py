@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
-import pytest
+import pytest_asyncio
 
 from racklet_virtual.qmp import QmpChannel, QmpError, QmpEvent
 from tests.virtual.conftest import until
@@ -31,8 +31,9 @@ class Peer:
         return [json.loads(line) for line in self.end.recv(4096).splitlines()]
 
 
-@pytest.fixture
-async def peer() -> Iterator[Peer]:  # type: ignore[misc]
+@pytest_asyncio.fixture
+async def peer() -> AsyncIterator[Peer]:
+    """A channel, and the other end of it."""
     peer = Peer()
     yield peer
     peer.channel.close()
