@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from racklet_virtual.alarm import Alarm
 from racklet_virtual.hardware import HatHardware
 from racklet_virtual.microcontroller import ResetCause, VirtualMicrocontroller
+from racklet_virtual.node import NodeProfile, ScriptedNode
+from racklet_virtual.qemu_node import QemuNode, QemuSurroundings
 from racklet_virtual.record import SentBoots
 from racklet_virtual.uart_receiver import CHARACTER_BITS
 from racklet_virtual.usb_cable import UsbCable
@@ -17,9 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from racklet_virtual.attached_node import AttachedNode
     from racklet_virtual.faults import FaultRates
     from racklet_virtual.firmware_process import Firmware
-    from racklet_virtual.node import NodeProfile
+    from racklet_virtual.qemu_process import QemuImage
     from racklet_virtual.supply import Stuck
 
 # How often a sending node's bytes are handed over: 115 bytes at 115 200 baud, and less than the chip's ring takes.
@@ -36,6 +39,7 @@ class HatSetup:
     unique_id: bytes
     profile: NodeProfile
     seed: int
+    machine: QemuImage | None = None  # the node is one of these; else it is scripted
 
 
 class VirtualHat:
@@ -45,10 +49,13 @@ class VirtualHat:
         self, folder: Path, ports: Path, setup: HatSetup, firmware: Firmware, now_us: Callable[[], int]
     ) -> None:
         self.slot = setup.slot
-        self.hardware = HatHardware(setup.profile, SentBoots(folder / "sent"), seed=setup.seed)
+        self.now_us = now_us
+        self._machine, self._folder = setup.machine, folder
+        self.hardware = HatHardware(
+            setup.profile, SentBoots(folder / "sent"), seed=setup.seed, make_node=self._make_node
+        )
         self.node = VirtualNode(self.hardware, now_us, self.look_again)
         self.cable = UsbCable(setup.seed)
-        self.now_us = now_us
         self._ports = ports
         self._pace_us = min(_PACE_US, _PACE_CHARACTERS * CHARACTER_BITS * 1_000_000 // setup.profile.baud)
         self._tick_alarm = Alarm(self._tick)
@@ -73,6 +80,7 @@ class VirtualHat:
     async def stop(self) -> None:
         """Power it down and take its port away. Returns when its process has gone."""
         await self.chip.stop()
+        await self.hardware.node.stop()
         self._tick_alarm.cancel()
         self.unplug()
         self.cable.close()
@@ -126,6 +134,11 @@ class VirtualHat:
             self._tick_alarm.cancel()
         else:
             self._tick_alarm.set((change_us - self.now_us()) / 1e6)
+
+    def _make_node(self, profile: NodeProfile, record: SentBoots) -> AttachedNode:
+        if self._machine is None:
+            return ScriptedNode(profile, record)
+        return QemuNode(profile, record, QemuSurroundings(self._machine, self._folder, self.now_us, self._tick))
 
     def _tick(self) -> None:
         self.chip.serve()

@@ -16,6 +16,9 @@ from racklet_virtual.supply import NODE_RESETS_VOLTS, GateLine, Supply
 from racklet_virtual.uart_receiver import CHARACTER_BITS, UartReceiver
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from racklet_virtual.attached_node import AttachedNode
     from racklet_virtual.record import SentBoots
 
 
@@ -68,10 +71,16 @@ class HatHardware:
     """Everything around the microcontroller of one HAT. It keeps its state when the microcontroller resets."""
 
     def __init__(
-        self, profile: NodeProfile, record: SentBoots, *, errors: MonitorErrors = TYPICAL_ERRORS, seed: int = 0
+        self,
+        profile: NodeProfile,
+        record: SentBoots,
+        *,
+        errors: MonitorErrors = TYPICAL_ERRORS,
+        seed: int = 0,
+        make_node: Callable[[NodeProfile, SentBoots], AttachedNode] = ScriptedNode,
     ) -> None:
         self.supply = Supply()
-        self.node = ScriptedNode(profile, record)
+        self.node = make_node(profile, record)
         self.uart = UartReceiver(seed)
         self.record = record
         self.monitor_connected = True
