@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 from google.protobuf.message import Message as ProtobufMessage
-from size import IDLE_MACHINE, hat_modules
+from size import IDLE_MACHINE, IDLE_RP2, hat_modules
 
 from racklet.link.v1 import link_pb2
 from racklet_link import messages
@@ -22,11 +22,14 @@ WITH_IDLE_MACHINE = f"""
 import sys
 sys.path.append(".frozen")
 class machine: pass
-parts = {{}}
-exec({IDLE_MACHINE!r}, parts)
-for name in parts:
-    setattr(machine, name, parts[name])
+class rp2: pass
+for module, source in ((machine, {IDLE_MACHINE!r}), (rp2, {IDLE_RP2!r})):
+    parts = {{}}
+    exec(source, parts)
+    for name in parts:
+        setattr(module, name, parts[name])
 sys.modules["machine"] = machine
+sys.modules["rp2"] = rp2
 """
 MODULES = [f"{path.parent.name}.{path.stem}" for path in hat_modules() if path.stem not in {"main", "__init__"}]
 

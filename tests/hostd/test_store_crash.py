@@ -12,7 +12,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from tests.hostd.store_rig import HAT, SESSION, LIMITS, fill
-from racklet_hostd.store import Store
+from racklet_hostd.store import BootCause, Store
 
 store = Store.open(Path(sys.argv[1]), LIMITS)
 node = store.node("node-1")

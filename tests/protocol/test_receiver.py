@@ -10,8 +10,8 @@ from racklet.link.v1 import link_pb2
 from racklet_link.events import BootStarted, Damage, EventReceived, LogData, LogGap
 from racklet_link.receiver import BOOTS_REMEMBERED, RESEND_REQUEST_EVERY_MS, EventReceiver, LogReceiver, Missing
 
-SUPPLY_ON, UNSPECIFIED = link_pb2.BOOT_CAUSE_UNSPECIFIED
-HAT_START = link_pb2.BOOT_CAUSE_SUPPLY_ON, link_pb2.BOOT_CAUSE_HAT_START
+SUPPLY_ON, HAT_START = link_pb2.BOOT_CAUSE_SUPPLY_ON, link_pb2.BOOT_CAUSE_HAT_START
+UNSPECIFIED = link_pb2.BOOT_CAUSE_UNSPECIFIED
 RING_FULL = link_pb2.GAP_REASON_RING_FULL
 
 
