@@ -220,8 +220,10 @@ class LogRing:
 
     def _add(self, kind: int, size: int, now_ms: int, turns: int) -> int:
         """Begin a record of `size` bytes at the end; return where these stand."""
-        if self._open >= 0 and self._sent < self._held and self._record_size(self._open) == 0:
+        if self._open >= 0 and self._record_size(self._open) == 0:
             self._held -= _HEAD  # nothing came of that one
+            if self._sent > self._held:
+                self._sent = self._held
         at = self.end()
         grows = kind in (_DATA, _DAMAGED)
         needed = _HEAD + size + grows

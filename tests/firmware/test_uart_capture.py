@@ -410,3 +410,38 @@ def test_a_noisy_line_is_passed_on_when_no_rate_is_better(searching: Bench) -> N
     assert searching.uart.bauds == [115_200, 921_600, 1_500_000, 115_200, 921_600, 1_500_000, 115_200]
     lost = [item for item in searching.story() if isinstance(item, tuple) and item[-1] == "BAUD_DETECTION"]
     assert len(lost) == 6
+
+
+def test_a_long_low_line_that_just_rose_is_a_short_break(fixed: Bench) -> None:
+    fixed.uart.receive(BREAK)
+    fixed.turn()
+    assert fixed.story() == [Damage(0, 0, 1), b"\0"]
+
+
+def test_a_byte_with_a_wrong_parity_is_marked(fixed: Bench) -> None:
+    fixed.uart.receive(PARITY | 0x41)
+    fixed.turn()
+    assert fixed.story() == [Damage(0, 1, 0), b"A"]
+
+
+def test_bytes_that_are_overwritten_while_they_are_moved_are_lost(fixed: Bench) -> None:
+    fixed.uart.receive(*[0x42] * 1900)
+    calls = iter([0, 500])
+    fixed.uart.meanwhile = lambda: fixed.uart.receive(*[0x43] * next(calls, 0))
+    fixed.turn()
+    lost, data = fixed.story()
+    assert lost[0] + len(data) == 2400
+
+
+def test_a_few_damaged_characters_of_a_quiet_node_are_dropped_and_the_rate_stays(searching: Bench) -> None:
+    searching.uart.receive(BREAK, 0x41)
+    searching.turn(50)
+    assert searching.story() == [(2, "BAUD_DETECTION")]
+    assert searching.uart.bauds == [115_200]
+
+
+def test_what_was_judged_waits_no_longer_when_more_comes(searching: Bench) -> None:
+    searching.say(b"ok\nU-B", 50)
+    searching.say(b"oo", 5)
+    searching.turn(50)
+    assert searching.story() == [b"ok\nU-Boo"]

@@ -107,6 +107,14 @@ class PtyHat:
         """Lose console bytes at the UART."""
         self._log.lose(count, link_pb2.GAP_REASON_UART_OVERRUN, self._ms(), 0)
 
+    def damage(self, byte: int, error: int) -> None:
+        """Let the node's console say a byte that comes with an error: 0 framing, 1 parity, 2 break."""
+        self._log.append_damaged(byte, error, self._ms(), 0)
+
+    def reset_node(self, cause: int) -> None:
+        """Begin a boot of the node while its supply stays on."""
+        self._log.begin_boot(cause, self._ms(), 0)
+
     def tell(self, kind: int, value: int = 0, limit: int = 0, detail: int = 0) -> None:
         """Let something happen."""
         self._events.put(kind, self._ms(), 0, self._log.boot, value, limit, detail)

@@ -376,6 +376,43 @@ def test_a_receiver_that_goes_on_behind_lost_boots_counts_no_byte_twice() -> Non
     assert [(gap.boot, gap.lost_bytes) for gap in news if isinstance(gap, LogGap)] == [(3, 41)]  # of its own start
 
 
+def test_damaged_bytes_are_counted_in_the_record_that_the_first_of_them_begins() -> None:
+    ring = LogRing(600)
+    append(ring, b"ab", 1)
+    ring.append_damaged(0xFF, 0, 2, 0)
+    append(ring, b"cd", 3)
+    ring.append_damaged(0, 2, 4, 0)
+    ring.append_damaged(0x81, 1, 5, 0)
+    assert records(ring) == [
+        link_pb2.LogRecord(at_ms=1, data=b"ab"),
+        link_pb2.LogRecord(offset=2, at_ms=2, data=b"\xffcd\0\x81", framing_errors=1, parity_errors=1, breaks=1),
+    ]
+
+
+def test_300_errors_are_two_counts_of_one_byte_each() -> None:
+    ring = LogRing(1000)
+    for _ in range(300):
+        ring.append_damaged(1, 0, 0, 0)
+    assert [record.framing_errors for record in records(ring)] == [300]
+
+
+def test_room_that_nothing_came_of_leaves_no_record() -> None:
+    ring = LogRing(600)
+    assert ring.make_room(20, 0, 0) == 20
+    assert records(ring) == []
+    ring.append_damaged(1, 0, 50, 0)
+    assert [record.data for record in records(ring, 200)] == [b"\1"]
+    assert ring.held_bytes == 6 + 6 + 1
+
+
+def test_room_that_nothing_came_of_does_not_add_up_when_hostd_goes_on_from_its_end() -> None:
+    ring = LogRing(600)
+    for now_ms in (0, 50, 100):
+        ring.make_room(20, now_ms, 0)
+        ring.rewind(0, 0)
+    assert ring.held_bytes == 6
+
+
 class AnyHistory(RuleBasedStateMachine):
     """A node prints and boots, a line loses records, hostd acknowledges late, asks again, restarts.
 

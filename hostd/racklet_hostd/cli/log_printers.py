@@ -79,9 +79,11 @@ class Dressing:
         """Return the line that stands for a gap."""
         return f"{stamp(received_ms(piece)) if self._stamper else ''}{gap_line(piece.gap)}"
 
-    def mark(self, piece: rack_pb2.ReadBootLogResponse) -> str:
+    def mark(self, piece: rack_pb2.ReadBootLogResponse) -> bytes:
         """Return what stands before damaged bytes: nothing where only the bytes are wanted."""
-        return error_mark(piece.line_errors) if self._stamper else ""
+        if self._stamper is None:
+            return b""
+        return self._stamper.feed(error_mark(piece.line_errors).encode(), received_ms(piece))
 
 
 class BytePrinter:
@@ -94,7 +96,7 @@ class BytePrinter:
     def piece(self, piece: rack_pb2.ReadBootLogResponse) -> None:
         """Write the bytes, or that there are none."""
         if piece.HasField("line_errors"):
-            self._write(self._dressing.mark(piece).encode())
+            self._write(self._dressing.mark(piece))
         elif piece.HasField("data"):
             self._write(self._dressing.feed(piece))
         else:
@@ -121,7 +123,7 @@ class TerminalPrinter:
     def piece(self, piece: rack_pb2.ReadBootLogResponse) -> None:
         """Show the bytes, or that there are none."""
         if piece.HasField("line_errors"):
-            self._output.text(self._dressing.mark(piece))
+            self._output.text(self._text.feed(self._dressing.mark(piece)))
         elif piece.HasField("data"):
             self._output.text(self._text.feed(self._dressing.feed(piece)))
         else:
