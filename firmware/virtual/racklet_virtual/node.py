@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from racklet_virtual.record import SentBoots
 
 SOFT_OFF_US = 100_000  # the request must be held this long
+ORDERS_WHEN_UP = (Order.WORK, Order.REBOOT, Order.POWEROFF)  # a node that is not up cannot
 
 _LINE_CAPACITY = 32 * 1024  # the longest reply is some kilobytes; echo beyond it is lost, as in a tty
 _OUTPUT_CAPACITY = 64 * 1024  # nobody takes the output: the oldest is lost
@@ -26,7 +27,6 @@ _DMESG_LINES = 24
 _FLOOD_BYTES = 64 * LINE_BYTES  # of one step
 _MAX_TYPED_BYTES = 4096  # of one call; more is lost, as in a tty
 _UP = (NodeState.IDLE, NodeState.WORKING)
-_ORDERS_WHEN_UP = (Order.WORK, Order.REBOOT, Order.POWEROFF)
 _AMPERES = {
     NodeState.OFF: 0.0,
     NodeState.IDLE: 0.52,
@@ -155,7 +155,7 @@ class ScriptedNode:
 
         Nothing happens when it is off or has halted, nor when it should work, reboot or stop but is not up.
         """
-        able = _UP if order in _ORDERS_WHEN_UP else (*_UP, NodeState.BOOTING, NodeState.STOPPING)
+        able = _UP if order in ORDERS_WHEN_UP else (*_UP, NodeState.BOOTING, NodeState.STOPPING)
         if self.state not in able:
             return
         match order:
@@ -171,6 +171,10 @@ class ScriptedNode:
             case Order.POWEROFF:
                 end = Step(enters=NodeState.HALTED)
                 self._play(_shutdown_steps("Power down", end), NodeState.STOPPING, at_us)
+
+    def set_habit(self, habit: Habit) -> None:
+        """Choose what it does at every boot from the next one on."""
+        self.habit = habit
 
     def reset(self, at_us: int) -> None:
         """Start again without a word, the supply unmoved. Nothing when it is off."""
@@ -211,6 +215,9 @@ class ScriptedNode:
         """Stall: its world was late, and a node never sends faster than its baud rate to catch up."""
         self._line.delay(by_us)
         self._since_us += by_us
+
+    async def stop(self) -> None:
+        """Nothing of it is outside."""
 
     def _new_shell(self) -> Shell:
         kernel = tuple(step.data.rstrip() for step in self._boot if step.data.startswith(b"["))
