@@ -1,5 +1,6 @@
 """The rack's power budget. Pure: milliseconds and milliwatts come in, decisions come out."""
 
+from racklet_hostd.budget import words
 from racklet_hostd.budget.claim import Claim, Demand, Phase, Seen, ShedHow
 from racklet_hostd.budget.decisions import (
     Admitted,
@@ -33,4 +34,5 @@ __all__ = [
     "Shed",
     "ShedHow",
     "Wait",
+    "words",
 ]

@@ -1,5 +1,7 @@
 """What hostd keeps on disk: boot logs, events, counters."""
 
+from racklet_hostd.store.audit import AuditLog
+from racklet_hostd.store.audit_chain import AuditEntry
 from racklet_hostd.store.boot_log import BootLog
 from racklet_hostd.store.events import EventStore
 from racklet_hostd.store.model import (
@@ -16,6 +18,8 @@ from racklet_hostd.store.store import Store
 from racklet_link.events import StoredPositions
 
 __all__ = [
+    "AuditEntry",
+    "AuditLog",
     "BootLog",
     "BootSummary",
     "Chunk",
