@@ -175,7 +175,7 @@ POWER = "\n[power]\ncapacity_w = 60\n"
         ("[power]\ncapacity_w = -1", "2: power.capacity_w: expected a number from 0 to 100000, found -1"),
         ("[power]\ncapacity_w = nan", "power.capacity_w: expected a number from 0 to 100000, found NaN"),
         ("[power]\nqueue = 0", "2: power.queue: expected a whole number from 1 to 1000, found 0"),
-        (NODES + "peak_w = 'much'", "11: node[1].peak_w: expected a number from 0.1 to 100, found"),
+        (NODES + "peak_w = 'much'", "9: node[1].peak_w: expected a number from 0.1 to 100, found"),
     ],
 )
 def test_a_power_budget_that_cannot_be_is_said_with_its_line(tmp_path: Path, text: str, said: str) -> None:
