@@ -213,7 +213,7 @@ class Node:
         self.supply_state = SupplyState.of(telemetry.supply_state)
         self._supply_hat_ms = telemetry.at_ms
         self.measurement = _measurement(telemetry, measure_ms) if telemetry.samples else None
-        self._mark()
+        self._mark(self.measurement)
 
     def _on_record(self, record: HatRecord) -> None:
         self._recorder.take(record)
@@ -289,10 +289,11 @@ class Node:
             self.supply_state = measured
         self._mark()
 
-    def _mark(self) -> None:
+    def _mark(self, measured: Measurement | None = None) -> None:
+        """Tell of a change; `measured` is what is new of that."""
         if self.budget is not None:
             is_online = self.hat.state is HatState.ONLINE
-            self.budget.see(self.name, self.supply_state, self.measurement, is_online=is_online)
+            self.budget.see(self.name, self.supply_state, measured, is_online=is_online)
         self.mark_changed()
 
     def mark_changed(self) -> None:

@@ -119,7 +119,7 @@ class RackBudget:
         self._carry_out()
 
     def see(self, node: str, supply: SupplyState, measured: Measurement | None, *, is_online: bool) -> None:
-        """Take what is known of a node."""
+        """Take what is known of a node; `measured` is None when nothing new was measured."""
         drawn_mw = measured.supply_uw // _UW_PER_MW if measured else None
         peak_mw = measured.supply_max_uv * measured.supply_max_ua // _UVUA_PER_MW if measured else None
         self.plan.see(node, Seen(supply, is_online, drawn_mw, peak_mw), self._now_ms())

@@ -45,7 +45,7 @@ class Demand:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a HAT tells, or that it is offline. The powers are None when nothing valid was measured."""
+    """What a HAT tells, or that it is offline. The powers are None when nothing new was measured."""
 
     supply: SupplyState
     is_online: bool
@@ -174,7 +174,7 @@ class Claim:
             return
         match seen.supply:
             case SupplyState.OFF | SupplyState.TRIPPED:
-                self._see_off()
+                self._see_off(seen)
             case SupplyState.STARTING:
                 self._see_starting(now_ms)
             case SupplyState.ON:
@@ -195,7 +195,9 @@ class Claim:
         self.shed = None
         self._shed_again_ms = now_ms + SHED_AGAIN_MS
 
-    def _see_off(self) -> None:
+    def _see_off(self, seen: Seen) -> None:
+        if self.phase is not Phase.OFF:
+            self.drawn_mw = seen.drawn_mw or 0  # what it drew before is over
         self.phase = Phase.OFF
         self._settled_ms = None
         self.shed = None

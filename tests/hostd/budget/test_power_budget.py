@@ -211,8 +211,9 @@ def test_the_lowest_priority_is_shed_when_the_budget_was_exceeded_for_long_enoug
     budget.tick(31_000)
     budget.see("a", Seen(STOPPING, is_online=True), 31_000)
     assert budget.take_decisions() == []
-    budget.see("a", Seen(OFF, is_online=True, drawn_mw=0), 32_000)
+    budget.see("a", Seen(OFF, is_online=True), 32_000)
     assert budget.take_decisions() == [BudgetKept(32_000)]
+    assert budget.drawn_mw == 30_000
 
 
 def test_nothing_is_admitted_while_the_budget_is_exceeded() -> None:
