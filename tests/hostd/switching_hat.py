@@ -122,3 +122,11 @@ async def audit_of(rig: Rig) -> list[rack_pb2.AuditEntry]:
     """Return the audit log, oldest first."""
     response = await rig.rack.ListAuditEntries(rack_pb2.ListAuditEntriesRequest(page_size=1000))
     return list(reversed(response.entries))
+
+
+async def until_audited(rig: Rig, count: int) -> list[rack_pb2.AuditEntry]:
+    """Return the audit log as soon as it has so many entries."""
+    async with asyncio.timeout(20):
+        while len(entries := await audit_of(rig)) < count:  # noqa: ASYNC110  hostd is outside of this test
+            await asyncio.sleep(0.01)
+    return entries

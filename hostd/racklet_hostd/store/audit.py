@@ -5,6 +5,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ log = logging.getLogger(__name__)
 
 FILES_KEPT = 8  # each of an eighth of the log's size; the oldest goes as a whole
 BACKLOG = 1000  # entries that wait for a disk that does not take them; further ones are lost, and counted
+BATCH = 64  # entries in one write: a disk that takes nothing is tried again with no more
 
 
 class AuditVerdict(NamedTuple):
@@ -121,7 +123,7 @@ class AuditLog:
 
     def _waiting(self) -> list[AuditEntry]:
         with self._lock:
-            return list(self._pending)
+            return list(islice(self._pending, BATCH))
 
     def _rotate(self) -> None:
         self._files.begin_file()
