@@ -94,7 +94,7 @@ def test_who_switches_on_is_told_what_waits_for_what(rack: MemoryRack, start: St
 
 
 def entry(sequence: int, kind: str, **fields: object) -> rack_pb2.AuditEntry:
-    about = {"who": "uid 1000", "method": "SetPower", "node": "node-1", "arguments": "action=POWER_ACTION_ON"}
+    about = {"who": "uid 1000", "method": "SetPower", "node": "node-1", "arguments": "action=on"}
     return rack_pb2.AuditEntry(sequence=sequence, kind=kind, entry_time=stamp(sequence), **(about | fields))  # type: ignore[arg-type]
 
 
@@ -114,18 +114,18 @@ def test_the_audit_log_is_a_table_with_a_row_for_each_call(rack: MemoryRack, run
     cells = [[cell.strip() for cell in row if cell.strip()] for row in rows]
     assert cells[0] == ["ENTRY", "TIME", "WHO", "WHAT", "NODE", "WITH", "TOOK", "OUTCOME"]
     assert [[*row[:1], *row[2:]] for row in cells[1:]] == [
-        ["1", "uid 1000", "SetPower", "node-1", "action=POWER_ACTION_ON", "1.2 s", "OK"],
+        ["1", "uid 1000", "SetPower", "node-1", "action=on", "1.2 s", "OK"],
         [
             "2",
             "policy:budget",
             "SetPower",
             "node-2",
-            "action=POWER_ACTION_ON",
+            "action=on",
             "0.0 s",
             r"it is\x1b[2J offline",
         ],
-        ["5", "uid 1000", "SetPower", "node-3", "action=POWER_ACTION_ON", "no end on record"],
-        ["6", "uid 1000", "SetPower (late)", "node-3", "action=POWER_ACTION_ON", "0.0 s", "not_reached"],
+        ["5", "uid 1000", "SetPower", "node-3", "action=on", "no end on record"],
+        ["6", "uid 1000", "SetPower (late)", "node-3", "action=on", "0.0 s", "not_reached"],
         ["7", "hostd", "torn", "-", "cut_bytes=12", "0.0 s"],
     ]
     assert [json.loads(line)["sequence"] for line in run("audit", "--json", "-n", "3").stdout.splitlines()] == list(

@@ -56,7 +56,7 @@ async def test_a_call_is_on_record_before_and_after(tmp_path: Path) -> None:
         assert (await verdict_of(rig)).problem == ""
     assert (asked.sequence, asked.kind, asked.who, asked.method, asked.node) == (1, "asked", ME, "SetPower", "node-1")
     assert asked.peer.startswith("unix:")
-    assert asked.arguments == "action=POWER_ACTION_OFF force=true"
+    assert asked.arguments == "action=off force=true"
     assert (ended.kind, ended.asked, ended.outcome, ended.arguments) == ("ended", 1, "OK", asked.arguments)
     assert ended.duration.ToMilliseconds() > 0
     assert asked.entry_time.seconds > 1_700_000_000

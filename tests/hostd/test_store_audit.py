@@ -8,6 +8,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -215,6 +216,17 @@ async def test_a_disk_that_takes_nothing_stops_nobody_and_nothing_is_lost_when_i
             signal.signal(signal.SIGXFSZ, ignored)
         await log.record("asked")
         assert (log.problem, log.verify()[:3]) == ("", ("", 1, 5))
+
+
+async def test_a_disk_that_hangs_is_waited_for_a_while_only(tmp_path: Path) -> None:
+    goes_on = threading.Event()
+    with opened(tmp_path / "audit") as log:
+        log._writer.submit(goes_on.wait)
+        await log.record("asked")
+        assert log.entries(None, 10) == []
+        goes_on.set()
+        await log.record("asked")
+        assert log.verify()[:3] == ("", 1, 2)
 
 
 async def test_beyond_the_backlog_entries_are_lost_and_counted(tmp_path: Path) -> None:

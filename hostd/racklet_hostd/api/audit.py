@@ -1,6 +1,7 @@
 """The audit log: every call that changes something is put on record, and the record is told."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Final, TypeAlias, cast
 
@@ -160,7 +161,16 @@ def _described(request: Message) -> tuple[str, dict[str, Any]]:
     """Return the node and the arguments of a request."""
     given = json_format.MessageToDict(request, preserving_proto_field_name=True)
     node = _cut(str(given.pop("name", "")).removeprefix("nodes/"))
-    return node, {key: _cut(value) if isinstance(value, str) else value for key, value in given.items()}
+    enums = {field.name: field.enum_type.name for field in request.DESCRIPTOR.fields if field.enum_type}
+    return node, {key: _argument(value, enums.get(key, "")) for key, value in given.items()}
+
+
+def _argument(value: object, enum: str) -> object:
+    """Return a value as it stands in the log; POWER_ACTION_FORCE_OFF of an enum PowerAction as "force-off"."""
+    if not isinstance(value, str):
+        return value
+    prefix = re.sub(r"(?<!^)(?=[A-Z])", "_", enum).upper() + "_"
+    return _cut(value.removeprefix(prefix).lower().replace("_", "-") if enum else value)
 
 
 def _cut(text: str) -> str:

@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 
 FILES_KEPT = 8  # each of an eighth of the log's size; the oldest goes as a whole
 BACKLOG = 1000  # entries that wait for a disk that does not take them; further ones are lost, and counted
+PATIENCE_S = 2.0  # for a disk that hangs; then what was asked is done before it is on the disk
 BATCH = 64  # entries in one write: a disk that takes nothing is tried again with no more
 
 
@@ -46,6 +47,7 @@ class AuditLog:
         self._sequence = self._files.sequence
         self._lost = 0
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="audit")
+        self._next_write = self._writer.submit(self._write)  # at most one that has not begun
         if self._files.torn_bytes:
             self.append(NOTE, method="torn", arguments={"cut_bytes": self._files.torn_bytes})
 
@@ -55,9 +57,16 @@ class AuditLog:
         return sequence
 
     async def record(self, kind: str, **fields: Any) -> int:  # noqa: ANN401  likewise
-        """Append an entry and wait until it is durable, or the disk does not take it. Cancelling does not undo it."""
+        """Append an entry and wait until it is durable, but not for a disk that does not take it, or hangs.
+
+        Cancelling does not undo it.
+        """
         sequence, written = self._append(kind, fields)
-        await asyncio.shield(asyncio.wrap_future(written))
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await asyncio.shield(asyncio.wrap_future(written))
+        except TimeoutError:
+            log.warning("audit log", extra={"problem": "the disk hangs", "entry": sequence})
         return sequence
 
     def entries(self, before: int | None, limit: int) -> list[AuditEntry]:
@@ -90,7 +99,9 @@ class AuditLog:
                 self._pending.append(AuditEntry(sequence, self._unix_ms(), kind, **fields))
             else:
                 self._lost += 1
-        return sequence, self._writer.submit(self._write)
+            if self._next_write.running() or self._next_write.done():
+                self._next_write = self._writer.submit(self._write)
+            return sequence, self._next_write
 
     def _write(self) -> None:
         """Write what waits; what the disk does not take waits on."""

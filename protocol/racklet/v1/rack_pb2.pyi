@@ -1520,7 +1520,7 @@ class AuditEntry(_message.Message):
     node: _builtins.str
     """The node's name; empty when it concerns none."""
     arguments: _builtins.str
-    """With what, such as "action=POWER_ACTION_OFF force=true"."""
+    """With what, such as "action=off force=true"."""
     outcome: _builtins.str
     """What came of it: "OK", or a gRPC status and its sentence."""
     @_builtins.property
