@@ -8,11 +8,14 @@ from dataclasses import dataclass
 
 from racklet_hostd import __version__
 from racklet_hostd.bell import Bell, ChangeFeed
+from racklet_hostd.boot_watch import BootWatch
 from racklet_hostd.caller import BUDGET_POLICY
 from racklet_hostd.clock import Clock
 from racklet_hostd.config import RackletConfig
+from racklet_hostd.doctor.signatures import signatures_with
 from racklet_hostd.event_log import EventLog
 from racklet_hostd.node import Commons, Node
+from racklet_hostd.phase_energy import PhaseEnergy
 from racklet_hostd.power import PowerWish, Transaction
 from racklet_hostd.rack_budget import RackBudget
 from racklet_hostd.refusals import RefusedError, UnknownNodeError
@@ -32,11 +35,15 @@ class _Failing:
 class Rack:
     """The nodes of a rack, in the order of their names, and what they share.
 
+    Raises ConfigError when a table of signatures is wrong.
+
     Attributes:
         closing: rings never, and closes when hostd shuts down.
         changes: numbers every change of a node.
         sync_wanted: set when a HAT holds so much that is not stored that it cannot wait for the period's end.
         store_failures: how often the disk did not take something, by reason.
+        signatures: what the boot doctor looks for.
+        energy_marks: where the nodes' energy counters stood in their boots.
         sync_problem: what the disk did not take, until it takes such again; "" when all is well.
     """
 
@@ -50,13 +57,15 @@ class Rack:
         self.changes = ChangeFeed()
         self.sync_wanted = asyncio.Event()
         self.closing = Bell()
+        self.signatures = signatures_with(config.doctor.signatures)
+        self.energy_marks = store.energy_marks
         self.store_failures = Counter({"disk_full": 0, "disk_error": 0, "index": 0})
         self.sync_problem = ""
         self._failing: dict[str, _Failing] = {}
         self.budget = RackBudget(config, self.events, clock, self._mark_changed) if config.power.capacity_w else None
         commons = Commons(self.events, self.changes, self.sync_wanted, clock, self.budget, self._tell_late)
         self._nodes = {
-            node.name: Node(node.name, node.port, store.node(node.name), commons)
+            node.name: Node(node.name, node.port, store.node(node.name), self._watch(node.name, store), commons)
             for node in sorted(config.nodes, key=lambda node: name_order(node.name))
         }
 
@@ -76,6 +85,11 @@ class Rack:
         """Do what the config asks hostd to do by itself, until the rack is closed."""
         if self.budget is not None:
             await self.budget.run(self._switch_off)
+
+    def prepare_sync(self) -> None:
+        """Do what belongs before a sync."""
+        for node in self._nodes.values():
+            node.prepare_sync()
 
     def take_sync(self, report: SyncReport) -> None:
         """Acknowledge what is durable now; tell of what the disk did not take, once until it takes such again."""
@@ -134,6 +148,9 @@ class Rack:
             outcome=transaction.result_word,
             duration_ms=transaction.took_ms,
         )
+
+    def _watch(self, node: str, store: Store) -> BootWatch:
+        return BootWatch(node, self.events, self.signatures, PhaseEnergy(node, store.energy_marks))
 
     def _mark_changed(self, name: str) -> None:
         self._nodes[name].mark_changed()

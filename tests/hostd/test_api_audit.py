@@ -12,6 +12,7 @@ import pytest
 from racklet.link.v1 import link_pb2
 from racklet.v1 import rack_pb2, rack_pb2_grpc
 from racklet_hostd.api.audit import CHANGING, READING, is_on_record
+from racklet_hostd.console import Caller
 from tests.hostd.rig import Rig, running_rack, until
 from tests.hostd.switching_hat import CYCLE, OFF, ON, audit_of, refusal_of, set_power, until_audited
 
@@ -113,14 +114,32 @@ async def test_a_console_is_on_record_for_who_writes_but_not_what(tmp_path: Path
     ]
 
 
+async def test_who_takes_over_later_is_on_record_from_then_on(tmp_path: Path) -> None:
+    async with running_rack(tmp_path) as rig:
+        call = rig.rack.AttachConsole()
+        await call.write(rack_pb2.AttachConsoleRequest(name="nodes/node-1", read_only=True, caller="ada@laptop"))
+        await call.read()
+        assert await audit_of(rig) == []
+        await call.write(rack_pb2.AttachConsoleRequest(take_over=True))
+        await until_audited(rig, 1)
+        await call.write(rack_pb2.AttachConsoleRequest(take_over=True))
+        entries = await until_audited(rig, 3)
+        call.cancel()
+    assert [(entry.kind, entry.node, entry.arguments) for entry in entries] == [
+        ("asked", "node-1", "caller=ada@laptop take_over=true"),
+        ("ended", "node-1", "caller=ada@laptop take_over=true"),
+        ("asked", "node-1", "caller=ada@laptop take_over=true"),
+    ]
+
+
 async def test_a_console_that_is_refused_is_on_record(tmp_path: Path) -> None:
     async with running_rack(tmp_path) as rig:
-        rig.daemon.rack.node("node-1").console.sit(writes=True, take_over=False)
+        rig.daemon.rack.node("node-1").console.sit(Caller(), 0, writes=True)
         call = rig.rack.AttachConsole()
         await call.write(rack_pb2.AttachConsoleRequest(name="nodes/node-1"))
         assert await call.code() is grpc.StatusCode.FAILED_PRECONDITION
         entries = await audit_of(rig)
-    assert entries[1].outcome.startswith("FAILED_PRECONDITION: somebody else is writing")
+    assert entries[1].outcome.startswith("FAILED_PRECONDITION: somebody")
 
 
 async def test_pages_end_and_begin_where_the_one_before_ended(tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ def _recorded_unary(rack: Rack, method: str, carry_out: _CarryOut) -> Any:  # no
 
 
 def _recorded_stream(rack: Rack, method: str, carry_out: _CarryOut) -> Any:  # noqa: ANN401  likewise
-    async def recorded(requests: AsyncIterator[Message], context: Context) -> None:
+    async def recorded(requests: AsyncIterator[rack_pb2.AttachConsoleRequest], context: Context) -> None:
         record = _Record(rack, method, context)
         try:
             await carry_out(_recorded_requests(record, requests), cast("Context", record))
@@ -146,13 +146,19 @@ def _recorded_stream(rack: Rack, method: str, carry_out: _CarryOut) -> Any:  # n
     return recorded
 
 
-async def _recorded_requests(record: _Record, requests: AsyncIterator[Message]) -> AsyncIterator[Message]:
-    """Yield the requests; the first tells what is asked for. What is typed is nobody's business."""
+async def _recorded_requests(
+    record: _Record, requests: AsyncIterator[rack_pb2.AttachConsoleRequest]
+) -> AsyncIterator[rack_pb2.AttachConsoleRequest]:
+    """Yield the requests of a console's caller. When it becomes the writer is on record; what it types is not."""
+    node, caller = "", ""
     is_first = True
     async for request in requests:
-        if is_first and not getattr(request, "read_only", False):
-            node, given = _described(request)
-            await record.begin(node, {key: value for key, value in given.items() if key != "data"})
+        if is_first:
+            node, caller = _cut(request.name.removeprefix("nodes/")), _cut(request.caller)
+        if request.take_over or (is_first and not request.read_only):
+            given = {"take_over": True} if request.take_over else {}
+            await record.end("OK")  # when it typed before
+            await record.begin(node, {**given, **({"caller": caller} if caller else {})})
         is_first = False
         yield request
 
