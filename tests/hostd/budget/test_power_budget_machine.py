@@ -59,8 +59,9 @@ class BudgetMachine(RuleBasedStateMachine):
             max_size=7,
         ),
         limit=st.integers(20, 80),
+        found_on=st.integers(0, 7),
     )
-    def begin(self, demands: list[tuple[int, int, int, int]], limit: int) -> None:
+    def begin(self, demands: list[tuple[int, int, int, int]], limit: int, found_on: int) -> None:
         self.now_ms = 0
         self.boards = {
             f"n{index}": Board(Demand(f"n{index}", peak * 1000, inrush * 1000, priority, start * 1000))
@@ -73,6 +74,8 @@ class BudgetMachine(RuleBasedStateMachine):
         self.endings: dict[int, str] = {}
         self.switches = 0
         self.grew = False  # the limit may be passed, but not by an admission
+        for board in list(self.boards.values())[: 0 if self.is_closed else found_on]:
+            board.is_on = self.grew = True
         for name in self.boards:
             self.see(name)
 
