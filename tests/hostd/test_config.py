@@ -161,6 +161,39 @@ def test_a_long_value_is_cut(tmp_path: Path) -> None:
     assert len(refusal(tmp_path, f"[log]\nlevel = '{'x' * 10_000}'")) < 200
 
 
+POWER = "\n[power]\ncapacity_w = 60\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (NODES + POWER, "racklet.toml:2: node[0].peak_w: expected this key, since power.capacity_w sets a budget"),
+        (
+            "[power]\ncapacity_w = 60\nreserve_w = 60.0",
+            "3: power.reserve_w: expected less than capacity_w, which is 60",
+        ),
+        ("[power]\ncapacity_w = -1", "2: power.capacity_w: expected a number from 0 to 100000, found -1"),
+        ("[power]\ncapacity_w = nan", "power.capacity_w: expected a number from 0 to 100000, found NaN"),
+        ("[power]\nqueue = 0", "2: power.queue: expected a whole number from 1 to 1000, found 0"),
+        (NODES + "peak_w = 'much'", "9: node[1].peak_w: expected a number from 0.1 to 100, found"),
+    ],
+)
+def test_a_power_budget_that_cannot_be_is_said_with_its_line(tmp_path: Path, text: str, said: str) -> None:
+    assert said in refusal(tmp_path, text)
+
+
+def test_without_a_power_section_there_is_no_budget(tmp_path: Path) -> None:
+    assert load_config(written(tmp_path, NODES)).power.capacity_w == 0
+
+
+def test_the_example_of_six_boards_on_60_watts_holds_its_promise() -> None:
+    config = load_config(ROOT / "docs" / "examples" / "six-boards-60-watts.toml")
+    limit_w = config.power.capacity_w - config.power.reserve_w
+    peaks_w = [node.peak_w or 0 for node in config.nodes]
+    assert (len(peaks_w), sum(peaks_w)) == (6, 42)
+    assert 4 * (config.nodes[0].inrush_w or 0) <= limit_w < 5 * (config.nodes[0].inrush_w or 0)
+
+
 def test_a_config_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
         load_config(None).rack.name = "x"
@@ -207,7 +240,7 @@ def sections() -> list[tuple[str, type[BaseModel]]]:
 
 
 def test_every_number_in_the_config_has_its_unit_or_what_it_counts_in_its_name() -> None:
-    endings = ("_ms", "_bytes_per_node", "boots_per_node", "events")
+    endings = ("_ms", "_s", "_w", "_bytes", "_percent", "_per_node", "events", "priority", "queue")
     for _, section in sections():
         for key, field in section.model_fields.items():
-            assert field.annotation is not int or key.endswith(endings)
+            assert field.annotation not in {int, float} or key.endswith(endings)
