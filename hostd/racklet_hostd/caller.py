@@ -18,3 +18,4 @@ class Caller:
 
 UNKNOWN_CALLER = Caller("unknown", "")
 BUDGET_POLICY = Caller("policy:budget", "hostd")
+WATCHDOG_POLICY = Caller("policy:watchdog", "hostd")

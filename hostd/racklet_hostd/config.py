@@ -122,6 +122,36 @@ class NodeConfig(_Section):
     )
 
 
+class WatchdogConfig(_Section):
+    """What is expected of a node, and what hostd does when it does not come."""
+
+    node: str = Field(description="The name of the node that is watched.")
+    boot_s: int = Field(
+        default=180, ge=0, le=3600, description="How long after its supply came on it need not give a sign, in seconds."
+    )
+    console_silence_s: int = Field(
+        default=0,
+        ge=0,
+        le=86_400,
+        description="How long its console may be silent, in seconds; 0 when silence tells nothing.",
+    )
+    probe_tcp: Annotated[ListenAddress | None, BeforeValidator(_empty_is_none)] = Field(
+        default=None, description='A TCP address of it that must take connections; "" means none.'
+    )
+    probe_http: str = Field(default="", description='A page of it that must be there, as a URL; "" means none.')
+    probe_command: Annotated[tuple[str, ...], Field(strict=False)] = Field(
+        default=(), description="A command, in words, that must end with exit code 0; no shell sees it."
+    )
+    probe_every_s: int = Field(default=10, ge=1, le=3600, description="The time between two probes, in seconds.")
+    probe_timeout_s: int = Field(default=5, ge=1, le=600, description="How long a probe may take, in seconds.")
+    probe_failures: int = Field(
+        default=3, ge=1, le=100, description="After how many failed probes in a row the node is taken for dead."
+    )
+    cycles_per_hour: int = Field(
+        default=0, ge=0, le=60, description="How often its supply is cycled in an hour at most; 0 means only report."
+    )
+
+
 class StateConfig(_Section):
     """Where boot logs, events and counters are kept."""
 
@@ -233,6 +263,7 @@ class RackletConfig(_Section):
 
     rack: RackConfig = Field(default_factory=RackConfig)
     nodes: Annotated[tuple[NodeConfig, ...], Field(strict=False)] = Field(default=(), alias="node")
+    watchdogs: Annotated[tuple[WatchdogConfig, ...], Field(strict=False)] = Field(default=(), alias="watchdog")
     state: StateConfig = Field(default_factory=StateConfig)
     grpc: GrpcConfig = Field(default_factory=GrpcConfig)
     http: HttpConfig = Field(default_factory=HttpConfig)
@@ -270,7 +301,7 @@ def load_config(path: Path | None) -> RackletConfig:
         config = RackletConfig.model_validate(file.data)
     except ValidationError as error:
         raise ConfigError(path, file.explain(error, RackletConfig)) from error
-    if problems := (*_repetitions(config, file), *_power_problems(config, file)):
+    if problems := (*_repetitions(config, file), *_power_problems(config, file), *_watchdog_problems(config, file)):
         raise ConfigError(path, problems)
     return config
 
@@ -298,3 +329,18 @@ def _power_problems(config: RackletConfig, file: ConfigFile) -> Iterator[ConfigP
     for index, node in enumerate(config.nodes):
         if node.peak_w is None:
             yield file.problem(("node", index, "peak_w"), "expected this key, since power.capacity_w sets a budget")
+
+
+def _watchdog_problems(config: RackletConfig, file: ConfigFile) -> Iterator[ConfigProblem]:
+    names = {node.name for node in config.nodes}
+    for index, watchdog in enumerate(config.watchdogs):
+        place = ("watchdog", index)
+        if watchdog.node not in names:
+            yield file.problem((*place, "node"), f'expected the name of a node, found "{watchdog.node}"')
+        if any(earlier.node == watchdog.node for earlier in config.watchdogs[:index]):
+            yield file.problem((*place, "node"), f"expected one [[watchdog]] for {watchdog.node}, found another")
+        probes = [key for key in ("probe_tcp", "probe_http", "probe_command") if getattr(watchdog, key)]
+        if len(probes) > 1:
+            yield file.problem((*place, probes[1]), f"expected one probe, found {probes[0]} as well")
+        if not probes and not watchdog.console_silence_s:
+            yield file.problem((*place, "node"), "expected console_silence_s or a probe, found neither")

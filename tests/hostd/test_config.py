@@ -186,6 +186,28 @@ def test_without_a_power_section_there_is_no_budget(tmp_path: Path) -> None:
     assert load_config(written(tmp_path, NODES)).power.capacity_w == 0
 
 
+@pytest.mark.parametrize(
+    ("watchdog", "told"),
+    [
+        (
+            "node = 'c'\nconsole_silence_s = 5",
+            'racklet.toml:10: watchdog[0].node: expected the name of a node, found "c"',
+        ),
+        ("node = 'node-1'", "racklet.toml:10: watchdog[0].node: expected console_silence_s or a probe, found neither"),
+        (
+            "node = 'node-1'\nprobe_http = 'http://a'\nprobe_tcp = 'a:22'",
+            "racklet.toml:11: watchdog[0].probe_http: expected one probe, found probe_tcp as well",
+        ),
+        (
+            "node = 'node-1'\nconsole_silence_s = 5\n[[watchdog]]\nnode = 'node-1'\nconsole_silence_s = 5",
+            "racklet.toml:13: watchdog[1].node: expected one [[watchdog]] for node-1, found another",
+        ),
+    ],
+)
+def test_a_watchdog_watches_a_node_by_something(tmp_path: Path, watchdog: str, told: str) -> None:
+    assert told in refusal(tmp_path, f"{NODES}[[watchdog]]\n{watchdog}")
+
+
 def test_the_example_of_six_boards_on_60_watts_holds_its_promise() -> None:
     config = load_config(ROOT / "docs" / "examples" / "six-boards-60-watts.toml")
     limit_w = config.power.capacity_w - config.power.reserve_w
@@ -219,20 +241,23 @@ def test_the_example_shows_every_key_with_its_default_and_its_description() -> N
     prose = " ".join(text.replace("\n# ", " ").split())
     example, default = load_config(ROOT / "docs" / "racklet.toml"), RackletConfig()
     for name, section in sections():
-        header = "[[node]]" if name == "nodes" else f"[{name}]"
+        header = {"nodes": "[[node]]", "watchdogs": "[[watchdog]]"}.get(name, f"[{name}]")
         assert header in text
         for key, field in section.model_fields.items():
             assert f"\n{key} = " in text.partition(header)[2].partition("\n[")[0], f"{header} {key}"
             assert str(field.description) in prose, f"{header} {key}"
-            if (name, key) not in {("state", "folder"), ("grpc", "socket")} and name != "nodes":
+            if (name, key) not in {("state", "folder"), ("grpc", "socket")} and name not in LISTS:
                 assert getattr(getattr(example, name), key) == getattr(getattr(default, name), key)
+
+
+LISTS = ("nodes", "watchdogs")
 
 
 def sections() -> list[tuple[str, type[BaseModel]]]:
     """Return the tables of the config and what stands in them."""
     found = []
     for name, field in RackletConfig.model_fields.items():
-        section = get_args(field.annotation)[0] if name == "nodes" else field.annotation
+        section = get_args(field.annotation)[0] if name in LISTS else field.annotation
         assert isinstance(section, type)
         assert issubclass(section, BaseModel)
         found.append((name, section))
@@ -240,7 +265,19 @@ def sections() -> list[tuple[str, type[BaseModel]]]:
 
 
 def test_every_number_in_the_config_has_its_unit_or_what_it_counts_in_its_name() -> None:
-    endings = ("_ms", "_s", "_w", "_bytes", "_percent", "_per_node", "events", "priority", "queue")
+    endings = (
+        "_ms",
+        "_s",
+        "_w",
+        "_bytes",
+        "_percent",
+        "_per_node",
+        "events",
+        "priority",
+        "queue",
+        "_failures",
+        "_per_hour",
+    )
     for _, section in sections():
         for key, field in section.model_fields.items():
             assert field.annotation not in {int, float} or key.endswith(endings)

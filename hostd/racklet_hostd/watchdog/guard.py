@@ -5,16 +5,18 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from racklet_hostd.clock import Clock
+from racklet_hostd.config import WatchdogConfig
 from racklet_hostd.event_log import EventLog
 from racklet_hostd.model import HatState, SupplyState
 from racklet_hostd.node import Node
 from racklet_hostd.refusals import RefusedError
 from racklet_hostd.watchdog.life import LifeRules, LifeWatch, Step, Verdict
-from racklet_hostd.watchdog.probe import Probe
+from racklet_hostd.watchdog.probe import CommandProbe, HttpProbe, Probe, TcpProbe
 
 log = logging.getLogger(__name__)
 
 LOOK_S = 1.0
+_MS_PER_S = 1000
 
 _KINDS = {
     Step.REPORT: "node_silent",
@@ -28,17 +30,25 @@ class Guard:
     """Watches a node for as long as hostd runs. `cycle` takes its supply off and on again, or raises RefusedError."""
 
     def __init__(
-        self, node: Node, rules: LifeRules, events: EventLog, clock: Clock, cycle: Callable[[], Awaitable[object]]
+        self, node: Node, config: WatchdogConfig, events: EventLog, clock: Clock, cycle: Callable[[], Awaitable[object]]
     ) -> None:
         self._node = node
-        self._life = LifeWatch(rules)
+        self._config = config
+        self._probe = _probe_of(config)
+        self._life = LifeWatch(_rules(config))
         self._events = events
         self._clock = clock
         self._cycle = cycle
         self._boot_and_end = (0, 0)
 
     async def run(self) -> None:
-        """Look at the node every second, for ever."""
+        """Look at the node, and probe it, for ever."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._watch(), name="watch")
+            if self._probe is not None:
+                tasks.create_task(self._ask(self._probe), name="probe")
+
+    async def _watch(self) -> None:
         while True:
             self._look()
             verdict = self._life.tick(self._clock.monotonic_ms())
@@ -46,12 +56,11 @@ class Guard:
                 await self._act(verdict)
             await asyncio.sleep(LOOK_S)
 
-    async def probe(self, probe: Probe, every_s: float, timeout_s: float) -> None:
-        """Probe the node, for ever."""
+    async def _ask(self, probe: Probe) -> None:
         while True:
-            await asyncio.sleep(every_s)
+            await asyncio.sleep(self._config.probe_every_s)
             if self._life.wants_probes:
-                self._life.take_probe(await probe.ask(timeout_s))
+                self._life.take_probe(await probe.ask(self._config.probe_timeout_s))
 
     def _look(self) -> None:
         node, now_ms = self._node, self._clock.monotonic_ms()
@@ -82,3 +91,20 @@ class Guard:
 
     def _tell(self, kind: str, message: str) -> None:
         self._events.record(self._node.name, self._clock.unix_ms(), kind, message)
+
+
+def _rules(config: WatchdogConfig) -> LifeRules:
+    return LifeRules(
+        boot_ms=config.boot_s * _MS_PER_S,
+        silence_ms=config.console_silence_s * _MS_PER_S or None,
+        probe_failures=config.probe_failures if _probe_of(config) else None,
+        recoveries_per_hour=config.cycles_per_hour,
+    )
+
+
+def _probe_of(config: WatchdogConfig) -> Probe | None:
+    if config.probe_tcp is not None:
+        return TcpProbe(config.probe_tcp.host, config.probe_tcp.port)
+    if config.probe_http:
+        return HttpProbe(config.probe_http)
+    return CommandProbe(config.probe_command) if config.probe_command else None
