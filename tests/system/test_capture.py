@@ -12,7 +12,7 @@ import pytest
 from racklet.v1 import rack_pb2
 from racklet_virtual.node import Habit
 from racklet_virtual.script import NodeState
-from tests.system.rig import ON, Hostd, until, until_async, virtual_rack
+from tests.system.rig import ON, Hostd, follows, until, until_async, virtual_rack
 
 UP = (NodeState.IDLE, NodeState.WORKING)
 STOPPED_S = 0.4  # at 115200 baud 4608 characters come in it, twice what the HAT's ring takes
@@ -66,11 +66,13 @@ async def test_a_node_of_another_rate_is_understood_from_its_second_boot_on_to_t
         await until_async(second_is_there)
         first, second = await boots(hostd)
         found = await pieces(hostd, first)
-        assert {piece.gap.reason for piece in found if piece.HasField("gap")} == {"baud_detection"}
-        text = data_of(found)
-        assert sent[:border].endswith(text[-4000:])
-        assert len(text) > 5000
-        assert data_of(await pieces(hostd, second)) == sent[border:]
+        assert next(piece.gap.reason for piece in found if piece.HasField("gap")) == "baud_detection"
+        last = found[-1].data
+        assert sent[:border].endswith(last)
+        assert len(data_of(found)) > 5000
+        # A busy computer may give the firmware no time for 13 ms: that is a gap of the exact size.
+        again = await pieces(hostd, second)
+        assert follows([piece.gap if piece.HasField("gap") else piece.data for piece in again], sent[border:])
         events = (await hostd.rack.ListEvents(rack_pb2.ListEventsRequest(node="nodes/node-1"))).events
         assert [event.message for event in events if event.kind == "baud_rate"] == [
             f"The node's console runs at {baud} baud; the HAT listened at 115200 before."
