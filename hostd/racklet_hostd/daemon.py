@@ -21,6 +21,7 @@ async def run(config: RackletConfig, stop: asyncio.Event, clock: Clock | None = 
     limits = StoreLimits(
         log_bytes_per_node=config.retention.log_bytes_per_node,
         boots_per_node=config.retention.boots_per_node,
+        log_days=config.retention.log_days,
         events=config.retention.events,
     )
     store = Store.open(config.state.folder, limits)
@@ -39,6 +40,7 @@ class Daemon:
         self.http = HttpServer(self.rack, config.http.address, self.not_ready)
         self._store = store
         self._config = config
+        self._upkeep_problem = ""
 
     def not_ready(self) -> str:
         """Return why hostd cannot do its work; "" when it can."""
@@ -84,15 +86,27 @@ class Daemon:
         await self.http.stop()
 
     async def _sync(self, is_over: asyncio.Event) -> None:
-        """Store what came and acknowledge it, every period, and a last time when it is over."""
-        loop = asyncio.get_running_loop()
+        """Store what came and acknowledge it, every period, and a last time when it is over.
+
+        What can wait is done in between, and its time is part of the period.
+        """
+        loop, clock = asyncio.get_running_loop(), self.rack.clock
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="sync") as disk:
             while True:
                 is_last = is_over.is_set()
                 self.rack.take_sync(await loop.run_in_executor(disk, self._store.sync))
                 if is_last:
                     return
-                await _wait(is_over, self._config.store.sync_period_ms)
+                begin_ms = clock.monotonic_ms()
+                self._tell_of_upkeep(await loop.run_in_executor(disk, self._store.tend, clock.unix_ms()))
+                await _wait(is_over, max(0, self._config.store.sync_period_ms - (clock.monotonic_ms() - begin_ms)))
+
+    def _tell_of_upkeep(self, problem: str) -> None:
+        """Log what did not succeed, once for as long as it stays the same."""
+        if problem != self._upkeep_problem:
+            level = logging.WARNING if problem else logging.INFO
+            log.log(level, "upkeep of the state folder", extra={"problem": problem or "none any more"})
+            self._upkeep_problem = problem
 
 
 async def _wait(event: asyncio.Event, timeout_ms: int) -> None:

@@ -207,7 +207,7 @@ def sections() -> list[tuple[str, type[BaseModel]]]:
 
 
 def test_every_number_in_the_config_has_its_unit_or_what_it_counts_in_its_name() -> None:
-    endings = ("_ms", "_bytes_per_node", "boots_per_node", "events")
+    endings = ("_ms", "_days", "_bytes_per_node", "boots_per_node", "events")
     for _, section in sections():
         for key, field in section.model_fields.items():
             assert field.annotation is not int or key.endswith(endings)

@@ -15,7 +15,7 @@ from racklet_link.events import StoredPositions
 from tests.hostd.store_rig import HAT, LIMITS, content, read_all
 
 SIZES = st.integers(1, 700)
-SMALL_SEGMENTS = replace(LIMITS, segment_bytes=1500)
+SMALL_SEGMENTS = replace(LIMITS, segment_bytes=1500, plain_bytes=200)
 
 
 @dataclass
@@ -162,6 +162,41 @@ class StoreMachine(RuleBasedStateMachine):
         report = self.store.sync()
         assert (report.failures, report.index_problem) == ((), "")
         assert report.positions["node-1"] == StoredPositions(self.model.hat_boot, self.model.hat_offset, 1)
+        self.remember_durable()
+
+    @rule()
+    def tend(self) -> None:
+        """Compress what can be, and find it so after a crash as well."""
+        self.store.sync()
+        assert self.store.tend(0) == ""
+        self.remember_durable()
+
+    @precondition(lambda self: self.durable.number)
+    @rule(data=st.data())
+    def crash_while_tending(self, data: st.DataObject) -> None:
+        """Crash before the index took over the compressed files, written in part, or before the others went."""
+        self.store.sync()
+        self.runs += 1
+        before, crashed = self.root / f"{self.runs}-before", self.root / str(self.runs)
+        shutil.copytree(self.folder, before)
+        assert self.store.tend(0) == ""
+        self.store.close()
+        is_taken_over = data.draw(st.booleans(), "the index took over")
+        first, second = (self.folder, before) if is_taken_over else (before, self.folder)
+        shutil.copytree(first, crashed)
+        for path in sorted((second / "logs").rglob("*.log*")):
+            there = crashed / path.relative_to(second)
+            if not there.exists():
+                size = (
+                    path.stat().st_size if is_taken_over else data.draw(st.integers(0, path.stat().st_size), "written")
+                )
+                there.write_bytes(path.read_bytes()[:size])
+        self.folder = crashed
+        self.open()
+        assert not {path.name + ".zst" for path in crashed.rglob("*.log")} & {
+            path.name for path in crashed.rglob("*.zst")
+        }
+        self.begin(from_supply_on=False)
         self.remember_durable()
 
     @rule()

@@ -13,8 +13,8 @@ from typing import Any
 
 from racklet_hostd.errors import StoreError
 from racklet_hostd.store.model import Event, NodeTotals
-from racklet_hostd.store.rows import BootRow, EventRow, NodeRow, Segment, SessionRow
-from racklet_hostd.store.schema import SCHEMA, SCHEMA_VERSION
+from racklet_hostd.store.rows import BootRow, EventRow, NodeRow, Segment, SegmentName, SessionRow
+from racklet_hostd.store.schema import SCHEMA_VERSION, VERSIONS
 from racklet_link.events import StoredPositions
 
 APPLICATION_ID = 0x7261636B  # "rack", for file(1)
@@ -73,7 +73,7 @@ class Database:
 
     def save_segment(self, node: str, boot: int, segment: Segment) -> None:
         """Add or replace a segment of a boot."""
-        self._save("segments", (node, boot, *segment))
+        self._save("segments", (node, boot, *segment.row()))
 
     def save_session(self, node: str, row: SessionRow) -> None:
         """Add or replace a session as the one used last; forget the oldest."""
@@ -108,10 +108,12 @@ class Database:
         """Remove a segment."""
         self._writer.execute("DELETE FROM segments WHERE node = ? AND boot = ? AND start = ?", (node, boot, start))
 
-    def oldest_boot(self, node: str) -> tuple[int, list[Segment]] | None:
-        """Return the number of the oldest boot, and its segments, as the transaction sees them."""
-        (number,) = self._writer.execute("SELECT min(number) FROM boots WHERE node = ?", (node,)).fetchone()
-        return None if number is None else (number, _segments(self._writer, node, number))
+    def oldest_boot(self, node: str) -> tuple[int, int, list[Segment]] | None:
+        """Return the oldest boot's number, its last byte's time and its segments, as the transaction sees them."""
+        query = "SELECT number, last_byte_ms FROM boots WHERE node = ? ORDER BY number LIMIT 1"
+        for number, last_byte_ms in self._writer.execute(query, (node,)).fetchall():
+            return number, last_byte_ms, _segments(self._writer, node, number)
+        return None
 
     def node(self, name: str) -> NodeRow | None:
         """Return a node."""
@@ -139,10 +141,16 @@ class Database:
         with self._translated():
             return _segments(self._reader, node, boot)
 
-    def segment_sizes(self, node: str) -> dict[tuple[int, int], int]:
-        """Return the size of every segment of a node, by boot and start."""
-        rows = self._rows("SELECT boot, start, size FROM segments WHERE node = ?", node)
-        return {(boot, start): size for boot, start, size in rows}
+    def segment_files(self, node: str) -> dict[SegmentName, int]:
+        """Return the size of every segment file of a node."""
+        rows = self._rows("SELECT boot, start, frames IS NOT NULL, size FROM segments WHERE node = ?", node)
+        return {SegmentName(node, boot, start, bool(compressed)): size for boot, start, compressed, size in rows}
+
+    def boot_at(self, node: str, unix_ms: int) -> int | None:
+        """Return the number of the newest boot that began by then."""
+        query = "SELECT max(number) FROM boots WHERE node = ? AND start_ms <= ?"
+        found = self._rows(query, node, unix_ms)[0][0]
+        return None if found is None else int(found)
 
     def boot_count(self, node: str) -> int:
         """Return the number of boots that are kept of a node."""
@@ -185,15 +193,15 @@ class Database:
             return self._reader.execute(query, values).fetchall()
 
     def _prepare(self) -> None:
-        """Make the tables in a new file; refuse one that this version cannot use."""
+        """Bring the tables to this version, one by one; refuse a file of a newer one."""
         (version,) = self._writer.execute("PRAGMA user_version").fetchone()
         if version > SCHEMA_VERSION:
             raise StoreError(f"{self._path} was written by a newer racklet-hostd (format {version}); update this one")
         self._writer.execute("PRAGMA journal_mode = WAL")
-        if version == 0:
+        for number, way in enumerate(VERSIONS[version:], start=version + 1):
             self._writer.executescript(
-                f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA application_id = {APPLICATION_ID};"
-                f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+                f"BEGIN IMMEDIATE; {way} PRAGMA application_id = {APPLICATION_ID};"
+                f"PRAGMA user_version = {number}; COMMIT;"
             )
 
     @contextmanager
@@ -212,5 +220,5 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _segments(connection: sqlite3.Connection, node: str, boot: int) -> list[Segment]:
-    query = "SELECT start, end, size, seed FROM segments WHERE node = ? AND boot = ? ORDER BY start"
-    return [Segment(*row) for row in connection.execute(query, (node, boot))]
+    query = "SELECT start, end, size, seed, latest_ms, frames FROM segments WHERE node = ? AND boot = ? ORDER BY start"
+    return [Segment.of_row(*row) for row in connection.execute(query, (node, boot))]

@@ -16,16 +16,20 @@ class StoreLimits:
     Attributes:
         log_bytes_per_node: size of a node's segment files. The newest segment always stays.
         boots_per_node: number of a node's boots.
+        log_days: days since the last byte of a boot, or of a segment of a longer one; 0 for no limit.
         events: number of events.
         free_bytes_kept: boot logs are not written when the disk has less left, so that events and counters still are.
         segment_bytes: size from which a segment file is followed by a new one; retention takes whole segments.
+        plain_bytes: a segment file of this size or less is not compressed: no filesystem gives a file less room.
     """
 
     log_bytes_per_node: int = 256 * MIB
     boots_per_node: int = 1000
+    log_days: int = 0
     events: int = 100_000
     free_bytes_kept: int = 16 * MIB
     segment_bytes: int = MIB
+    plain_bytes: int = 4096
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import islice
 from threading import Lock
 from weakref import WeakValueDictionary
 
@@ -11,8 +12,8 @@ from racklet_hostd.store.database import MAX_INTEGER, Database
 from racklet_hostd.store.model import BootSummary, NodeTotals, StoreLimits, bounded_ms
 from racklet_hostd.store.node_batch import NodeBatch
 from racklet_hostd.store.retention import Retirement
-from racklet_hostd.store.rows import BootRow, NodeRow
-from racklet_hostd.store.segments import SegmentFolder, SegmentName
+from racklet_hostd.store.rows import BootRow, NodeRow, Segment
+from racklet_hostd.store.segments import SegmentFolder
 from racklet_hostd.store.sessions import HatSession
 from racklet_link.events import StoredPositions
 
@@ -45,8 +46,13 @@ class NodeStore:
         self._sessions: dict[int, HatSession] = {}  # the attached one, and those that no sync has stored
         self._logs: WeakValueDictionary[int, BootLog] = WeakValueDictionary()  # all that somebody holds
         self._live: dict[int, BootLog] = {}  # those that may still grow
-        sizes = database.segment_sizes(name)
-        files.tidy(name, {SegmentName(name, *key): size for key, size in sizes.items()})
+        sizes = database.segment_files(name)
+        files.tidy(name, sizes)
+        self._plain = {  # what is worth compressing, by boot and start, in the order in which it was found
+            (file.boot, file.start): None
+            for file, size in sizes.items()
+            if not file.is_compressed and size > limits.plain_bytes
+        }
         self._boots_kept = database.boot_count(name)
         self._size_kept = sum(sizes.values())
         for newest in database.boots(name, MAX_INTEGER, 1):
@@ -199,17 +205,14 @@ class NodeStore:
         with self._lock:
             for taken in batch.logs:
                 taken.log.commit(taken)
+                if taken.segment is not None and taken.segment.size > self._limits.plain_bytes:
+                    self._plain[taken.row.number, taken.segment.start] = None
             for session, row in batch.sessions:
                 session.commit(row)
             self.totals = batch.node.totals
             self._lost_bytes -= self._lost_bytes_taken
-            self._boots_kept, self._size_kept = batch.retirement.boots, batch.retirement.size
-            for number in batch.retirement.retired:
-                if log := self._logs.get(number):
-                    log.retire()
-            for number, start in batch.retirement.shortened.items():
-                if log := self._logs.get(number):
-                    log.forget_before(start)
+            self._lost_bytes_taken = 0
+            self._retire(batch.retirement)
             self._let_go()
         self._files.remove(batch.retirement.files)
 
@@ -220,6 +223,35 @@ class NodeStore:
                 taken.log.put_back()
             for session, _ in batch.sessions:
                 session.is_dirty = True
+
+    # What follows is for the upkeep between two syncs.
+
+    def closed_segments(self, limit: int) -> list[tuple[int, Segment]]:
+        """Return at most `limit` segments that get no more bytes and are worth compressing, each with its boot."""
+        with self._lock:
+            growing = {(log.number, log.growing_start) for log in self._live.values()}
+            closed = islice((key for key in self._plain if key not in growing), limit)
+            found = [(boot, self._log(boot).segment(start)) for boot, start in closed]
+        return [(boot, segment) for boot, segment in found if segment is not None]
+
+    def leave_plain(self, boot: int, segment: Segment) -> None:
+        """Do not tell of this segment again until the store is opened the next time."""
+        with self._lock:
+            self._plain.pop((boot, segment.start), None)
+
+    def replace_segment(self, boot: int, before: Segment, after: Segment) -> None:
+        """Read a segment from its other file from now on, of which the index knows already."""
+        with self._lock:
+            self._plain.pop((boot, before.start), None)
+            self._size_kept += after.size - before.size
+            if log := self._logs.get(boot):
+                log.replace(after)
+
+    def take_older(self, cutoff_ms: int) -> NodeBatch:
+        """Return what throws away all that is from before a unix time, with nothing to store."""
+        with self._lock:
+            node = NodeRow(self.name, self._next_boot, self.totals)
+            return NodeBatch([], [], node, Retirement(self._boots_kept, self._size_kept, cutoff_ms=cutoff_ms))
 
     def _newest(self) -> BootLog | None:
         return self._live[max(self._live)] if self._live else None
@@ -276,6 +308,17 @@ class NodeStore:
         self._next_boot = number + 1
         self._live[number] = self._logs[number] = log
         return log
+
+    def _retire(self, retirement: Retirement) -> None:
+        self._boots_kept, self._size_kept = retirement.boots, retirement.size
+        for number in retirement.retired:
+            if log := self._logs.get(number):
+                log.retire()
+        for number, start in retirement.shortened.items():
+            if log := self._logs.get(number):
+                log.forget_before(start)
+        for file in retirement.files:
+            self._plain.pop((file.boot, file.start), None)
 
     def _let_go(self) -> None:
         """Forget what the database can tell from here on."""

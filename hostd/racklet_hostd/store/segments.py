@@ -1,7 +1,9 @@
 """The files of the boot logs. Nothing else touches their bytes.
 
 `logs/NODE/BOOT-START.log` holds the records of a boot from offset START on. A file only grows. How far it is valid the
-index tells: what lies beyond was being written when hostd ended, was never acknowledged, and is cut.
+index tells: what lies beyond was being written when hostd ended, was never acknowledged, and is cut. One that grows no
+more becomes `BOOT-START.log.zst`: the same records in frames that `zstd -d` reads. Which of the two counts, again the
+index tells; the other goes.
 """
 
 import errno
@@ -13,26 +15,28 @@ from pathlib import Path
 from typing import NamedTuple
 
 from racklet_hostd.store.records import Piece, encode
+from racklet_hostd.store.rows import SegmentName
 
 # Flushing files side by side lets the filesystem commit its journal once for several of them.
 FLUSHES_AT_ONCE = 8
 
 
-class SegmentName(NamedTuple):
-    """Which file: the node, the boot, and the offset of its first byte."""
-
-    node: str
-    boot: int
-    start: int
-
-
 class SegmentWrite(NamedTuple):
-    """Pieces to write into a segment at `position`, where its valid bytes end, with its seed."""
+    """Pieces to write into a segment at `position`, where its valid bytes end.
+
+    Attributes:
+        name: the segment's.
+        position: where its valid bytes end.
+        seed: of its checksums.
+        pieces: what to write.
+        latest_ms: the latest time of its records, these included.
+    """
 
     name: SegmentName
     position: int
     seed: int
     pieces: Sequence[Piece]
+    latest_ms: int
 
 
 class SegmentFolder:
@@ -71,6 +75,16 @@ class SegmentFolder:
                 os.unlink(entry.path)  # noqa: PTH108  a scan's entry is a text
             elif entry.stat().st_size > valid[entry.name]:
                 os.truncate(entry.path, valid[entry.name])
+
+    def create(self, name: SegmentName, blob: bytes) -> None:
+        """Write a whole file, durably. Raises OSError; what is left then goes with the next `create` or `tidy`."""
+        path = self._path(name)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            _write_at(descriptor, 0, blob)
+        finally:
+            os.close(descriptor)
+        _flush_folder(path.parent)
 
     def write(self, writes: Iterable[SegmentWrite]) -> list[int | OSError]:
         """Write and flush; return each file's new size, or why its bytes are not on the disk."""
@@ -116,7 +130,7 @@ def is_disk_full(error: OSError) -> bool:
 
 
 def _file_name(name: SegmentName) -> str:
-    return f"{name.boot}-{name.start}.log"
+    return f"{name.boot}-{name.start}.log{'.zst' if name.is_compressed else ''}"
 
 
 def _write_at(descriptor: int, position: int, blob: bytes) -> int:

@@ -20,6 +20,7 @@ from racklet_hostd.store.node_batch import NodeBatch
 from racklet_hostd.store.node_store import NodeStore
 from racklet_hostd.store.rows import Segment
 from racklet_hostd.store.segments import SegmentFolder, is_disk_full
+from racklet_hostd.store.upkeep import Upkeep
 
 _NodeBatches = list[tuple[NodeStore, NodeBatch]]
 
@@ -41,6 +42,7 @@ class Store:
         self._opened = opened
         self._nodes: dict[str, NodeStore] = {}
         self._syncing = Lock()
+        self._upkeep = Upkeep(database, files, limits)
 
     @classmethod
     def open(cls, folder: Path, limits: StoreLimits) -> Self:
@@ -95,6 +97,15 @@ class Store:
             positions = {name: node.positions() for name, node in list(self._nodes.items()) if node.is_attached}
             return SyncReport(positions, failures, problem)
 
+    def tend(self, now_ms: int) -> str:
+        """Do some of what can wait: compress segments, throw away what is too old. To be called between two syncs.
+
+        Returns "", or for a person what did not succeed; what can be tried again will be. `now_ms` is the unix time.
+        """
+        with self._syncing:
+            nodes = list(self._nodes.values())
+            return self._upkeep.retire_old(nodes, now_ms) or self._upkeep.compress(nodes)
+
     def _write_logs(self, batches: _NodeBatches) -> tuple[LogFailure, ...]:
         failures: list[LogFailure] = []
         logs = [(node, log) for node, batch in batches for log in batch.logs if log.write is not None]
@@ -104,7 +115,8 @@ class Store:
                 lost = node.drop(log, reason)
                 failures.append(LogFailure(node.name, log.row.number, lost, reason, str(result)))
             elif log.write is not None:
-                log.segment = Segment(log.write.name.start, log.row.end, result, log.write.seed)
+                write = log.write
+                log.segment = Segment(write.name.start, log.row.end, result, write.seed, write.latest_ms)
         return tuple(failures)
 
     def _write(self, logs: Sequence[LogBatch]) -> list[int | OSError]:
