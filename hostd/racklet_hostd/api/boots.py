@@ -34,23 +34,34 @@ def list_boots(rack: Rack, request: rack_pb2.ListBootsRequest) -> rack_pb2.ListB
 async def read_boot_log(
     rack: Rack, request: rack_pb2.ReadBootLogRequest
 ) -> AsyncIterator[rack_pb2.ReadBootLogResponse]:
-    """Yield the pieces of a log from an offset on, and with `follow` what comes until the boot ends.
+    """Yield the pieces of a log from an offset or a time on, and with `follow` what comes until the boot ends.
 
     A reader is an offset and at most READ_BYTES, however slow it is.
     """
     name, number = arguments.boot_name(request.name)
     node = rack.node(name)
-    log = await find_log(node, number, waits=request.follow and request.following_boots)
-    offset = request.offset
-    if offset > log.end and not request.follow:
-        raise BeyondEndError(f"offset: boot {log.number} of {name} ends at {log.end}, before {offset}")
+    log, offset = await _beginning(node, number, request)
     while True:
         async for piece in _pieces(node, log, offset, follow=request.follow):
             yield convert.piece_message(convert.boot_resource(name, log.number), piece)
-        following = boot_after(node, log.number) if request.follow and request.following_boots else None
+        following = boot_after(node, log.number) if request.following_boots else None
         if following is None:
             return
         log, offset = following, 0
+
+
+async def _beginning(node: Node, number: int | None, request: rack_pb2.ReadBootLogRequest) -> tuple[BootLog, int]:
+    """Return the boot log and the offset to begin at."""
+    from_ms = arguments.start_ms(request)
+    log = await find_log(node, number, waits=request.follow and request.following_boots)
+    if from_ms is not None:
+        if number is None or request.following_boots:
+            then = node.store.boot_at(from_ms)
+            log = then if then is not None and (number is None or then.number > number) else log
+        return log, await asyncio.to_thread(log.offset_at, from_ms)
+    if request.offset > log.end and not request.follow:
+        raise BeyondEndError(f"offset: boot {log.number} of {node.name} ends at {log.end}, before {request.offset}")
+    return log, request.offset
 
 
 async def find_log(node: Node, number: int | None, *, waits: bool) -> BootLog:

@@ -3,6 +3,7 @@
 from racklet_hostd.store.boot_log import BootLog
 from racklet_hostd.store.events import EventStore
 from racklet_hostd.store.model import (
+    MAX_UNIX_MS,
     BootSummary,
     Event,
     LogFailure,
@@ -16,6 +17,7 @@ from racklet_hostd.store.store import Store
 from racklet_link.events import StoredPositions
 
 __all__ = [
+    "MAX_UNIX_MS",
     "BootLog",
     "BootSummary",
     "Chunk",

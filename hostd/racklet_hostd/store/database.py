@@ -149,8 +149,13 @@ class Database:
     def boot_at(self, node: str, unix_ms: int) -> int | None:
         """Return the number of the newest boot that began by then."""
         query = "SELECT max(number) FROM boots WHERE node = ? AND start_ms <= ?"
-        found = self._rows(query, node, unix_ms)[0][0]
-        return None if found is None else int(found)
+        found: int | None = self._rows(query, node, unix_ms)[0][0]
+        return found
+
+    def oldest_number(self, node: str) -> int | None:
+        """Return the number of the oldest boot."""
+        found: int | None = self._rows("SELECT min(number) FROM boots WHERE node = ?", node)[0][0]
+        return found
 
     def boot_count(self, node: str) -> int:
         """Return the number of boots that are kept of a node."""

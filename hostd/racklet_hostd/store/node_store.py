@@ -134,6 +134,17 @@ class NodeStore:
         with self._lock:
             return self._log(number)
 
+    def boot_at(self, unix_ms: int) -> BootLog | None:
+        """Return the log of the newest boot that had begun by then, else of the oldest; None before the first boot."""
+        with self._lock:
+            live = [number for number, log in self._live.items() if log.start_ms <= unix_ms]
+            stored = self._database.boot_at(self.name, unix_ms)
+            begun = live if stored is None else [*live, stored]
+            first = self._database.oldest_number(self.name)
+            kept = self._live if first is None else [*self._live, first]
+            number = max(begun, default=min(kept, default=None))
+            return None if number is None else self._log(number)
+
     def boots(self, before: int | None, limit: int) -> list[BootSummary]:
         """Return at most `limit` boots with numbers below `before`, newest first."""
         before = MAX_INTEGER if before is None else before
