@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from itertools import zip_longest
 
 from racklet.v1 import rack_pb2
 from racklet_hostd.api import arguments, convert
@@ -14,7 +15,8 @@ from racklet_hostd.store import BootLog, Chunk, Piece
 MESSAGE_BYTES = 32 << 10
 READ_BYTES = 64 << 10  # at a time, of what is on disk
 LIVE_BYTES = 32 << 10  # what is nearer to the end is in memory or just written: no need to ask a thread for it
-SAME_TIME_MS = 50  # bytes of one message came within so long: what a HAT's time stamps can tell apart anyway
+SAME_TIME_MS = 50  # the bytes of one message came within so long
+CHUNK_MS = 45  # those of one chunk do: the HAT gathers for 40 ms, and looks every 5 ms
 _PAGE_DEFAULT = 50
 _BOOTS_AT_ONCE = 100
 
@@ -97,10 +99,10 @@ async def _read(log: BootLog, offset: int) -> list[Piece]:
 
 
 def _merged(pieces: list[Piece]) -> Iterator[Piece]:
-    """Yield the pieces, with chunks that came at about the same time as one, of at most MESSAGE_BYTES."""
+    """Yield the pieces, with chunks whose bytes all came within SAME_TIME_MS as one, of at most MESSAGE_BYTES."""
     held: list[Chunk] = []
-    for piece in pieces:
-        if held and not _belongs(piece, held[0]):
+    for piece, following in zip_longest(pieces, pieces[1:]):
+        if held and not _belongs(piece, following, held[0]):
             yield _joined(held)
             held = []
         if isinstance(piece, Chunk):
@@ -111,9 +113,14 @@ def _merged(pieces: list[Piece]) -> Iterator[Piece]:
         yield _joined(held)
 
 
-def _belongs(piece: Piece, first: Chunk) -> bool:
-    is_near = piece.at_ms - first.at_ms < SAME_TIME_MS and piece.end - first.offset <= MESSAGE_BYTES
-    return isinstance(piece, Chunk) and is_near
+def _belongs(piece: Piece, following: Piece | None, first: Chunk) -> bool:
+    """Tell whether the last byte of `piece`, which came before the `following` one, is near enough to the first."""
+    if not isinstance(piece, Chunk) or piece.end - first.offset > MESSAGE_BYTES:
+        return False
+    last_ms = piece.at_ms + CHUNK_MS
+    if following is not None and following.at_ms >= piece.at_ms:
+        last_ms = min(last_ms, following.at_ms)
+    return first.at_ms <= piece.at_ms and last_ms - first.at_ms <= SAME_TIME_MS
 
 
 def _joined(chunks: list[Chunk]) -> Chunk:
