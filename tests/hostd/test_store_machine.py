@@ -1,7 +1,9 @@
 """The store against a model: whatever is appended, synced, reopened and torn by a crash, reads back exactly."""
 
 import shutil
+import sqlite3
 import tempfile
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
@@ -167,8 +169,8 @@ class StoreMachine(RuleBasedStateMachine):
     @rule()
     def tend(self) -> None:
         """Compress what can be, and find it so after a crash as well."""
-        self.store.sync()
         assert self.store.tend(0) == ""
+        self.store.sync()
         self.remember_durable()
 
     @precondition(lambda self: self.durable.number)
@@ -216,8 +218,12 @@ class StoreMachine(RuleBasedStateMachine):
         shutil.copytree(self.folder, crashed)
         self.store.close()
         if not is_committed:
-            self.tear(crashed, data)
+            for path in crashed.glob("index.sqlite3*"):
+                path.unlink()
+            for path in (self.root / "durable").glob("index.sqlite3*"):
+                shutil.copy(path, crashed)
             self.model = self.durable.copy()
+        self.tear(crashed, data)
         self.folder = crashed
         self.open()
         assert self.node.positions() == StoredPositions(self.model.hat_boot, self.model.hat_offset, 1)
@@ -226,14 +232,12 @@ class StoreMachine(RuleBasedStateMachine):
         self.remember_durable()
 
     def tear(self, crashed: Path, data: st.DataObject) -> None:
-        """Take the index back to the last complete sync, and leave of what was written since any part."""
-        for path in crashed.glob("index.sqlite3*"):
-            path.unlink()
-        for path in (self.root / "durable").glob("index.sqlite3*"):
-            shutil.copy(path, crashed)
+        """Leave of what was not flushed any part: that is all that the index has in its journal, if at all."""
+        with closing(sqlite3.connect(crashed / "index.sqlite3")) as index:
+            rows = index.execute("SELECT boot || '-' || start || '.log', size FROM segments WHERE frames IS NULL")
+            flushed = {str(name): int(size) for name, size in rows}
         for path in sorted((crashed / "logs").rglob("*.log")):
-            before = self.root / "durable" / path.relative_to(crashed)
-            valid = before.stat().st_size if before.exists() else 0
+            valid = flushed.get(path.name, 0)
             torn = bytearray(path.read_bytes()[valid:])
             del torn[data.draw(st.integers(0, len(torn)), "bytes that reached the disk") :]
             if torn and data.draw(st.booleans(), "the last of them did not"):

@@ -155,6 +155,7 @@ def test_old_sessions_are_forgotten(tmp_path: Path) -> None:
         for session in range(1, SESSIONS_KEPT + 3):
             fill(begun_log(node, session=session), 100)
             store.sync()
+            store.tend(0)
         assert node.attach(2, HAT, boot_continues=False) == StoredPositions(0, 0, 1)
         assert node.attach(3, HAT, boot_continues=False) == StoredPositions(1, 100, 1)
 
@@ -166,6 +167,7 @@ def test_a_session_whose_boot_is_no_longer_kept_goes_on_in_a_new_one(tmp_path: P
         for session in range(8, 12):
             begun_log(node, session=session)
             store.sync()
+            store.tend(0)
         assert node.attach(SESSION, HAT, boot_continues=False) == StoredPositions(1, 100, 1)
         assert node.hat_boot_log(1) is None
         log = node.begin_boot(1, 5000, from_supply_on=False, lost_boots=0)
@@ -195,6 +197,7 @@ def test_a_hat_that_restarts_faster_than_it_is_stored_is_refused(tmp_path: Path)
         with pytest.raises(StoreBehindError):
             node.attach(2000, HAT, boot_continues=False)
         store.sync()
+        store.tend(0)
         assert node.attach(2000, HAT, boot_continues=False) == StoredPositions(0, 0, 1)
         assert node.energy_uj == 5 * (UNSTORED_LIMIT + 1)
 
@@ -300,6 +303,7 @@ def test_boots_beyond_the_limit_go_oldest_first_and_are_counted(tmp_path: Path) 
         for boot in range(3, 8):
             fill(begun_log(node, boot), 100)
             store.sync()
+            store.tend(0)
         assert [boot.number for boot in node.boots(None, 10)] == [7, 6, 5]
         assert (node.totals.retired_boots, node.totals.retired_bytes) == (4, 300)
         assert len(list((tmp_path / "logs" / "node-1").iterdir())) == 3
@@ -311,13 +315,14 @@ def test_boots_beyond_the_limit_go_oldest_first_and_are_counted(tmp_path: Path) 
 
 
 def test_bytes_beyond_the_limit_go_oldest_first_and_are_counted(tmp_path: Path) -> None:
-    with opened(tmp_path, log_bytes_per_node=50_000, segment_bytes=10_000) as store:
+    with opened(tmp_path, log_bytes_per_node=50_000, segment_bytes=10_000, plain_bytes=1 << 20) as store:
         node = store.node("node-1")
         fill(begun_log(node), 30_000)
         log = begun_log(node, 2)
         for _ in range(20):
             fill(log, 9_000)
             store.sync()
+            store.tend(0)
         files = list((tmp_path / "logs" / "node-1").iterdir())
         assert 30_000 < sum(path.stat().st_size for path in files) <= 50_000
         assert [boot.number for boot in node.boots(None, 10)] == [2]
@@ -327,7 +332,7 @@ def test_bytes_beyond_the_limit_go_oldest_first_and_are_counted(tmp_path: Path) 
         assert node.totals.retired_bytes == 30_000 + 180_000 - kept
         assert node.totals.retired_boots == 1
         assert log.lost_bytes == 0
-    with opened(tmp_path, log_bytes_per_node=50_000, segment_bytes=10_000) as store:
+    with opened(tmp_path, log_bytes_per_node=50_000, segment_bytes=10_000, plain_bytes=1 << 20) as store:
         assert read_all(store.node("node-1").boot_log(2)) == [first, *others]
 
 

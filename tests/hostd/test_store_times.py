@@ -47,6 +47,7 @@ def test_what_retention_took_may_have_come_then_as_well(tmp_path: Path) -> None:
         for second in range(40):
             log.append(log.end, second * 1000, b"x" * 400)
             store.sync()
+            store.tend(0)
         first = next(piece for piece in read_all(log)[1:])
         assert log.offset_at(1000) == log.offset_at(first.at_ms) == 0
         assert log.offset_at(first.at_ms + 1) == first.end
@@ -59,6 +60,7 @@ def test_a_boot_that_retention_took_has_no_times(tmp_path: Path) -> None:
         for boot in (2, 3):
             begun_log(node, boot)
             store.sync()
+            store.tend(0)
         with pytest.raises(NoSuchBootError):
             log.offset_at(0)
 

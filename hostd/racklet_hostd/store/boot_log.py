@@ -2,14 +2,14 @@
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from operator import attrgetter
 from secrets import randbits
 from threading import Lock
 
 from racklet_hostd.errors import BadPositionError, NoSuchBootError
 from racklet_hostd.store.model import BootSummary, bounded_ms
-from racklet_hostd.store.records import MAX_PAYLOAD_BYTES, MAX_REASON_BYTES, Chunk, GapPiece, Piece
+from racklet_hostd.store.records import MAX_PAYLOAD_BYTES, MAX_REASON_BYTES, Chunk, GapPiece, Piece, encode
 from racklet_hostd.store.rows import BootRow, Segment, SegmentName
 from racklet_hostd.store.segment_reader import SegmentReader
 from racklet_hostd.store.segments import SegmentFolder, SegmentWrite
@@ -186,7 +186,7 @@ class BootLog:
         self._held_bytes += PIECE_COST_BYTES - self._taken_bytes
         self._taken, self._taken_bytes = 1, PIECE_COST_BYTES
         self.lost_bytes += lost
-        batch.row = replace(batch.row, lost_bytes=batch.row.lost_bytes + lost, dropped=reason)
+        batch.row = batch.row._replace(lost_bytes=batch.row.lost_bytes + lost, dropped=reason)
         return lost
 
     def commit(self, batch: LogBatch) -> None:
@@ -241,7 +241,8 @@ class BootLog:
         if last is None or last.size >= self._files.segment_bytes or last.frames:
             last = Segment(last.end if last else 0, 0, 0, randbits(32), 0)
         latest_ms = max(last.latest_ms, *(piece.at_ms for piece in pieces))
-        return SegmentWrite(SegmentName(self._node, self.number, last.start), last.size, last.seed, pieces, latest_ms)
+        name = SegmentName(self._node, self.number, last.start)
+        return SegmentWrite(name, last.size, last.seed, encode(pieces, last.seed), latest_ms)
 
     def _hold_dropped(self, row: BootRow) -> None:
         in_files = self._segments[-1].end if self._segments else 0

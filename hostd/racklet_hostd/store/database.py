@@ -65,11 +65,11 @@ class Database:
 
     def save_node(self, node: NodeRow) -> None:
         """Add or replace a node."""
-        self._save("nodes", (node.name, node.next_boot, *astuple(node.totals)))
+        self._save("nodes", (node.name, node.next_boot, *node.totals))
 
     def save_boot(self, node: str, boot: BootRow) -> None:
         """Add or replace a boot."""
-        self._save("boots", (node, *astuple(boot)))
+        self._save("boots", (node, *boot))
 
     def save_segment(self, node: str, boot: int, segment: Segment) -> None:
         """Add or replace a segment of a boot."""
@@ -89,6 +89,19 @@ class Database:
     def save_event(self, row: EventRow) -> None:
         """Add an event."""
         self._save("events", (*astuple(row.event), row.hat_session, row.hat_sequence))
+
+    def save_journal(self, rows: str, blob: bytes) -> None:
+        """Add to the journal."""
+        self._writer.execute("INSERT INTO journal (rows, bytes) VALUES (?, ?)", (rows, blob))
+
+    def forget_journal(self) -> None:
+        """Empty the journal."""
+        self._writer.execute("DELETE FROM journal")
+
+    def journal(self) -> Iterator[tuple[str, bytes]]:
+        """Yield what is in the journal, oldest first, one at a time."""
+        with self._translated():
+            yield from self._reader.execute("SELECT rows, bytes FROM journal ORDER BY sequence")
 
     def save_counter(self, name: str, value: int) -> None:
         """Set one of the rack's counters."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from racklet_link.events import StoredPositions
 
@@ -20,6 +21,7 @@ class StoreLimits:
         events: number of events.
         free_bytes_kept: boot logs are not written when the disk has less left, so that events and counters still are.
         segment_bytes: size from which a segment file is followed by a new one; retention takes whole segments.
+        journal_bytes: size from which the journal is emptied at once, and not only after a minute.
         plain_bytes: a segment file of this size or less is not compressed: no filesystem gives a file less room.
     """
 
@@ -29,6 +31,7 @@ class StoreLimits:
     events: int = 100_000
     free_bytes_kept: int = 16 * MIB
     segment_bytes: int = MIB
+    journal_bytes: int = 64 * MIB
     plain_bytes: int = 4096
 
 
@@ -53,8 +56,7 @@ class BootSummary:
     from_supply_on: bool
 
 
-@dataclass(frozen=True)
-class NodeTotals:
+class NodeTotals(NamedTuple):
     """Counters of a node over all sessions. They are durable, so a crash never takes one back.
 
     Attributes:

@@ -1,7 +1,6 @@
 """What is stored of one node."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from itertools import islice
 from threading import Lock
 from weakref import WeakValueDictionary
@@ -10,7 +9,7 @@ from racklet_hostd.errors import BadPositionError, NoSuchBootError, StoreBehindE
 from racklet_hostd.store.boot_log import BootLog, LogBatch
 from racklet_hostd.store.database import MAX_INTEGER, Database
 from racklet_hostd.store.model import BootSummary, NodeTotals, StoreLimits, bounded_ms
-from racklet_hostd.store.node_batch import NodeBatch
+from racklet_hostd.store.node_batch import NodeBatch, Unindexed
 from racklet_hostd.store.retention import Retirement
 from racklet_hostd.store.rows import BootRow, NodeRow, Segment
 from racklet_hostd.store.segments import SegmentFolder
@@ -18,6 +17,7 @@ from racklet_hostd.store.sessions import HatSession
 from racklet_link.events import StoredPositions
 
 UNSTORED_LIMIT = 64  # boots or sessions between two syncs: no node is as fast; a HAT that says so is broken
+UNINDEXED_LIMIT = 16  # boots and sessions that are in memory until the index has them
 MAX_ENERGY_UJ = 1 << 62  # keeps the sum within what SQLite stores
 
 
@@ -53,6 +53,7 @@ class NodeStore:
             for file, size in sizes.items()
             if not file.is_compressed and size > limits.plain_bytes
         }
+        self._unindexed = Unindexed()
         self._boots_kept = database.boot_count(name)
         self._size_kept = sum(sizes.values())
         for newest in database.boots(name, MAX_INTEGER, 1):
@@ -190,26 +191,18 @@ class NodeStore:
                 return None
             for session in sessions:
                 session.is_dirty = False
-            totals = replace(
-                self.totals,
+            totals = self.totals._replace(
                 energy_uj=self._energy_uj,
                 log_lost_bytes=self.totals.log_lost_bytes + self._lost_bytes,
             )
             self._lost_bytes_taken = self._lost_bytes
             rows = [(session, session.row()) for session in sessions]
-            node = NodeRow(self.name, self._next_boot, totals)
-            return NodeBatch(logs, rows, node, Retirement(self._boots_kept, self._size_kept))
+            return NodeBatch(logs, rows, NodeRow(self.name, self._next_boot, totals))
 
     def drop(self, batch: LogBatch, reason: str) -> int:
         """Put a gap in the place of what the disk did not take; return how many bytes that loses."""
         with self._lock:
             return batch.log.drop(batch, reason)
-
-    def save(self, batch: NodeBatch) -> None:
-        """Write the batch into the index, within its transaction."""
-        with self._lock:
-            in_use = set(self._live)
-        batch.save(self._database, self._limits, in_use)
 
     def commit(self, batch: NodeBatch) -> None:
         """End a sync: the batch is durable."""
@@ -222,10 +215,9 @@ class NodeStore:
                 session.commit(row)
             self.totals = batch.node.totals
             self._lost_bytes -= self._lost_bytes_taken
-            self._lost_bytes_taken = 0
-            self._retire(batch.retirement)
-            self._let_go()
-        self._files.remove(batch.retirement.files)
+            self._boots_kept += batch.new_boots
+            self._size_kept += batch.written_bytes
+            self._unindexed.add(batch)
 
     def put_back(self, batch: NodeBatch) -> None:
         """End a sync that failed: the next one takes it all again."""
@@ -237,11 +229,54 @@ class NodeStore:
 
     # What follows is for the upkeep between two syncs.
 
+    @property
+    def is_unindexed(self) -> bool:
+        """Whether the journal has something that the index has not."""
+        return bool(self._unindexed)
+
+    @property
+    def is_over_limits(self) -> bool:
+        """Whether there is more than should be: on the disk, or in memory until the index has it."""
+        limits = self._limits
+        is_too_much = self._boots_kept > limits.boots_per_node or self._size_kept > limits.log_bytes_per_node
+        return is_too_much or len(self._unindexed.boots) + len(self._unindexed.sessions) > UNINDEXED_LIMIT
+
+    def save_index(self, cutoff_ms: int) -> Retirement:
+        """Write what the journal has into the index, within its transaction; throw away what is beyond the limits.
+
+        Also what is from before the unix time `cutoff_ms`, unless that is 0.
+        """
+        with self._lock:
+            in_use = self._used()
+            self._unindexed.save(self._database, self.name)
+            retirement = Retirement(self._boots_kept, self._size_kept, cutoff_ms=cutoff_ms)
+            retirement.apply(self._database, self.name, self._limits, in_use)
+            self._database.save_node(NodeRow(self.name, self._next_boot, self._totals_after(retirement)))
+            return retirement
+
+    def commit_index(self, retirement: Retirement) -> None:
+        """Take in that the index is durable."""
+        with self._lock:
+            self.totals = self._totals_after(retirement)
+            self._boots_kept, self._size_kept = retirement.boots, retirement.size
+            for number in retirement.retired:
+                if log := self._logs.get(number):
+                    log.retire()
+            for number, start in retirement.shortened.items():
+                if log := self._logs.get(number):
+                    log.forget_before(start)
+            for file in retirement.files:
+                self._plain.pop((file.boot, file.start), None)
+            self._unindexed = Unindexed()
+            self._let_go()
+        self._files.remove(retirement.files)
+
     def closed_segments(self, limit: int) -> list[tuple[int, Segment]]:
         """Return at most `limit` segments that get no more bytes and are worth compressing, each with its boot."""
         with self._lock:
             growing = {(log.number, log.growing_start) for log in self._live.values()}
-            closed = islice((key for key in self._plain if key not in growing), limit)
+            open_ones = growing | self._unindexed.segments.keys()
+            closed = islice((key for key in self._plain if key not in open_ones), limit)
             found = [(boot, self._log(boot).segment(start)) for boot, start in closed]
         return [(boot, segment) for boot, segment in found if segment is not None]
 
@@ -258,11 +293,11 @@ class NodeStore:
             if log := self._logs.get(boot):
                 log.replace(after)
 
-    def take_older(self, cutoff_ms: int) -> NodeBatch:
-        """Return what throws away all that is from before a unix time, with nothing to store."""
-        with self._lock:
-            node = NodeRow(self.name, self._next_boot, self.totals)
-            return NodeBatch([], [], node, Retirement(self._boots_kept, self._size_kept, cutoff_ms=cutoff_ms))
+    def _totals_after(self, retirement: Retirement) -> NodeTotals:
+        return self.totals._replace(
+            retired_boots=self.totals.retired_boots + len(retirement.retired),
+            retired_bytes=self.totals.retired_bytes + retirement.log_bytes,
+        )
 
     def _newest(self) -> BootLog | None:
         return self._live[max(self._live)] if self._live else None
@@ -297,7 +332,7 @@ class NodeStore:
         if left is not None:
             left.leave()
             left.is_dirty |= bool(left.logs)
-            if not left.is_dirty:
+            if not left.is_dirty and left.session not in self._unindexed.sessions:
                 del self._sessions[left.session]
 
     def _log(self, number: int) -> BootLog:
@@ -320,23 +355,17 @@ class NodeStore:
         self._live[number] = self._logs[number] = log
         return log
 
-    def _retire(self, retirement: Retirement) -> None:
-        self._boots_kept, self._size_kept = retirement.boots, retirement.size
-        for number in retirement.retired:
-            if log := self._logs.get(number):
-                log.retire()
-        for number, start in retirement.shortened.items():
-            if log := self._logs.get(number):
-                log.forget_before(start)
-        for file in retirement.files:
-            self._plain.pop((file.boot, file.start), None)
+    def _used(self) -> set[int]:
+        """Return the boots that may still grow, or have something that no sync has stored."""
+        newest = self._newest()
+        in_session = self._attached.logs.values() if self._attached else ()
+        dirty = (log for log in self._live.values() if log.is_dirty)
+        return {log.number for log in (newest, *in_session, *dirty) if log is not None}
 
     def _let_go(self) -> None:
         """Forget what the database can tell from here on."""
-        newest = self._newest()
-        in_session = self._attached.logs.values() if self._attached else ()
-        used = {log.number for log in (newest, *in_session) if log is not None}
-        self._live = {number: log for number, log in self._live.items() if number in used or log.is_dirty}
+        used = self._used()
+        self._live = {number: log for number, log in self._live.items() if number in used}
         self._sessions = {
             number: session
             for number, session in self._sessions.items()

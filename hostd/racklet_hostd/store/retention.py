@@ -10,7 +10,7 @@ from racklet_hostd.store.rows import Segment, SegmentName
 
 @dataclass
 class Retirement:
-    """What one sync throws away of a node.
+    """What is thrown away of a node at one time.
 
     Attributes:
         boots: how many boots are kept.

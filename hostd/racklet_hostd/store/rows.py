@@ -64,8 +64,7 @@ class Segment(NamedTuple):
         return (*self[:-1], b"".join(_FRAME.pack(*frame) for frame in self.frames) or None)
 
 
-@dataclass(frozen=True)
-class NodeRow:
+class NodeRow(NamedTuple):
     """A node. `next_boot` is the number of its next boot."""
 
     name: str
@@ -73,8 +72,7 @@ class NodeRow:
     totals: NodeTotals
 
 
-@dataclass(frozen=True)
-class BootRow:
+class BootRow(NamedTuple):
     """A boot. `dropped` says why what lies between its last segment and `end` is lost; "" when nothing is."""
 
     number: int
@@ -92,8 +90,7 @@ class BootRow:
         )
 
 
-@dataclass(frozen=True)
-class SessionRow:
+class SessionRow(NamedTuple):
     """A HAT session. `boot` is the number that its boot `positions.log_boot` has here; 0 before the first."""
 
     session: int

@@ -62,6 +62,11 @@ CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WI
 _VERSION_2 = """
 ALTER TABLE segments ADD COLUMN latest_ms INTEGER NOT NULL DEFAULT 9223372036854775807;
 ALTER TABLE segments ADD COLUMN frames BLOB; -- of a compressed file; NULL when it holds plain records
+CREATE TABLE journal (
+    sequence INTEGER PRIMARY KEY,
+    rows TEXT NOT NULL, -- as JSON: what is not in the other tables yet
+    bytes BLOB NOT NULL -- what is in the segment files, and perhaps not flushed
+) STRICT;
 """
 
 # The way to each version from the one before. Append only: there are indexes of every version out there.

@@ -1,11 +1,13 @@
 """The state folder: `index.sqlite3` for what is looked up, `logs/` for the bytes of the boot logs.
 
-What a sync stores becomes valid all at once, with the commit of the index, after the bytes are on the disk. So a crash
-at any moment leaves the folder as after some sync that was complete, and perhaps bytes beyond, which are cut.
+What a sync stores becomes valid all at once, with one commit in the index: rows and bytes stand in its journal, see
+`journal`. So a crash at any moment leaves the folder as after some sync that was complete, and perhaps bytes beyond,
+which are cut.
 """
 
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import Self
@@ -15,6 +17,7 @@ from racklet_hostd.store.boot_log import LogBatch
 from racklet_hostd.store.database import Database
 from racklet_hostd.store.events import EventBatch, EventStore
 from racklet_hostd.store.folder_lock import FolderLock
+from racklet_hostd.store.journal import entry_of, replay
 from racklet_hostd.store.model import LogFailure, StoreLimits, SyncReport
 from racklet_hostd.store.node_batch import NodeBatch
 from racklet_hostd.store.node_store import NodeStore
@@ -65,15 +68,18 @@ class Store:
                 raise StoreError(f"{folder} has boot logs but no {index.name}: bring that back, or move logs/ away")
             database = Database(index)
             opened.callback(database.close)
+            replay(database, files)
             return cls(database, files, limits, opened.pop_all())
 
     def close(self) -> SyncReport:
         """Sync a last time and let go of the folder."""
         report = self.sync()
+        with self._syncing:
+            problem = self._upkeep.index(self._nodes.values(), 0, is_last=True)  # else the next run does it
         with suppress(StoreError):  # then the next run leaves some event numbers out
             self.events.close()
         self._opened.close()
-        return report
+        return report if report.index_problem else replace(report, index_problem=problem)
 
     def node(self, name: str) -> NodeStore:
         """Return what is stored of a node, always the same object. `name` is one that a config may have."""
@@ -98,30 +104,30 @@ class Store:
             return SyncReport(positions, failures, problem)
 
     def tend(self, now_ms: int) -> str:
-        """Do some of what can wait: compress segments, throw away what is too old. To be called between two syncs.
+        """Do some of what can wait: the index, retention, compression. To be called between two syncs.
 
         Returns "", or for a person what did not succeed; what can be tried again will be. `now_ms` is the unix time.
         """
         with self._syncing:
             nodes = list(self._nodes.values())
-            return self._upkeep.retire_old(nodes, now_ms) or self._upkeep.compress(nodes)
+            return self._upkeep.index(nodes, now_ms, is_last=False) or self._upkeep.compress(nodes)
 
     def _write_logs(self, batches: _NodeBatches) -> tuple[LogFailure, ...]:
         failures: list[LogFailure] = []
         logs = [(node, log) for node, batch in batches for log in batch.logs if log.write is not None]
-        for (node, log), result in zip(logs, self._write([log for _, log in logs]), strict=True):
-            if isinstance(result, OSError):
-                reason = "disk_full" if is_disk_full(result) else "disk_error"
+        for (node, log), error in zip(logs, self._write([log for _, log in logs]), strict=True):
+            if error is not None:
+                reason = "disk_full" if is_disk_full(error) else "disk_error"
                 lost = node.drop(log, reason)
-                failures.append(LogFailure(node.name, log.row.number, lost, reason, str(result)))
+                failures.append(LogFailure(node.name, log.row.number, lost, reason, str(error)))
             elif log.write is not None:
                 write = log.write
-                log.segment = Segment(write.name.start, log.row.end, result, write.seed, write.latest_ms)
+                log.segment = Segment(write.name.start, log.row.end, write.end, write.seed, write.latest_ms)
         return tuple(failures)
 
-    def _write(self, logs: Sequence[LogBatch]) -> list[int | OSError]:
-        """Return each file's new size, or why its bytes are not on the disk."""
-        wanted = sum(log.held_bytes for log in logs)
+    def _write(self, logs: Sequence[LogBatch]) -> list[OSError | None]:
+        """Return for each why its bytes are not there, or None."""
+        wanted = 2 * sum(log.held_bytes for log in logs)  # in the files and in the journal
         try:
             self._files.require_free(wanted + self._limits.free_bytes_kept if logs else 0)
         except OSError as error:
@@ -131,9 +137,12 @@ class Store:
     def _commit(self, batches: _NodeBatches, events: EventBatch) -> str:
         """Make the batches valid; return "", or why the index did not take them."""
         try:
+            for _, batch in batches:
+                batch.settle()
+            rows, blob = entry_of(batch for _, batch in batches)
             with self._database.transaction():
-                for node, batch in batches:
-                    node.save(batch)
+                if batches:
+                    self._database.save_journal(rows, blob)
                 self.events.save(events)
         except StoreError as error:
             for node, batch in batches:
@@ -143,4 +152,6 @@ class Store:
         for node, batch in batches:
             node.commit(batch)
         self.events.commit(events)
+        if batches:
+            self._upkeep.note_journaled(len(rows) + len(blob))
         return ""

@@ -1,4 +1,4 @@
-"""What the store does when nobody waits for it: closed segments are compressed, what is too old goes.
+"""What the store does when nobody waits for it: bring the index up to date, keep to the limits, compress.
 
 A closed segment gets no more bytes: another one follows it, or its boot has ended. It is compressed in four steps: its
 new file is written and flushed, the index takes it over, readers are sent there, its old file is removed. A crash after
@@ -11,6 +11,7 @@ from typing import NamedTuple
 from racklet_hostd.errors import StoreError
 from racklet_hostd.store.compression import compressed
 from racklet_hostd.store.database import Database
+from racklet_hostd.store.journal import rewrite
 from racklet_hostd.store.model import StoreLimits
 from racklet_hostd.store.node_store import NodeStore
 from racklet_hostd.store.rows import Segment, SegmentName
@@ -20,6 +21,7 @@ from racklet_hostd.store.segments import SegmentFolder, is_disk_full
 # what 1,000 nodes write in 4 s.
 COMPRESSED_AT_ONCE_BYTES = 4 << 20
 COMPRESSED_AT_ONCE_FILES = 8  # each is flushed by itself
+JOURNALED_SYNCS = 60  # a minute: retention and compression are that late, and a start after a crash does as much again
 AGE_PERIOD_MS = 3_600_000  # ages are counted in days
 _DAY_MS = 86_400_000
 
@@ -37,8 +39,10 @@ class Upkeep:
     def __init__(self, database: Database, files: SegmentFolder, limits: StoreLimits) -> None:
         self._database = database
         self._files = files
-        self._log_days = limits.log_days
+        self._limits = limits
         self._next_age_ms = 0
+        self._journaled_bytes = 0  # since the index was up to date
+        self._journaled_syncs = 0
 
     def compress(self, nodes: Iterable[NodeStore]) -> str:
         """Compress some closed segments; return "", or why not all that were tried, for a person."""
@@ -58,22 +62,44 @@ class Upkeep:
                 changes.append(_Change(node, boot, segment, after))
         return self._take_over(changes) or problem
 
-    def retire_old(self, nodes: Iterable[NodeStore], now_ms: int) -> str:
-        """Once an hour, throw away what is older than the limit; return "", or why it stays, for a person."""
-        if not self._log_days or now_ms < self._next_age_ms:
+    def note_journaled(self, size: int) -> None:
+        """Take note of a sync that put so many bytes into the journal."""
+        self._journaled_bytes += size
+        self._journaled_syncs += 1
+
+    def index(self, nodes: Iterable[NodeStore], now_ms: int, *, is_last: bool) -> str:
+        """Bring the index up to date when that is due, or for the last time; return "", or what failed, for a person.
+
+        Retention by size and number is done then, and once an hour by age.
+        """
+        is_aging = bool(self._limits.log_days) and now_ms >= self._next_age_ms
+        nodes = [node for node in nodes if node.is_unindexed or is_aging]
+        if not (is_last or is_aging or self._is_due or any(node.is_over_limits for node in nodes)):
             return ""
-        self._next_age_ms = now_ms + AGE_PERIOD_MS
-        cutoff_ms = now_ms - self._log_days * _DAY_MS
-        batches = [(node, node.take_older(cutoff_ms)) for node in nodes]
+        cutoff_ms = now_ms - self._limits.log_days * _DAY_MS if is_aging else 0
+        problem = self._flush()
         try:
             with self._database.transaction():
-                for node, batch in batches:
-                    node.save(batch)
+                retirements = [(node, node.save_index(cutoff_ms)) for node in nodes]
+                self._database.forget_journal()
         except StoreError as error:
             return str(error)
-        for node, batch in batches:
-            node.commit(batch)
-        return ""
+        for node, retirement in retirements:
+            node.commit_index(retirement)
+        self._journaled_bytes = self._journaled_syncs = 0
+        self._next_age_ms = now_ms + AGE_PERIOD_MS if is_aging else self._next_age_ms
+        return problem
+
+    @property
+    def _is_due(self) -> bool:
+        return self._journaled_bytes > self._limits.journal_bytes or self._journaled_syncs >= JOURNALED_SYNCS
+
+    def _flush(self) -> str:
+        """Flush the files; one that fails gets its bytes once more, since the system may have dropped them."""
+        if not self._files.flush():
+            return ""
+        failed = rewrite(self._database, self._files) | self._files.flush()
+        return "; ".join(str(error) for error in failed.values())
 
     def _closed(self, nodes: Iterable[NodeStore]) -> Iterator[tuple[NodeStore, int, Segment]]:
         files = size = 0
