@@ -43,12 +43,17 @@ class Upkeep:
         self._next_age_ms = 0
         self._journaled_bytes = 0  # since the index was up to date
         self._journaled_syncs = 0
+        self._has_closed = True  # perhaps: only what is in the index is closed
 
     def compress(self, nodes: Iterable[NodeStore]) -> str:
         """Compress some closed segments; return "", or why not all that were tried, for a person."""
+        if not self._has_closed:
+            return ""
         problem = ""
         changes: list[_Change] = []
+        self._has_closed = False
         for node, boot, segment in self._closed(nodes):
+            self._has_closed = True
             try:
                 after = self._write(node.name, boot, segment)
             except OSError as error:
@@ -87,6 +92,7 @@ class Upkeep:
         for node, retirement in retirements:
             node.commit_index(retirement)
         self._journaled_bytes = self._journaled_syncs = 0
+        self._has_closed = True
         self._next_age_ms = now_ms + AGE_PERIOD_MS if is_aging else self._next_age_ms
         return problem
 
