@@ -82,14 +82,13 @@ class SegmentFolder:
                 os.truncate(entry.path, valid[entry.name])
 
     def create(self, name: SegmentName, blob: bytes) -> None:
-        """Write a whole file, durably. Raises OSError; what is left then goes with the next `create` or `tidy`."""
+        """Write a whole file, durable after `flush`. Raises OSError; what is left then goes with the next `tidy`."""
         descriptor = os.open(self._path(name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
             _write_at(descriptor, 0, blob)
-            os.fdatasync(descriptor)
         finally:
             os.close(descriptor)
-        _flush_folder(self._folder / name.node)
+        self._unflushed.add(name)
 
     def write(self, writes: Iterable[SegmentWrite]) -> list[OSError | None]:
         """Write; return for each why its bytes are not there, or None. They are durable after `flush`."""

@@ -32,6 +32,11 @@ class _Change(NamedTuple):
     before: Segment
     after: Segment
 
+    @property
+    def file(self) -> SegmentName:
+        """The new file."""
+        return SegmentName(self.node.name, self.boot, self.before.start, is_compressed=True)
+
 
 class Upkeep:
     """Keeps the files of all nodes small. It works between two syncs, never beside one."""
@@ -65,7 +70,9 @@ class Upkeep:
                 node.leave_plain(boot, segment)
             else:
                 changes.append(_Change(node, boot, segment, after))
-        return self._take_over(changes) or problem
+        failed = self._files.flush() if changes else {}
+        sound = [change for change in changes if change.file not in failed]
+        return self._take_over(sound) or "; ".join(str(error) for error in failed.values()) or problem
 
     def note_journaled(self, size: int) -> None:
         """Take note of a sync that put so many bytes into the journal."""
