@@ -159,8 +159,9 @@ class StoreMachine(RuleBasedStateMachine):
         self.newest_event = event.sequence
         self.model.events.append(event.sequence)
 
-    @rule()
-    def sync(self) -> None:
+    @rule(idle_too=st.booleans())
+    def sync(self, *, idle_too: bool) -> None:
+        self.store.sync(idle_too=idle_too)
         report = self.store.sync()
         assert (report.failures, report.index_problem) == ((), "")
         assert report.positions["node-1"] == StoredPositions(self.model.hat_boot, self.model.hat_offset, 1)

@@ -1,5 +1,6 @@
 """Nodes: HAT sessions, the numbers of boots, and counters that never go back."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -267,6 +268,49 @@ def test_energy_is_published_once_it_is_durable(tmp_path: Path) -> None:
         assert node.energy_uj == 0
         store.sync()
         assert node.energy_uj == node.totals.energy_uj == 500
+
+
+def test_energy_alone_may_wait_and_is_counted_once(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        node = store.node("node-1")
+        log = begun_log(node)
+        store.sync()
+        node.add_energy(SESSION, 500)
+        store.sync(idle_too=False)
+        assert node.energy_uj == 0
+        log.append(0, 2000, b"abc")
+        store.sync(idle_too=False)
+        assert node.energy_uj == 500
+        node.add_energy(SESSION, 700)
+        store.sync(idle_too=False)
+        shutil.copytree(tmp_path, tmp_path / "crashed")
+    with opened(tmp_path / "crashed") as store:
+        node = store.node("node-1")
+        assert node.energy_uj == 500
+        node.attach(SESSION, HAT, boot_continues=False)
+        assert node.add_energy(SESSION, 710) == 710
+
+
+def test_energy_of_a_hat_that_left_waits_no_longer(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        node = store.node("node-1")
+        node.attach(SESSION, HAT, boot_continues=False)
+        node.add_energy(SESSION, 500)
+        node.attach(8, HAT, boot_continues=False)
+        store.sync(idle_too=False)
+        assert node.energy_uj == 500
+
+
+def test_a_sync_of_nothing_but_energy_writes_nothing(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        node = store.node("node-1")
+        begun_log(node)
+        store.sync()
+        size = (tmp_path / "index.sqlite3-wal").stat().st_size
+        for energy_uj in range(1, 50):
+            node.add_energy(SESSION, energy_uj)
+            store.sync(idle_too=False)
+        assert (tmp_path / "index.sqlite3-wal").stat().st_size == size
 
 
 def test_energy_that_no_node_can_have_taken_is_refused(tmp_path: Path) -> None:

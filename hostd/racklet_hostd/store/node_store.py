@@ -170,15 +170,15 @@ class NodeStore:
             if energy_uj > attached.energy_uj:
                 self._energy_uj += energy_uj - attached.energy_uj
                 attached.energy_uj = energy_uj
-                attached.is_dirty = True
+                attached.has_energy = True
             return self._energy_uj
 
     # What follows is for Store.sync.
 
-    def take(self, event_sequences: Mapping[int, int]) -> NodeBatch | None:
+    def take(self, event_sequences: Mapping[int, int], *, idle_too: bool) -> NodeBatch | None:
         """Begin a sync: return what is to be stored, if anything is, all as it is at this moment.
 
-        `event_sequences` tells by HAT session which events are stored with it.
+        `event_sequences` tells by HAT session which events are stored with it. Energy alone is only stored `idle_too`.
         """
         with self._lock:
             for number, sequence in event_sequences.items():
@@ -186,11 +186,12 @@ class NodeStore:
                     session.is_dirty |= sequence > session.event_sequence
                     session.event_sequence = max(session.event_sequence, sequence)
             logs = [batch for log in self._live.values() if (batch := log.take())]
-            sessions = [session for session in self._sessions.values() if session.is_dirty or (logs and session.logs)]
-            if not sessions and not logs:
+            sessions = list(self._sessions.values())
+            if not logs and not any(session.is_dirty or (idle_too and session.has_energy) for session in sessions):
                 return None
+            sessions = [each for each in sessions if each.is_dirty or each.has_energy or (logs and each.logs)]
             for session in sessions:
-                session.is_dirty = False
+                session.is_dirty = session.has_energy = False
             totals = self.totals._replace(
                 energy_uj=self._energy_uj,
                 log_lost_bytes=self.totals.log_lost_bytes + self._lost_bytes,
@@ -331,7 +332,7 @@ class NodeStore:
         left = self._attached
         if left is not None:
             left.leave()
-            left.is_dirty |= bool(left.logs)
+            left.is_dirty |= bool(left.logs) or left.has_energy
             if not left.is_dirty and left.session not in self._unindexed.sessions:
                 del self._sessions[left.session]
 
@@ -369,5 +370,5 @@ class NodeStore:
         self._sessions = {
             number: session
             for number, session in self._sessions.items()
-            if session.is_dirty or session is self._attached
+            if session.is_dirty or session.has_energy or session is self._attached
         }

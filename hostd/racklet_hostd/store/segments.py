@@ -139,7 +139,7 @@ class SegmentFolder:
 
     def _flush(self, name: SegmentName) -> OSError | None:
         try:
-            descriptor = os.open(self._path(name), os.O_RDONLY)
+            descriptor = os.open(self._path(name), os.O_WRONLY)
             try:
                 os.fdatasync(descriptor)
             finally:

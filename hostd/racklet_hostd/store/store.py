@@ -87,8 +87,10 @@ class Store:
             self._nodes[name] = NodeStore(name, self._database, self._files, self._limits)
         return self._nodes[name]
 
-    def sync(self) -> SyncReport:
+    def sync(self, *, idle_too: bool = True) -> SyncReport:
         """Make durable what was appended before the call; block until it is.
+
+        A node of which nothing is new but its energy is left out unless `idle_too`: its HAT tells it again.
 
         Bytes that the disk does not take are dropped and a gap is stored for them; the next sync tries again with the
         bytes that have come since. Nothing is raised: the report tells.
@@ -96,11 +98,12 @@ class Store:
         with self._syncing:
             events = self.events.take()
             sequences = events.hat_sequences()
-            taken = [(node, node.take(sequences.get(name, {}))) for name, node in list(self._nodes.items())]
+            nodes = list(self._nodes.values())
+            taken = [(node, node.take(sequences.get(node.name, {}), idle_too=idle_too)) for node in nodes]
             batches = [(node, batch) for node, batch in taken if batch is not None]
             failures = self._write_logs(batches)
             problem = self._commit(batches, events)
-            positions = {name: node.positions() for name, node in list(self._nodes.items()) if node.is_attached}
+            positions = {node.name: node.positions() for node in nodes if node.is_attached}
             return SyncReport(positions, failures, problem)
 
     def tend(self, now_ms: int) -> str:
