@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from itertools import count
 
@@ -47,6 +47,7 @@ class Daemon:
         self._store = store
         self._config = config
         self._upkeep_problem = ""
+        self._is_over = False
 
     def not_ready(self) -> str:
         """Return why hostd cannot do its work; "" when it can."""
@@ -61,18 +62,18 @@ class Daemon:
 
         At the end callers are let go first; then what came is stored and acknowledged; then the ports are closed.
         """
-        is_over = asyncio.Event()
         async with self._listening():
             level = logging.INFO if self.rack.nodes else logging.WARNING  # nobody wants a rack without nodes
             log.log(level, "hostd is up", extra={"version": self.rack.version, "nodes": len(self.rack.nodes)})
             async with asyncio.TaskGroup() as tasks:
                 period_ms = self._config.telemetry.period_ms
                 nodes = [tasks.create_task(node.run(period_ms), name=node.name) for node in self.rack.nodes]
-                syncing = tasks.create_task(self._sync(is_over), name="sync")
+                syncing = tasks.create_task(self._sync(), name="sync")
                 await stop.wait()
                 log.info("hostd is shutting down")
                 await self._stop_listening()
-                is_over.set()
+                self._is_over = True
+                self.rack.sync_wanted.set()
                 await syncing
                 for node in nodes:
                     node.cancel()
@@ -91,22 +92,28 @@ class Daemon:
         await self.api.stop()
         await self.http.stop()
 
-    async def _sync(self, is_over: asyncio.Event) -> None:
-        """Store what came and acknowledge it, every period, and a last time when it is over.
+    async def _sync(self) -> None:
+        """Store what came and acknowledge it, every period, sooner when a HAT needs it, and a last time at the end.
 
-        What can wait is done in between, and its time is part of the period.
+        What can wait is done in between: at once when no HAT waits, else once in a period.
         """
-        loop, clock = asyncio.get_running_loop(), self.rack.clock
+        loop, clock, period_ms = asyncio.get_running_loop(), self.rack.clock, self._config.store.sync_period_ms
+        wanted = self.rack.sync_wanted
+        tended_ms = clock.monotonic_ms()
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="sync") as disk:
             for turn in count():
-                is_last = is_over.is_set()
+                is_last = self._is_over
+                wanted.clear()
+                self.rack.prepare_sync()
+                begin_ms = clock.monotonic_ms()
                 sync = partial(self._store.sync, idle_too=is_last or turn % IDLE_EVERY == 0)
                 self.rack.take_sync(await loop.run_in_executor(disk, sync))
                 if is_last:
                     return
-                begin_ms = clock.monotonic_ms()
-                self._tell_of_upkeep(await loop.run_in_executor(disk, self._store.tend, clock.unix_ms()))
-                await _wait(is_over, max(0, self._config.store.sync_period_ms - (clock.monotonic_ms() - begin_ms)))
+                if not wanted.is_set() or begin_ms - tended_ms >= period_ms:
+                    tended_ms = begin_ms
+                    self._tell_of_upkeep(await loop.run_in_executor(disk, self._store.tend, clock.unix_ms()))
+                await _wait(wanted, max(0, period_ms - max(0, clock.monotonic_ms() - begin_ms)))
 
     def _tell_of_upkeep(self, problem: str) -> None:
         """Log what did not succeed, once for as long as it stays the same."""
@@ -117,8 +124,6 @@ class Daemon:
 
 
 async def _wait(event: asyncio.Event, timeout_ms: int) -> None:
-    try:
+    with suppress(TimeoutError):
         async with asyncio.timeout(timeout_ms / 1000):
             await event.wait()
-    except TimeoutError:
-        return

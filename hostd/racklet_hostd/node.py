@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 BACKOFF_MS = (100, 200, 400, 800, 1000)
 STEADY_MS = 10_000  # a talk of this length was a good one: the next opening is not held back
 IDENTIFY_TIMEOUT_MS = 5_000
+# A HAT holds 32 KiB of what its node said: 220 ms at 1 500 000 baud. Long before, it wants an acknowledgement.
+URGENT_BYTES = 8 << 10
 _HAT_ID_BYTES = 16
 _SAMPLES_MAX = (1 << 31) - 1  # what the API can tell
 _TEXT_LENGTH = 64  # of what a HAT says about itself
@@ -51,10 +53,20 @@ class Node:
         console: who looks and who types; its bell also tells that the boot log grew.
         supply_state: as last reported.
         measurement: the newest; None when there is none, or the HAT is offline.
+        watch: the boot doctor at work on the newest boot.
     """
 
-    def __init__(
-        self, name: str, port: Path, store: NodeStore, *, events: EventLog, changes: ChangeFeed, clock: Clock
+    def __init__(  # noqa: PLR0913  what a node is, and what it shares with its rack
+        self,
+        name: str,
+        port: Path,
+        store: NodeStore,
+        *,
+        watch: BootWatch,
+        events: EventLog,
+        changes: ChangeFeed,
+        sync_wanted: asyncio.Event,
+        clock: Clock,
     ) -> None:
         self.name = name
         self.port = port
@@ -63,12 +75,14 @@ class Node:
         self.measurement: Measurement | None = None
         self.hat = Hat(HatState.OFFLINE, f"{port} was not opened yet", clock.unix_ms())
         self.console = Console(name, lambda: self._online_session)
+        self.watch = watch
         self.revision = changes.mark()
         self._events = events
         self._changes = changes
+        self._sync_wanted = sync_wanted
+        self._unstored_bytes = 0
         self._clock = clock
         self._recorder = Recorder(store, events, clock)
-        self._watch = BootWatch(name, events)
         self._power = PowerSwitch(name, clock)
         self._session: HatSession | None = None
         self._earlier = LinkCounters()
@@ -119,11 +133,18 @@ class Node:
             raise answer
         return answer
 
+    def prepare_sync(self) -> None:
+        """Let the boot doctor see all that the next sync takes, so that what it finds is durable with that."""
+        if self.watch.look():
+            self._mark()
+
     def acknowledge(self) -> None:
         """Tell the HAT what is durable. Called all the time, so the boot doctor listens here for silence."""
-        if self._online_session is not None and self.supply_state is SupplyState.ON:
-            self._watch.listen(self._clock.unix_ms(), self.hat.state_ms)
+        is_on = self._online_session is not None and self.supply_state is SupplyState.ON
+        if is_on and self.watch.listen(self._clock.unix_ms(), self.hat.state_ms):
+            self._mark()
         if self._session is not None and self._session.link.is_up:
+            self._unstored_bytes = self._recorder.unstored_bytes
             self._session.link.acknowledge(self._recorder.positions(), self._clock.monotonic_ms())
             self._session.write_output()
 
@@ -177,7 +198,7 @@ class Node:
 
     def _on_hello(self, hello: link_pb2.Hello) -> None:
         stored = self._recorder.attach(hello)
-        self._watch.take_up(self._recorder.log)
+        self.watch.take_up(self._recorder.log)
         if self._session is None:
             return
         self._session.link.welcome(stored, self._clock.unix_ms(), self._clock.monotonic_ms())
@@ -198,6 +219,7 @@ class Node:
 
     def _on_telemetry(self, telemetry: link_pb2.Telemetry) -> None:
         measure_ms = self._recorder.take_telemetry(telemetry)
+        self.watch.meter(measure_ms, self._recorder.energy_uj)
         self.supply_state = SupplyState.of(telemetry.supply_state)
         self._supply_hat_ms = telemetry.at_ms
         self.measurement = _measurement(telemetry, measure_ms) if telemetry.samples else None
@@ -205,10 +227,13 @@ class Node:
 
     def _on_record(self, record: HatRecord) -> None:
         self._recorder.take(record)
-        self._watch.follow(self._recorder.log, record.data if isinstance(record, LogData) else b"")
+        self.watch.follow(self._recorder.log, record.data if isinstance(record, LogData) else b"")
         match record:
             case LogData(data=data):
                 self._tail.feed(data)
+                self._unstored_bytes += len(data)
+                if self._unstored_bytes >= URGENT_BYTES:
+                    self._sync_wanted.set()
             case BootStarted():
                 self._tail = ConsoleTail()
                 newest = self.store.newest

@@ -55,7 +55,7 @@ def run(size: Size) -> Report:
             f"Text of boots in records of {RECORD_BYTES} bytes at most. CPU of this process, system time included.",
             "What flushing adds: limit is the same Store with every flush of files and index left out.",
             "What compressing adds, and size: limit is zstd level 1 over the bare text. Short boots: those texts,",
-            f"each in a file of its own. A long boot: all of them {1 + size.boot_bytes // len(_text())} times, with random digits.",
+            f"each in a file of its own. A long boot: them all for {size.boot_bytes:,} bytes, with random digits.",
             f"Medians of {size.rounds} rounds in turns of {size.seconds} s of logs each, as fast as they are taken.",
         ],
     )

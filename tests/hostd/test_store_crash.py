@@ -75,7 +75,9 @@ def check_bytes(node: NodeStore) -> None:
 def check_files(folder: Path) -> None:
     """There is no file that the index does not know, nor one that it does in another form."""
     with closing(sqlite3.connect(folder / "index.sqlite3")) as index:
-        rows = index.execute("SELECT boot || '-' || start || '.log' || iif(frames IS NULL, '', '.zst') FROM segments")
+        rows = index.execute(
+            "SELECT boot || '-' || start || '.log' || CASE WHEN frames IS NULL THEN '' ELSE '.zst' END FROM segments"
+        )
         known = {str(name) for (name,) in rows}
     assert {path.name for path in (folder / "logs" / "node-1").iterdir()} == known
 

@@ -58,8 +58,19 @@ CREATE UNIQUE INDEX events_by_hat ON events (node, hat_session, hat_sequence) WH
 CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 """
 
-# Of a segment that version 1 wrote it is not known when its newest bytes came: as late as can be, so nobody trusts it.
-_VERSION_2 = """
+_ENERGY_MARKS = """
+CREATE TABLE energy_marks (
+    node TEXT NOT NULL,
+    boot INTEGER NOT NULL,
+    offset INTEGER NOT NULL, -- of the byte in the boot's log at which a phase began; -1 when the boot did
+    energy_uj INTEGER NOT NULL, -- the node's counter at that moment
+    PRIMARY KEY (node, boot, offset)
+) STRICT, WITHOUT ROWID;
+"""
+
+# Of a segment that was written before it is not known when its newest bytes came: as late as can be, so that a search
+# looks into it.
+_TIMES_AND_JOURNAL = """
 ALTER TABLE segments ADD COLUMN latest_ms INTEGER NOT NULL DEFAULT 9223372036854775807;
 ALTER TABLE segments ADD COLUMN frames BLOB; -- of a compressed file; NULL when it holds plain records
 CREATE TABLE journal (
@@ -70,5 +81,5 @@ CREATE TABLE journal (
 """
 
 # The way to each version from the one before. Append only: there are indexes of every version out there.
-VERSIONS = (_VERSION_1, _VERSION_2)
+VERSIONS = (_VERSION_1, _ENERGY_MARKS, _TIMES_AND_JOURNAL)
 SCHEMA_VERSION = len(VERSIONS)

@@ -15,6 +15,7 @@ from typing import Self
 from racklet_hostd.errors import StoreError
 from racklet_hostd.store.boot_log import LogBatch
 from racklet_hostd.store.database import Database
+from racklet_hostd.store.energy_marks import EnergyMark, EnergyMarks
 from racklet_hostd.store.events import EventBatch, EventStore
 from racklet_hostd.store.folder_lock import FolderLock
 from racklet_hostd.store.journal import entry_of, replay
@@ -35,10 +36,12 @@ class Store:
 
     Attributes:
         events: the events of the rack.
+        energy_marks: where the nodes' energy counters stood in their boots.
     """
 
     def __init__(self, database: Database, files: SegmentFolder, limits: StoreLimits, opened: ExitStack) -> None:
         self.events = EventStore(database, limits.events)
+        self.energy_marks = EnergyMarks(database)
         self._database = database
         self._files = files
         self._limits = limits
@@ -96,13 +99,18 @@ class Store:
         bytes that have come since. Nothing is raised: the report tells.
         """
         with self._syncing:
+            marks = self.energy_marks.take()
             events = self.events.take()
             sequences = events.hat_sequences()
             nodes = list(self._nodes.values())
-            taken = [(node, node.take(sequences.get(node.name, {}), idle_too=idle_too)) for node in nodes]
-            batches = [(node, batch) for node, batch in taken if batch is not None]
+            marked = {mark.node for mark in marks}  # no mark may be ahead of the counter after a crash
+            batches = [
+                (node, batch)
+                for node in nodes
+                if (batch := node.take(sequences.get(node.name, {}), idle_too=idle_too or node.name in marked))
+            ]
             failures = self._write_logs(batches)
-            problem = self._commit(batches, events)
+            problem = self._commit(batches, events, marks)
             positions = {node.name: node.positions() for node in nodes if node.is_attached}
             return SyncReport(positions, failures, problem)
 
@@ -137,7 +145,7 @@ class Store:
             return [error] * len(logs)
         return self._files.write(log.write for log in logs if log.write is not None)
 
-    def _commit(self, batches: _NodeBatches, events: EventBatch) -> str:
+    def _commit(self, batches: _NodeBatches, events: EventBatch, marks: tuple[EnergyMark, ...]) -> str:
         """Make the batches valid; return "", or why the index did not take them."""
         try:
             for _, batch in batches:
@@ -147,6 +155,7 @@ class Store:
                 if batches:
                     self._database.save_journal(rows, blob)
                 self.events.save(events)
+                self.energy_marks.save(marks)
         except StoreError as error:
             for node, batch in batches:
                 node.put_back(batch)
@@ -155,6 +164,7 @@ class Store:
         for node, batch in batches:
             node.commit(batch)
         self.events.commit(events)
+        self.energy_marks.commit(marks)
         if batches:
             self._upkeep.note_journaled(len(rows) + len(blob))
         return ""
