@@ -206,6 +206,9 @@ class RetentionConfig(_Section):
         default=256 * MIB, ge=MIB, le=1 << 50, description="The size of a node's boot logs on disk, in bytes."
     )
     boots_per_node: int = Field(default=1000, ge=2, le=1_000_000, description="The number of boots of a node.")
+    log_days: int = Field(
+        default=0, ge=0, le=36_500, description="How old boot logs get, in days since their last byte. 0 means any age."
+    )
     events: int = Field(default=100_000, ge=100, le=100_000_000, description="The number of events of the rack.")
     audit_bytes: int = Field(
         default=16 * MIB, ge=MIB, le=1 << 40, description="The size of the audit log on disk, in bytes."

@@ -41,7 +41,7 @@ class Recorder:
         """Take up a HAT session; return what is stored of it."""
         stored = self._store.attach(hello.session, hello.hat_id, hello.boot_continues)
         self._hat_session = hello.session
-        self._hat_clock = HatClock(hello.at_ms, self._clock.unix_ms())
+        self._hat_clock = HatClock(hello.at_ms, self._clock.monotonic_ms())
         self._take_up_boot(stored.log_boot)
         return StoredPositions(stored.log_boot, stored.log_offset, stored.event_sequence)
 
@@ -83,7 +83,7 @@ class Recorder:
 
     def take_telemetry(self, telemetry: link_pb2.Telemetry) -> int:
         """Add up the energy, keep the HAT's clock; return the unix time of the measurement."""
-        self._hat_clock.hear(telemetry.at_ms, self._clock.unix_ms())
+        self._hat_clock.hear(telemetry.at_ms, self._clock.monotonic_ms())
         if telemetry.samples:
             self.energy_uj = self._store.add_energy(self._hat_session, telemetry.energy_uj)
         return self._unix_ms(telemetry.at_ms)
@@ -109,4 +109,4 @@ class Recorder:
         self._log = self._store.hat_boot_log(hat_boot)
 
     def _unix_ms(self, hat_ms: int) -> int:
-        return self._hat_clock.unix_ms(hat_ms, self._clock.unix_ms())
+        return self._hat_clock.unix_ms(hat_ms, self._clock.monotonic_ms(), self._clock.unix_ms())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from racklet_hostd.store import BootCause, BootLog, Chunk, NodeStore, Piece, Store, StoreLimits
 
-LIMITS = StoreLimits(free_bytes_kept=0)
+LIMITS = StoreLimits(free_bytes_kept=0, journal_bytes=0)  # so that the index is up to date after every `tend`
 SESSION = 7
 HAT = b"hat-a"
 

@@ -1,5 +1,6 @@
 """Nodes: HAT sessions, the numbers of boots, and counters that never go back."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -155,6 +156,7 @@ def test_old_sessions_are_forgotten(tmp_path: Path) -> None:
         for session in range(1, SESSIONS_KEPT + 3):
             fill(begun_log(node, session=session), 100)
             store.sync()
+            store.tend(0)
         assert node.attach(2, HAT, boot_continues=False) == StoredPositions(0, 0, 1)
         assert node.attach(3, HAT, boot_continues=False) == StoredPositions(1, 100, 1)
 
@@ -166,6 +168,7 @@ def test_a_session_whose_boot_is_no_longer_kept_goes_on_in_a_new_one(tmp_path: P
         for session in range(8, 12):
             begun_log(node, session=session)
             store.sync()
+            store.tend(0)
         assert node.attach(SESSION, HAT, boot_continues=False) == StoredPositions(1, 100, 1)
         assert node.hat_boot_log(1) is None
         log = node.begin_boot(1, 5000, cause=BootCause.FOUND_RUNNING, lost_boots=0)
@@ -195,6 +198,7 @@ def test_a_hat_that_restarts_faster_than_it_is_stored_is_refused(tmp_path: Path)
         with pytest.raises(StoreBehindError):
             node.attach(2000, HAT, boot_continues=False)
         store.sync()
+        store.tend(0)
         assert node.attach(2000, HAT, boot_continues=False) == StoredPositions(0, 0, 1)
         assert node.energy_uj == 5 * (UNSTORED_LIMIT + 1)
 
@@ -266,6 +270,49 @@ def test_energy_is_published_once_it_is_durable(tmp_path: Path) -> None:
         assert node.energy_uj == node.totals.energy_uj == 500
 
 
+def test_energy_alone_may_wait_and_is_counted_once(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        node = store.node("node-1")
+        log = begun_log(node)
+        store.sync()
+        node.add_energy(SESSION, 500)
+        store.sync(idle_too=False)
+        assert node.energy_uj == 0
+        log.append(0, 2000, b"abc")
+        store.sync(idle_too=False)
+        assert node.energy_uj == 500
+        node.add_energy(SESSION, 700)
+        store.sync(idle_too=False)
+        shutil.copytree(tmp_path, tmp_path / "crashed")
+    with opened(tmp_path / "crashed") as store:
+        node = store.node("node-1")
+        assert node.energy_uj == 500
+        node.attach(SESSION, HAT, boot_continues=False)
+        assert node.add_energy(SESSION, 710) == 710
+
+
+def test_energy_of_a_hat_that_left_waits_no_longer(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        node = store.node("node-1")
+        node.attach(SESSION, HAT, boot_continues=False)
+        node.add_energy(SESSION, 500)
+        node.attach(8, HAT, boot_continues=False)
+        store.sync(idle_too=False)
+        assert node.energy_uj == 500
+
+
+def test_a_sync_of_nothing_but_energy_writes_nothing(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        node = store.node("node-1")
+        begun_log(node)
+        store.sync()
+        size = (tmp_path / "index.sqlite3-wal").stat().st_size
+        for energy_uj in range(1, 50):
+            node.add_energy(SESSION, energy_uj)
+            store.sync(idle_too=False)
+        assert (tmp_path / "index.sqlite3-wal").stat().st_size == size
+
+
 def test_energy_that_no_node_can_have_taken_is_refused(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
         node = store.node("node-1")
@@ -300,6 +347,7 @@ def test_boots_beyond_the_limit_go_oldest_first_and_are_counted(tmp_path: Path) 
         for boot in range(3, 8):
             fill(begun_log(node, boot), 100)
             store.sync()
+            store.tend(0)
         assert [boot.number for boot in node.boots(None, 10)] == [7, 6, 5]
         assert (node.totals.retired_boots, node.totals.retired_bytes) == (4, 300)
         assert len(list((tmp_path / "logs" / "node-1").iterdir())) == 3
@@ -311,13 +359,14 @@ def test_boots_beyond_the_limit_go_oldest_first_and_are_counted(tmp_path: Path) 
 
 
 def test_bytes_beyond_the_limit_go_oldest_first_and_are_counted(tmp_path: Path) -> None:
-    with opened(tmp_path, log_bytes_per_node=50_000, segment_bytes=10_000) as store:
+    with opened(tmp_path, log_bytes_per_node=50_000, segment_bytes=10_000, plain_bytes=1 << 20) as store:
         node = store.node("node-1")
         fill(begun_log(node), 30_000)
         log = begun_log(node, 2)
         for _ in range(20):
             fill(log, 9_000)
             store.sync()
+            store.tend(0)
         files = list((tmp_path / "logs" / "node-1").iterdir())
         assert 30_000 < sum(path.stat().st_size for path in files) <= 50_000
         assert [boot.number for boot in node.boots(None, 10)] == [2]
@@ -327,7 +376,7 @@ def test_bytes_beyond_the_limit_go_oldest_first_and_are_counted(tmp_path: Path) 
         assert node.totals.retired_bytes == 30_000 + 180_000 - kept
         assert node.totals.retired_boots == 1
         assert log.lost_bytes == 0
-    with opened(tmp_path, log_bytes_per_node=50_000, segment_bytes=10_000) as store:
+    with opened(tmp_path, log_bytes_per_node=50_000, segment_bytes=10_000, plain_bytes=1 << 20) as store:
         assert read_all(store.node("node-1").boot_log(2)) == [first, *others]
 
 

@@ -6,6 +6,7 @@ from racklet_hostd.store.boot_log import BootLog
 from racklet_hostd.store.energy_marks import BEFORE_LOG, EnergyMark, EnergyMarks
 from racklet_hostd.store.events import EventStore
 from racklet_hostd.store.model import (
+    MAX_UNIX_MS,
     BootCause,
     BootSummary,
     Event,
@@ -21,6 +22,7 @@ from racklet_link.events import StoredPositions
 
 __all__ = [
     "BEFORE_LOG",
+    "MAX_UNIX_MS",
     "AuditEntry",
     "AuditLog",
     "BootCause",

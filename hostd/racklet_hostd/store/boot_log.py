@@ -2,17 +2,17 @@
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from operator import attrgetter
 from secrets import randbits
 from threading import Lock
 
 from racklet_hostd.errors import BadPositionError, NoSuchBootError
 from racklet_hostd.store.model import BootSummary, bounded_ms
-from racklet_hostd.store.records import MAX_PAYLOAD_BYTES, MAX_REASON_BYTES, Chunk, GapPiece, Piece
-from racklet_hostd.store.rows import BootRow, Segment
+from racklet_hostd.store.records import MAX_PAYLOAD_BYTES, MAX_REASON_BYTES, Chunk, GapPiece, Piece, encode
+from racklet_hostd.store.rows import BootRow, Segment, SegmentName
 from racklet_hostd.store.segment_reader import SegmentReader
-from racklet_hostd.store.segments import SegmentFolder, SegmentName, SegmentWrite
+from racklet_hostd.store.segments import SegmentFolder, SegmentWrite
 from racklet_link.events import Damage
 
 # What one boot log holds in memory. A HAT works in 60 kB, so it cannot have this much unacknowledged.
@@ -130,6 +130,27 @@ class BootLog:
             pieces.pop()
         return pieces
 
+    def offset_at(self, unix_ms: int) -> int:
+        """Return where what came at `unix_ms` or later begins; the end when nothing did.
+
+        That is the first such place: a wall clock that was set back may have earlier times behind it. When retention
+        took what lies before it, some of that may have come then as well, and it is 0.
+
+        Raises:
+            NoSuchBootError: retention took the boot.
+        """
+        with self._lock:
+            self._require_kept()
+            segments, held = self._segments, tuple(self._held)
+        for segment in segments:
+            if segment.latest_ms < unix_ms:
+                continue
+            begin = next((frame.offset for frame in segment.frames if frame.latest_ms >= unix_ms), segment.start)
+            for piece in self._segment_pieces(segment, begin):
+                if piece.at_ms >= unix_ms:
+                    return 0 if piece.offset == segments[0].start else piece.offset
+        return next((piece.offset for piece in held if piece.at_ms >= unix_ms), self.end)
+
     def summary(self) -> BootSummary:
         """Return the boot as a list shows it."""
         with self._lock:
@@ -169,7 +190,7 @@ class BootLog:
         self._held_bytes += PIECE_COST_BYTES - self._taken_bytes
         self._taken, self._taken_bytes = 1, PIECE_COST_BYTES
         self.lost_bytes += lost
-        batch.row = replace(batch.row, lost_bytes=batch.row.lost_bytes + lost, dropped=reason)
+        batch.row = batch.row._replace(lost_bytes=batch.row.lost_bytes + lost, dropped=reason)
         return lost
 
     def commit(self, batch: LogBatch) -> None:
@@ -187,6 +208,14 @@ class BootLog:
         self._taken = self._taken_bytes = 0
         self._dirty = True
 
+    def segment(self, start: int) -> Segment | None:
+        """Return the segment that begins there, if it is stored and kept."""
+        return next((segment for segment in self._segments if segment.start == start), None)
+
+    def replace(self, changed: Segment) -> None:
+        """Read a segment from its other file from now on."""
+        self._segments = tuple(changed if segment.start == changed.start else segment for segment in self._segments)
+
     def forget_before(self, offset: int) -> None:
         """Let go of the segments that retention took."""
         self._segments = tuple(segment for segment in self._segments if segment.start >= offset)
@@ -195,6 +224,11 @@ class BootLog:
     def retire(self) -> None:
         """Refuse reading from now on: retention took the boot."""
         self._retired = True
+
+    @property
+    def growing_start(self) -> int:
+        """Where the segment begins that gets the next bytes, unless a new one does; -1 before the first."""
+        return self._segments[-1].start if self._segments else -1
 
     @property
     def is_dirty(self) -> bool:
@@ -206,9 +240,11 @@ class BootLog:
 
     def _write_of(self, pieces: tuple[Piece, ...]) -> SegmentWrite:
         last = self._segments[-1] if self._segments else None
-        if last is None or last.size >= self._files.segment_bytes:
-            last = Segment(last.end if last else 0, 0, 0, randbits(32))
-        return SegmentWrite(SegmentName(self._node, self.number, last.start), last.size, last.seed, pieces)
+        if last is None or last.size >= self._files.segment_bytes or last.frames:
+            last = Segment(last.end if last else 0, 0, 0, randbits(32), 0)
+        latest_ms = max(last.latest_ms, *(piece.at_ms for piece in pieces))
+        name = SegmentName(self._node, self.number, last.start)
+        return SegmentWrite(name, last.size, last.seed, encode(pieces, last.seed), latest_ms)
 
     def _hold_dropped(self, row: BootRow) -> None:
         in_files = self._segments[-1].end if self._segments else 0
@@ -265,16 +301,21 @@ class BootLog:
 
     def _segment_pieces(self, segment: Segment, offset: int) -> Iterator[Piece]:
         for piece in self._reader.pieces(segment, offset, self.start_ms):
-            if isinstance(piece, GapPiece) and piece.reason == "damaged" and self._has_lost(segment):
-                yield GapPiece(piece.offset, piece.at_ms, segment.end - piece.offset, "retention")
-                return
+            if isinstance(piece, GapPiece) and piece.reason == "damaged":
+                now = self._kept_segment(segment.start)
+                if now is None:
+                    yield GapPiece(piece.offset, piece.at_ms, segment.end - piece.offset, "retention")
+                    return
+                if now.frames != segment.frames:  # it was compressed while it was read
+                    yield from self._segment_pieces(now, piece.offset)
+                    return
             yield piece
 
-    def _has_lost(self, segment: Segment) -> bool:
-        """Whether retention took `segment` while it was read."""
+    def _kept_segment(self, start: int) -> Segment | None:
+        """Return the segment as it is now; None when retention took it while it was read."""
         with self._lock:
             self._require_kept()
-            return segment.start < self._segments[0].start
+            return self.segment(start)
 
     def _require_kept(self) -> None:
         if self._retired:

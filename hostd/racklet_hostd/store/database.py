@@ -13,7 +13,7 @@ from typing import Any
 
 from racklet_hostd.errors import StoreError
 from racklet_hostd.store.model import BootCause, Event, NodeTotals
-from racklet_hostd.store.rows import BootRow, EventRow, NodeRow, Segment, SessionRow
+from racklet_hostd.store.rows import BootRow, EventRow, NodeRow, Segment, SegmentName, SessionRow
 from racklet_hostd.store.schema import SCHEMA_VERSION, VERSIONS
 from racklet_link.events import StoredPositions
 
@@ -65,15 +65,15 @@ class Database:
 
     def save_node(self, node: NodeRow) -> None:
         """Add or replace a node."""
-        self._save("nodes", (node.name, node.next_boot, *astuple(node.totals)))
+        self._save("nodes", (node.name, node.next_boot, *node.totals))
 
     def save_boot(self, node: str, boot: BootRow) -> None:
         """Add or replace a boot."""
-        self._save("boots", (node, *astuple(boot)))
+        self._save("boots", (node, *boot))
 
     def save_segment(self, node: str, boot: int, segment: Segment) -> None:
         """Add or replace a segment of a boot."""
-        self._save("segments", (node, boot, *segment))
+        self._save("segments", (node, boot, *segment.row()))
 
     def save_session(self, node: str, row: SessionRow) -> None:
         """Add or replace a session as the one used last; forget the oldest."""
@@ -89,6 +89,19 @@ class Database:
     def save_event(self, row: EventRow) -> None:
         """Add an event."""
         self._save("events", (*astuple(row.event), row.hat_session, row.hat_sequence))
+
+    def save_journal(self, rows: str, blob: bytes) -> None:
+        """Add to the journal."""
+        self._writer.execute("INSERT INTO journal (rows, bytes) VALUES (?, ?)", (rows, blob))
+
+    def forget_journal(self) -> None:
+        """Empty the journal."""
+        self._writer.execute("DELETE FROM journal")
+
+    def journal(self) -> Iterator[tuple[str, bytes]]:
+        """Yield what is in the journal, oldest first, one at a time."""
+        with self._translated():
+            yield from self._reader.execute("SELECT rows, bytes FROM journal ORDER BY sequence")
 
     def save_counter(self, name: str, value: int) -> None:
         """Set one of the rack's counters."""
@@ -121,10 +134,12 @@ class Database:
         """Remove a segment."""
         self._writer.execute("DELETE FROM segments WHERE node = ? AND boot = ? AND start = ?", (node, boot, start))
 
-    def oldest_boot(self, node: str) -> tuple[int, list[Segment]] | None:
-        """Return the number of the oldest boot, and its segments, as the transaction sees them."""
-        (number,) = self._writer.execute("SELECT min(number) FROM boots WHERE node = ?", (node,)).fetchone()
-        return None if number is None else (number, _segments(self._writer, node, number))
+    def oldest_boot(self, node: str) -> tuple[int, int, list[Segment]] | None:
+        """Return the oldest boot's number, its last byte's time and its segments, as the transaction sees them."""
+        query = "SELECT number, last_byte_ms FROM boots WHERE node = ? ORDER BY number LIMIT 1"
+        for number, last_byte_ms in self._writer.execute(query, (node,)).fetchall():
+            return number, last_byte_ms, _segments(self._writer, node, number)
+        return None
 
     def node(self, name: str) -> NodeRow | None:
         """Return a node."""
@@ -156,10 +171,21 @@ class Database:
         with self._translated():
             return _segments(self._reader, node, boot)
 
-    def segment_sizes(self, node: str) -> dict[tuple[int, int], int]:
-        """Return the size of every segment of a node, by boot and start."""
-        rows = self._rows("SELECT boot, start, size FROM segments WHERE node = ?", node)
-        return {(boot, start): size for boot, start, size in rows}
+    def segment_files(self, node: str) -> dict[SegmentName, int]:
+        """Return the size of every segment file of a node."""
+        rows = self._rows("SELECT boot, start, frames IS NOT NULL, size FROM segments WHERE node = ?", node)
+        return {SegmentName(node, boot, start, bool(compressed)): size for boot, start, compressed, size in rows}
+
+    def boot_at(self, node: str, unix_ms: int) -> int | None:
+        """Return the number of the newest boot that began by then."""
+        query = "SELECT max(number) FROM boots WHERE node = ? AND start_ms <= ?"
+        found: int | None = self._rows(query, node, unix_ms)[0][0]
+        return found
+
+    def oldest_number(self, node: str) -> int | None:
+        """Return the number of the oldest boot."""
+        found: int | None = self._rows("SELECT min(number) FROM boots WHERE node = ?", node)[0][0]
+        return found
 
     def boot_count(self, node: str) -> int:
         """Return the number of boots that are kept of a node."""
@@ -229,5 +255,5 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _segments(connection: sqlite3.Connection, node: str, boot: int) -> list[Segment]:
-    query = "SELECT start, end, size, seed FROM segments WHERE node = ? AND boot = ? ORDER BY start"
-    return [Segment(*row) for row in connection.execute(query, (node, boot))]
+    query = "SELECT start, end, size, seed, latest_ms, frames FROM segments WHERE node = ? AND boot = ? ORDER BY start"
+    return [Segment.of_row(*row) for row in connection.execute(query, (node, boot))]

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from racklet_link.events import StoredPositions
 
@@ -17,18 +18,24 @@ class StoreLimits:
     Attributes:
         log_bytes_per_node: size of a node's segment files. The newest segment always stays.
         boots_per_node: number of a node's boots.
+        log_days: days since the last byte of a boot, or of a segment of a longer one; 0 for no limit.
         events: number of events.
         audit_bytes: size of the audit log's files.
         free_bytes_kept: boot logs are not written when the disk has less left, so that events and counters still are.
         segment_bytes: size from which a segment file is followed by a new one; retention takes whole segments.
+        journal_bytes: size from which the journal is emptied at once, and not only after a minute.
+        plain_bytes: a segment file of this size or less is not compressed: no filesystem gives a file less room.
     """
 
     log_bytes_per_node: int = 256 * MIB
     boots_per_node: int = 1000
+    log_days: int = 0
     events: int = 100_000
     audit_bytes: int = 16 * MIB
     free_bytes_kept: int = 16 * MIB
     segment_bytes: int = MIB
+    journal_bytes: int = 64 * MIB
+    plain_bytes: int = 4096
 
 
 class BootCause(IntEnum):
@@ -61,8 +68,7 @@ class BootSummary:
     cause: BootCause
 
 
-@dataclass(frozen=True)
-class NodeTotals:
+class NodeTotals(NamedTuple):
     """Counters of a node over all sessions. They are durable, so a crash never takes one back.
 
     Attributes:

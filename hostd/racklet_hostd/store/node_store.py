@@ -1,7 +1,7 @@
 """What is stored of one node."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from itertools import islice
 from threading import Lock
 from weakref import WeakValueDictionary
 
@@ -9,14 +9,15 @@ from racklet_hostd.errors import BadPositionError, NoSuchBootError, StoreBehindE
 from racklet_hostd.store.boot_log import BootLog, LogBatch
 from racklet_hostd.store.database import MAX_INTEGER, Database
 from racklet_hostd.store.model import BootCause, BootSummary, NodeTotals, StoreLimits, bounded_ms
-from racklet_hostd.store.node_batch import NodeBatch
+from racklet_hostd.store.node_batch import NodeBatch, Unindexed
 from racklet_hostd.store.retention import Retirement
-from racklet_hostd.store.rows import BootRow, NodeRow
-from racklet_hostd.store.segments import SegmentFolder, SegmentName
+from racklet_hostd.store.rows import BootRow, NodeRow, Segment
+from racklet_hostd.store.segments import SegmentFolder
 from racklet_hostd.store.sessions import HatSession
 from racklet_link.events import StoredPositions
 
 UNSTORED_LIMIT = 64  # boots or sessions between two syncs: no node is as fast; a HAT that says so is broken
+UNINDEXED_LIMIT = 16  # boots and sessions that are in memory until the index has them
 MAX_ENERGY_UJ = 1 << 62  # keeps the sum within what SQLite stores
 
 
@@ -45,8 +46,14 @@ class NodeStore:
         self._sessions: dict[int, HatSession] = {}  # the attached one, and those that no sync has stored
         self._logs: WeakValueDictionary[int, BootLog] = WeakValueDictionary()  # all that somebody holds
         self._live: dict[int, BootLog] = {}  # those that may still grow
-        sizes = database.segment_sizes(name)
-        files.tidy(name, {SegmentName(name, *key): size for key, size in sizes.items()})
+        sizes = database.segment_files(name)
+        files.tidy(name, sizes)
+        self._plain = {  # what is worth compressing, by boot and start, in the order in which it was found
+            (file.boot, file.start): None
+            for file, size in sizes.items()
+            if not file.is_compressed and size > limits.plain_bytes
+        }
+        self._unindexed = Unindexed()
         self._boots_kept = database.boot_count(name)
         self._size_kept = sum(sizes.values())
         for newest in database.boots(name, MAX_INTEGER, 1):
@@ -128,6 +135,17 @@ class NodeStore:
         with self._lock:
             return self._log(number)
 
+    def boot_at(self, unix_ms: int) -> BootLog | None:
+        """Return the log of the newest boot that had begun by then, else of the oldest; None before the first boot."""
+        with self._lock:
+            live = [number for number, log in self._live.items() if log.start_ms <= unix_ms]
+            stored = self._database.boot_at(self.name, unix_ms)
+            begun = live if stored is None else [*live, stored]
+            first = self._database.oldest_number(self.name)
+            kept = self._live if first is None else [*self._live, first]
+            number = max(begun, default=min(kept, default=None))
+            return None if number is None else self._log(number)
+
     def boots(self, before: int | None, limit: int) -> list[BootSummary]:
         """Return at most `limit` boots with numbers below `before`, newest first."""
         before = MAX_INTEGER if before is None else before
@@ -152,15 +170,15 @@ class NodeStore:
             if energy_uj > attached.energy_uj:
                 self._energy_uj += energy_uj - attached.energy_uj
                 attached.energy_uj = energy_uj
-                attached.is_dirty = True
+                attached.has_energy = True
             return self._energy_uj
 
     # What follows is for Store.sync.
 
-    def take(self, event_sequences: Mapping[int, int]) -> NodeBatch | None:
+    def take(self, event_sequences: Mapping[int, int], *, idle_too: bool) -> NodeBatch | None:
         """Begin a sync: return what is to be stored, if anything is, all as it is at this moment.
 
-        `event_sequences` tells by HAT session which events are stored with it.
+        `event_sequences` tells by HAT session which events are stored with it. Energy alone is only stored `idle_too`.
         """
         with self._lock:
             for number, sequence in event_sequences.items():
@@ -168,50 +186,39 @@ class NodeStore:
                     session.is_dirty |= sequence > session.event_sequence
                     session.event_sequence = max(session.event_sequence, sequence)
             logs = [batch for log in self._live.values() if (batch := log.take())]
-            sessions = [session for session in self._sessions.values() if session.is_dirty or (logs and session.logs)]
-            if not sessions and not logs:
+            sessions = list(self._sessions.values())
+            if not logs and not any(session.is_dirty or (idle_too and session.has_energy) for session in sessions):
                 return None
+            sessions = [each for each in sessions if each.is_dirty or each.has_energy or (logs and each.logs)]
             for session in sessions:
-                session.is_dirty = False
-            totals = replace(
-                self.totals,
+                session.is_dirty = session.has_energy = False
+            totals = self.totals._replace(
                 energy_uj=self._energy_uj,
                 log_lost_bytes=self.totals.log_lost_bytes + self._lost_bytes,
             )
             self._lost_bytes_taken = self._lost_bytes
             rows = [(session, session.row()) for session in sessions]
-            node = NodeRow(self.name, self._next_boot, totals)
-            return NodeBatch(logs, rows, node, Retirement(self._boots_kept, self._size_kept))
+            return NodeBatch(logs, rows, NodeRow(self.name, self._next_boot, totals))
 
     def drop(self, batch: LogBatch, reason: str) -> int:
         """Put a gap in the place of what the disk did not take; return how many bytes that loses."""
         with self._lock:
             return batch.log.drop(batch, reason)
 
-    def save(self, batch: NodeBatch) -> None:
-        """Write the batch into the index, within its transaction."""
-        with self._lock:
-            in_use = set(self._live)
-        batch.save(self._database, self._limits, in_use)
-
     def commit(self, batch: NodeBatch) -> None:
         """End a sync: the batch is durable."""
         with self._lock:
             for taken in batch.logs:
                 taken.log.commit(taken)
+                if taken.segment is not None and taken.segment.size > self._limits.plain_bytes:
+                    self._plain[taken.row.number, taken.segment.start] = None
             for session, row in batch.sessions:
                 session.commit(row)
             self.totals = batch.node.totals
             self._lost_bytes -= self._lost_bytes_taken
-            self._boots_kept, self._size_kept = batch.retirement.boots, batch.retirement.size
-            for number in batch.retirement.retired:
-                if log := self._logs.get(number):
-                    log.retire()
-            for number, start in batch.retirement.shortened.items():
-                if log := self._logs.get(number):
-                    log.forget_before(start)
-            self._let_go()
-        self._files.remove(batch.retirement.files)
+            self._boots_kept += batch.new_boots
+            self._size_kept += batch.written_bytes
+            self._unindexed.add(batch)
 
     def put_back(self, batch: NodeBatch) -> None:
         """End a sync that failed: the next one takes it all again."""
@@ -220,6 +227,78 @@ class NodeStore:
                 taken.log.put_back()
             for session, _ in batch.sessions:
                 session.is_dirty = True
+
+    # What follows is for the upkeep between two syncs.
+
+    @property
+    def is_unindexed(self) -> bool:
+        """Whether the journal has something that the index has not."""
+        return bool(self._unindexed)
+
+    @property
+    def is_over_limits(self) -> bool:
+        """Whether there is more than should be: on the disk, or in memory until the index has it."""
+        limits = self._limits
+        is_too_much = self._boots_kept > limits.boots_per_node or self._size_kept > limits.log_bytes_per_node
+        return is_too_much or len(self._unindexed.boots) + len(self._unindexed.sessions) > UNINDEXED_LIMIT
+
+    def save_index(self, cutoff_ms: int) -> Retirement:
+        """Write what the journal has into the index, within its transaction; throw away what is beyond the limits.
+
+        Also what is from before the unix time `cutoff_ms`, unless that is 0.
+        """
+        with self._lock:
+            in_use = self._used()
+            self._unindexed.save(self._database, self.name)
+            retirement = Retirement(self._boots_kept, self._size_kept, cutoff_ms=cutoff_ms)
+            retirement.apply(self._database, self.name, self._limits, in_use)
+            self._database.save_node(NodeRow(self.name, self._next_boot, self._totals_after(retirement)))
+            return retirement
+
+    def commit_index(self, retirement: Retirement) -> None:
+        """Take in that the index is durable."""
+        with self._lock:
+            self.totals = self._totals_after(retirement)
+            self._boots_kept, self._size_kept = retirement.boots, retirement.size
+            for number in retirement.retired:
+                if log := self._logs.get(number):
+                    log.retire()
+            for number, start in retirement.shortened.items():
+                if log := self._logs.get(number):
+                    log.forget_before(start)
+            for file in retirement.files:
+                self._plain.pop((file.boot, file.start), None)
+            self._unindexed = Unindexed()
+            self._let_go()
+        self._files.remove(retirement.files)
+
+    def closed_segments(self, limit: int) -> list[tuple[int, Segment]]:
+        """Return at most `limit` segments that get no more bytes and are worth compressing, each with its boot."""
+        with self._lock:
+            growing = {(log.number, log.growing_start) for log in self._live.values()}
+            open_ones = growing | self._unindexed.segments.keys()
+            closed = islice((key for key in self._plain if key not in open_ones), limit)
+            found = [(boot, self._log(boot).segment(start)) for boot, start in closed]
+        return [(boot, segment) for boot, segment in found if segment is not None]
+
+    def leave_plain(self, boot: int, segment: Segment) -> None:
+        """Do not tell of this segment again until the store is opened the next time."""
+        with self._lock:
+            self._plain.pop((boot, segment.start), None)
+
+    def replace_segment(self, boot: int, before: Segment, after: Segment) -> None:
+        """Read a segment from its other file from now on, of which the index knows already."""
+        with self._lock:
+            self._plain.pop((boot, before.start), None)
+            self._size_kept += after.size - before.size
+            if log := self._logs.get(boot):
+                log.replace(after)
+
+    def _totals_after(self, retirement: Retirement) -> NodeTotals:
+        return self.totals._replace(
+            retired_boots=self.totals.retired_boots + len(retirement.retired),
+            retired_bytes=self.totals.retired_bytes + retirement.log_bytes,
+        )
 
     def _newest(self) -> BootLog | None:
         return self._live[max(self._live)] if self._live else None
@@ -253,8 +332,8 @@ class NodeStore:
         left = self._attached
         if left is not None:
             left.leave()
-            left.is_dirty |= bool(left.logs)
-            if not left.is_dirty:
+            left.is_dirty |= bool(left.logs) or left.has_energy
+            if not left.is_dirty and left.session not in self._unindexed.sessions:
                 del self._sessions[left.session]
 
     def _log(self, number: int) -> BootLog:
@@ -277,14 +356,19 @@ class NodeStore:
         self._live[number] = self._logs[number] = log
         return log
 
-    def _let_go(self) -> None:
-        """Forget what the database can tell from here on."""
+    def _used(self) -> set[int]:
+        """Return the boots that may still grow, or have something that no sync has stored."""
         newest = self._newest()
         in_session = self._attached.logs.values() if self._attached else ()
-        used = {log.number for log in (newest, *in_session) if log is not None}
-        self._live = {number: log for number, log in self._live.items() if number in used or log.is_dirty}
+        dirty = (log for log in self._live.values() if log.is_dirty)
+        return {log.number for log in (newest, *in_session, *dirty) if log is not None}
+
+    def _let_go(self) -> None:
+        """Forget what the database can tell from here on."""
+        used = self._used()
+        self._live = {number: log for number, log in self._live.items() if number in used}
         self._sessions = {
             number: session
             for number, session in self._sessions.items()
-            if session.is_dirty or session is self._attached
+            if session.is_dirty or session.has_energy or session is self._attached
         }

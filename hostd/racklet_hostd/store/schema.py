@@ -68,6 +68,18 @@ CREATE TABLE energy_marks (
 ) STRICT, WITHOUT ROWID;
 """
 
+# Of a segment that was written before it is not known when its newest bytes came: as late as can be, so that a search
+# looks into it.
+_TIMES_AND_JOURNAL = """
+ALTER TABLE segments ADD COLUMN latest_ms INTEGER NOT NULL DEFAULT 9223372036854775807;
+ALTER TABLE segments ADD COLUMN frames BLOB; -- of a compressed file; NULL when it holds plain records
+CREATE TABLE journal (
+    sequence INTEGER PRIMARY KEY,
+    rows TEXT NOT NULL, -- as JSON: what is not in the other tables yet
+    bytes BLOB NOT NULL -- what is in the segment files, and perhaps not flushed
+) STRICT;
+"""
+
 # The way to each version from the one before. Append only: there are indexes of every version out there.
-VERSIONS = (_VERSION_1, _ENERGY_MARKS)
+VERSIONS = (_VERSION_1, _ENERGY_MARKS, _TIMES_AND_JOURNAL)
 SCHEMA_VERSION = len(VERSIONS)

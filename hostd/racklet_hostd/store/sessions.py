@@ -21,6 +21,7 @@ class HatSession:
         event_sequence: events below this number are recorded.
         energy_uj: the highest energy the HAT has told.
         is_dirty: there is something that no sync has stored.
+        has_energy: there is energy that no sync has stored, which can wait.
         left_at: where the newest log stood, in the HAT's counting, when another session was attached; None while
             this one is.
     """
@@ -32,6 +33,7 @@ class HatSession:
     event_sequence: int = 1
     energy_uj: int = 0
     is_dirty: bool = False
+    has_energy: bool = False
     left_at: int | None = None
 
     @classmethod

@@ -898,6 +898,7 @@ class ReadBootLogRequest(_message.Message):
     OFFSET_FIELD_NUMBER: _builtins.int
     FOLLOW_FIELD_NUMBER: _builtins.int
     FOLLOWING_BOOTS_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The boot's resource name; "nodes/node-3/boots/-" means the newest."""
     offset: _builtins.int
@@ -905,9 +906,17 @@ class ReadBootLogRequest(_message.Message):
     follow: _builtins.bool
     """Go on with what comes, until the boot ends."""
     following_boots: _builtins.bool
-    """With `follow`: go on into the boots after it. A boot that is newer than all that hostd has is waited for, since a
-    hostd before this one may have been killed before it had stored what it sent; the HAT sends that again.
+    """Go on into the boots after it; with `follow` also into those to come. With `follow` a boot that is newer than all
+    that hostd has is waited for, since a hostd before this one may have been killed before it had stored what it sent;
+    the HAT sends that again.
     """
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Begin with the first byte that came at this time or later, exact to 50 ms; when none did, at the end. The newest
+        boot then means the one that ran at this time, and with `following_boots` no boot is begun before that one.
+        INVALID_ARGUMENT with an offset, and before 1970.
+        """
+
     def __init__(
         self,
         *,
@@ -915,10 +924,11 @@ class ReadBootLogRequest(_message.Message):
         offset: _builtins.int = ...,
         follow: _builtins.bool = ...,
         following_boots: _builtins.bool = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["follow", b"follow", "following_boots", b"following_boots", "name", b"name", "offset", b"offset"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["follow", b"follow", "following_boots", b"following_boots", "name", b"name", "offset", b"offset", "start_time", b"start_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
