@@ -16,7 +16,7 @@ from unittest.mock import patch
 
 import zstandard
 
-from racklet_hostd.store import BootLog, Store, StoreLimits
+from racklet_hostd.store import BootCause, BootLog, Store, StoreLimits
 from tests.bench.measure import interleaved
 from tests.bench.report import Report, Row
 from tests.conftest import ROOT
@@ -121,7 +121,7 @@ def _cpu_s() -> float:
 def _begun_log(store: Store, name: str) -> BootLog:
     node = store.node(name)
     node.attach(1, b"hat", boot_continues=False)
-    return node.begin_boot(1, 0, from_supply_on=True, lost_boots=0)
+    return node.begin_boot(1, 0, cause=BootCause.SUPPLY_ON, lost_boots=0)
 
 
 def _store(folder: Path, size: Size) -> float:
@@ -234,7 +234,7 @@ def _compressed_by_store(folder: Path, logs: list[bytes]) -> tuple[float, int]:
         node = store.node("node-1")
         node.attach(1, b"hat", boot_continues=False)
         for number, text in enumerate([*logs, b"the newest boot stays as it is"], start=1):
-            log = node.begin_boot(number, 0, from_supply_on=True, lost_boots=0)
+            log = node.begin_boot(number, 0, cause=BootCause.SUPPLY_ON, lost_boots=0)
             for start in range(0, len(text), RECORD_BYTES):
                 log.append(start, start // 11, text[start : start + RECORD_BYTES])
                 if start % SYNCED_BYTES < RECORD_BYTES:

@@ -62,7 +62,7 @@ async def main() -> None:
     async with running_daemon(config_for(Path(sys.argv[1]), store={"sync_period_ms": 10})) as (daemon, _):
         node = daemon.rack.node("node-1")
         node.take_news(HelloReceived(link_pb2.Hello(session=1, at_ms=1)))
-        node.take_news(BootStarted(1, 1, from_supply_on=True, lost_boots=0, lost_bytes=0))
+        node.take_news(BootStarted(1, 1, link_pb2.BOOT_CAUSE_SUPPLY_ON, lost_boots=0, lost_bytes=0))
         end = 0
         while command := await commands.readline():
             end = await feed(daemon, node, end, int(command))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from racklet_hostd.errors import NoSuchBootError
-from racklet_hostd.store import GapPiece, NodeStore, Store
+from racklet_hostd.store import BootCause, GapPiece, NodeStore, Store
 from racklet_hostd.store.upkeep import AGE_PERIOD_MS
 from tests.hostd.store_rig import HAT, SESSION, data_of, opened, read_all
 
@@ -17,7 +17,7 @@ def boot_on(store: Store, day: int, hat_boot: int, *, size: int = 100) -> NodeSt
     """Let node-1 have a boot on a day, and store it."""
     node = store.node("node-1")
     node.attach(SESSION, HAT, boot_continues=False)
-    log = node.begin_boot(hat_boot, T0 + day * DAY_MS, from_supply_on=True, lost_boots=0)
+    log = node.begin_boot(hat_boot, T0 + day * DAY_MS, cause=BootCause.SUPPLY_ON, lost_boots=0)
     log.append(0, T0 + day * DAY_MS, b"x" * size)
     assert store.sync().failures == ()
     return node
@@ -91,7 +91,7 @@ def test_ages_are_looked_at_once_an_hour(tmp_path: Path) -> None:
 def test_a_boot_of_unsaved_bytes_is_in_use(tmp_path: Path) -> None:
     with opened(tmp_path, log_days=1) as store:
         node = boot_on(store, 0, 1)
-        node.begin_boot(2, T0, from_supply_on=True, lost_boots=0).append(0, T0, b"unsaved")
+        node.begin_boot(2, T0, cause=BootCause.SUPPLY_ON, lost_boots=0).append(0, T0, b"unsaved")
         store.tend(T0 + 9 * DAY_MS)
         assert [boot.number for boot in node.boots(None, 20)] == [2, 1]
         assert store.sync().failures == ()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from racklet_hostd.errors import StoreError
-from racklet_hostd.store import NodeStore, Store
+from racklet_hostd.store import BootCause, NodeStore, Store
 from racklet_hostd.store.node_store import UNINDEXED_LIMIT
 from racklet_hostd.store.upkeep import JOURNALED_SYNCS
 from racklet_link.events import StoredPositions
@@ -109,7 +109,7 @@ def test_what_only_the_journal_has_is_listed_read_and_resumed(tmp_path: Path) ->
         assert_boots(node, 2)
         assert data_of(read_all(node.boot_log(1))) == data
         assert node.attach(SESSION, HAT, boot_continues=False) == StoredPositions(1, 1000, 1)
-        assert node.begin_boot(1, 0, from_supply_on=True, lost_boots=0).number == 1
+        assert node.begin_boot(1, 0, cause=BootCause.SUPPLY_ON, lost_boots=0).number == 1
 
 
 def test_a_file_that_cannot_be_flushed_gets_its_bytes_again(tmp_path: Path) -> None:

@@ -199,7 +199,7 @@ class StoreMachine(RuleBasedStateMachine):
         assert not {path.name + ".zst" for path in crashed.rglob("*.log")} & {
             path.name for path in crashed.rglob("*.zst")
         }
-        self.begin(from_supply_on=False)
+        self.begin(cause=BootCause.FOUND_RUNNING)
         self.remember_durable()
 
     @rule()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from racklet_hostd.store import Chunk, GapPiece
+from racklet_hostd.store import BootCause, Chunk, GapPiece
 from racklet_hostd.store.schema import SCHEMA_VERSION
 from racklet_link.events import StoredPositions
 from tests.hostd.store_rig import HAT, SESSION, opened, read_all
@@ -46,7 +46,7 @@ def test_everything_of_version_1_is_there_and_goes_on(state_v1: Path) -> None:
         assert [event.message for event in store.events.list(None, None, 10)] == ["The supply is on."]
         stored = node.attach(SESSION, HAT, boot_continues=False)
         assert stored == StoredPositions(2, 85, 2)
-        log = node.begin_boot(2, T0, from_supply_on=True, lost_boots=0)
+        log = node.begin_boot(2, T0, cause=BootCause.SUPPLY_ON, lost_boots=0)
         log.append(85, T0 + 200_000, b"and on")
         assert store.sync().failures == ()
         assert log.read(68, 100)[-1] == Chunk(85, T0 + 200_000, b"and on")

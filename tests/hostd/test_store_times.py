@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from racklet_hostd.errors import NoSuchBootError
-from racklet_hostd.store import BootLog
+from racklet_hostd.store import BootCause, BootLog
 from tests.hostd.store_rig import HAT, SESSION, begun_log, opened, read_all
 
 # Times as they come, with wall clocks that are set; what is done meanwhile; and which times are asked for.
@@ -71,7 +71,7 @@ def test_the_boot_that_ran_at_a_time_is_found_stored_or_not(tmp_path: Path) -> N
         assert node.boot_at(0) is None
         node.attach(SESSION, HAT, boot_continues=False)
         for boot in range(1, 7):
-            node.begin_boot(boot, boot * 1000, from_supply_on=True, lost_boots=0)
+            node.begin_boot(boot, boot * 1000, cause=BootCause.SUPPLY_ON, lost_boots=0)
             if boot == 3:
                 store.sync()
         found = [node.boot_at(unix_ms) for unix_ms in (0, 999, 1000, 2500, 3000, 4000, 5999, 1 << 60)]
