@@ -14,6 +14,7 @@ from pathlib import Path
 from tests.conftest import ROOT
 
 TIMEOUT_S = 10
+TOLD_LENGTH = 2000  # of what a process said before it hung
 _CLOCK_OF_PROCESS = 2  # the low bits of a clock's number, as Linux makes it from the process's
 
 
@@ -31,8 +32,8 @@ async def running(*command: object, log: Path) -> AsyncIterator[asyncio.subproce
         )
     try:
         yield process
-        if process.returncode is not None:
-            raise RuntimeError(f"{command[0]} ended: {log.read_text(errors='replace')[-2000:]}")
+    except TimeoutError as error:
+        raise RuntimeError(f"{command[0]} hangs: {log.read_text(errors='replace')[-TOLD_LENGTH:]}") from error
     finally:
         await _end(process)
 
