@@ -92,8 +92,7 @@ class HatSession:
             answer.set_result(TooManyRequestsError(self._node))
             return answer
         self._answers[request_id] = answer
-        self.write_output()
-        self._wake_in(0)
+        self._ask()
         return answer
 
     def end_requests(self, why: RefusedError) -> None:
@@ -105,8 +104,7 @@ class HatSession:
     def type_console(self, data: bytes) -> int:
         """Type on the node's console; return how many bytes were taken. ConsoleRoom tells when there is room again."""
         taken = self.link.type_console(data, self._clock.monotonic_ms())
-        self.write_output()
-        self._wake_in(0)
+        self._ask()
         return taken
 
     def write_output(self) -> None:
@@ -114,6 +112,13 @@ class HatSession:
         output = self.link.take_output()
         if output and self._port is not None:
             self._port.write(output)
+
+    def _ask(self) -> None:
+        """Send what wants an answer; see to it until the HAT has given it."""
+        self.write_output()
+        if self._port is not None:
+            self._port.await_answer()
+            self._wake_in(0)
 
     def _receive(self, data: bytes) -> None:
         now_ms = self._clock.monotonic_ms()

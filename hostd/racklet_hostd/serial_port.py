@@ -16,14 +16,17 @@ from racklet_hostd.errors import RackletError
 
 _BAUD = 115_200  # USB CDC has no rate, but 1200 would send a Pico into its boot loader
 _WRITE_BUFFER_BYTES = 4096  # eight frames, and far more than a HAT that reads ever lets pile up
-_READ_BYTES = 64 << 10  # more than a terminal ever gives at once
-_FULL_READ_BYTES = 2048  # half of what a terminal gives at most: there is more behind it, or nearly
+_READ_BYTES = 4096  # a terminal gives no more at once
+_READS_AT_ONCE = 8  # then it is the turn of the others
+_FULL_READ_BYTES = 4000  # of the 4095 that a terminal gives at most: there is more behind it
 
-# Waking up costs more than what is read then. So a port that has woken hostd twice within GATHER_MS is looked at every
-# GATHER_MS from then on, whether there is something or not, and that for all such ports at the same moments. A port that
-# has nothing to say STILL_LOOKS times over wakes hostd again. The echo of a key that is typed while the console rushes
-# by comes so much later at most; the driver's buffer of 64 KiB holds what a HAT sends at 1,500,000 baud for 400 ms.
-GATHER_MS = 15
+# Waking up costs as much as reading some kilobytes. So a port that has woken hostd twice within GATHER_MS is looked at
+# every GATHER_MS from then on, all such ports at the same moments; after STILL_LOOKS that find nothing it wakes hostd
+# again. This delays what a HAT says. So for ANSWERS_FOR_MS after it was asked or typed to, the time is ANSWER_MS.
+# The driver has room for 64 KiB, and 1,500,000 baud bring 16 KiB in GATHER_MS; a HAT holds 32 KiB more.
+GATHER_MS = 100
+ANSWER_MS = 15
+ANSWERS_FOR_MS = 2000
 STILL_LOOKS = 2
 
 _REASONS = {
@@ -91,7 +94,7 @@ class _Tty(serial.Serial):  # type: ignore[misc]
 
 
 class SerialPort(asyncio.Protocol):
-    """An open port. `receive` gets what comes, at most 64 KiB a turn of the event loop."""
+    """An open port. `receive` gets what comes, at most 32 KiB a turn of the event loop."""
 
     def __init__(self, tty: _Tty, receive: Callable[[bytes], None]) -> None:
         self.dropped_bytes = 0
@@ -103,12 +106,15 @@ class SerialPort(asyncio.Protocol):
         self._is_paused = False
         self._closed = asyncio.Event()
         self._woken_s = -math.inf
-        self._next_look: asyncio.Handle | None = None  # while the port is looked at and does not wake us
+        self._answers_s = -math.inf  # until when it is to be looked at often
+        self._next_look: asyncio.Handle | None = None  # only while the port does not wake hostd
         self._still_looks = 0
 
     @classmethod
     async def open(cls, path: Path, receive: Callable[[bytes], None]) -> Self:
         """Open `path` for this process alone, raw. Raises PortUnavailableError. Cancelling leaves it closed."""
+        if not os.path.exists(path):  # noqa: ASYNC240, PTH110  a fraction of what a thread costs, and often so
+            raise PortUnavailableError(path, _REASONS[errno.ENOENT])
         # In a thread, for opening a USB port means waiting for it. Several are opened at once.
         opening = asyncio.get_running_loop().run_in_executor(None, _open_tty, path)
         try:
@@ -135,6 +141,13 @@ class SerialPort(asyncio.Protocol):
             data = data[self._tty.write(data) :]  # nearly always that is all
         if data:
             self._transport.write(data)
+
+    def await_answer(self) -> None:
+        """Read what comes soon without delay."""
+        self._answers_s = self._loop.time() + ANSWERS_FOR_MS / 1000
+        if self._next_look is not None:
+            self._next_look.cancel()
+            self._look_later()
 
     def pause(self) -> None:
         """Read nothing until `resume`."""
@@ -169,37 +182,51 @@ class SerialPort(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Pass on what came, and look at the port from now on if that is soon after the last time."""
         woken_s, self._woken_s = self._woken_s, self._loop.time()
-        is_busy = self._woken_s - woken_s < GATHER_MS / 1000
+        is_busy = self._woken_s - woken_s < self._period_s(self._woken_s)
         self._receive(data)
         if is_busy and not self._is_paused and self._transport is not None:
             self._transport.pause_reading()
             self._still_looks = 0
             self._look_later()
 
+    def _period_s(self, now_s: float) -> float:
+        return (ANSWER_MS if now_s < self._answers_s else GATHER_MS) / 1000
+
     def _look_later(self) -> None:
         """Look when the others are looked at as well: that wakes the process once for all of them."""
-        period_s = GATHER_MS / 1000
-        self._next_look = self._loop.call_at((self._loop.time() // period_s + 1) * period_s, self._look)
+        now_s = self._loop.time()
+        period_s = self._period_s(now_s)
+        self._next_look = self._loop.call_at((now_s // period_s + 1) * period_s, self._look)
 
     def _look(self) -> None:
         """Pass on what has gathered."""
         self._next_look = None
         try:
-            data = self._tty.read(_READ_BYTES)
+            data, is_all = self._gathered()
         except serial.SerialException:
             self.abort()
             return
-        self._still_looks = 0 if data else self._still_looks + 1
         if data:
             self._receive(data)
+        self._still_looks = 0 if data else self._still_looks + 1
         if self._is_paused or self._transport is None:
             return
         if self._still_looks >= STILL_LOOKS:
             self._transport.resume_reading()
-        elif len(data) >= _FULL_READ_BYTES:
-            self._next_look = self._loop.call_soon(self._look)  # when the others had their turn
-        else:
+        elif is_all:
             self._look_later()
+        else:
+            self._next_look = self._loop.call_soon(self._look)  # when the others had their turn
+
+    def _gathered(self) -> tuple[bytes, bool]:
+        """Return what has gathered, and whether it is all. Raises SerialException when the port is gone."""
+        parts: list[bytes] = []
+        last = _FULL_READ_BYTES
+        while last >= _FULL_READ_BYTES and len(parts) < _READS_AT_ONCE:
+            parts.append(self._tty.read(_READ_BYTES))
+            last = len(parts[-1])
+        is_refilled = last == 0 and len(parts) > 1  # what was read makes room in the terminal for what lies behind it
+        return b"".join(parts), last < _FULL_READ_BYTES and not is_refilled
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio.Protocol's name
         """Note that the port is gone."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from racklet.link.v1 import link_pb2
@@ -48,9 +48,8 @@ class BootStarted:
     lost_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class LogData:
-    """Console bytes that follow what was told before."""
+class LogData(NamedTuple):
+    """Console bytes that follow what was told before. A tuple, since there are many."""
 
     boot: int
     offset: int

@@ -15,7 +15,6 @@ from racklet_link.events import (
     Incompatible,
     LinkEvent,
     LinkLost,
-    LogData,
     StoredPositions,
     TelemetryReceived,
 )
@@ -30,17 +29,13 @@ from racklet_link.limits import (
     PROTOCOL_MIN,
     SEQUENCE_MAX,
 )
-from racklet_link.receiver import EventReceiver, LogReceiver, Missing
+from racklet_link.receiver import EventReceiver, LogReceiver, Missing, told_together
 from racklet_link.requester import ConsoleTyper, Operation, Requester
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 KNOCK_EVERY_MS: Final = 500
-# Log records that came together are told as one, since each costs hostd as much as many bytes do. The time is of the
-# first byte, and a HAT puts bytes of up to 40 ms into a record: so any byte can be given a time within 50 ms.
-TOLD_TOGETHER_MS: Final = 8
-TOLD_TOGETHER_BYTES: Final = 4096
 
 
 @dataclass(slots=True)
@@ -187,7 +182,7 @@ class HostLink:
 
     def _take_events(self) -> list[LinkEvent]:
         events, self._events = self._events, []
-        return events
+        return told_together(events) if len(events) > 1 else events
 
     def _say(self, frame: link_pb2.Frame) -> None:
         payload = frame.SerializeToString()
@@ -243,15 +238,16 @@ class HostLink:
             self.counters.errors["unexpected"] += 1
         else:
             self._heard_ms = self._now_ms
-            self._on_body(frame, body)
+            if body == "log_record":  # most are
+                self._events += self._on_log_record(frame.log_record)
+            else:
+                self._on_body(frame, body)
 
     def _on_body(self, frame: link_pb2.Frame, body: str | None) -> None:
         news: Sequence[LinkEvent] = ()
         match body:
             case "telemetry":
                 news = [TelemetryReceived(frame.telemetry)]
-            case "log_record":
-                news = self._on_log_record(frame.log_record)
             case "event":
                 news = self._on_event(frame.event)
             case "reply":
@@ -292,7 +288,7 @@ class HostLink:
         news = self._log.take(record)
         if news is not None:
             self._log_missing.asked_ms = None
-            return self._told_together(news)
+            return news
         if self._log_missing.should_ask(self._now_ms):
             self._say_acknowledge(log_resend=True)
         return ()
@@ -307,16 +303,4 @@ class HostLink:
             return news
         if self._event_missing.should_ask(self._now_ms):
             self._say_acknowledge(event_resend=True)
-        return ()
-
-    def _told_together(self, news: list[LinkEvent]) -> Sequence[LinkEvent]:
-        """Return `news`, unless it is data that goes on with what is to be told last and has been added to that."""
-        last = self._events[-1] if self._events else None
-        data = news[0] if len(news) == 1 else None
-        if not isinstance(last, LogData) or not isinstance(data, LogData) or data.boot != last.boot:
-            return news
-        together = last.data + data.data
-        if not 0 <= data.at_ms - last.at_ms <= TOLD_TOGETHER_MS or len(together) > TOLD_TOGETHER_BYTES:
-            return news
-        self._events[-1] = LogData(last.boot, last.offset, last.at_ms, together)
         return ()

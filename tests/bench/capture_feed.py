@@ -57,8 +57,9 @@ class Feed(ABC):
             due = end
             if rate:
                 due = min(end, begin + 1 + int((time.monotonic() - begin_s) * rate / PIECE_BYTES))
-                self._lose(due - HELD_BYTES // PIECE_BYTES)
             self._put(due)
+            if rate:
+                self._lose(due - HELD_BYTES // PIECE_BYTES)
             is_on_the_line = self._said == due and not self._rest
             if is_on_the_line and due == end and self.is_stored:
                 return

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from tests.bench import capture, codec, fanin, framing, metrics
+from tests.bench import capture, codec, fanin, framing, metrics, ports
 from tests.bench.computer import describe
 from tests.bench.report import Report
 
@@ -25,6 +25,7 @@ class Name(StrEnum):
     FANIN = "fanin"
     METRICS = "metrics"
     CAPTURE = "capture"
+    PORTS = "ports"
 
 
 @app.command()
@@ -52,3 +53,5 @@ def run(name: Name) -> Report:
             return metrics.run(metrics.FULL)
         case Name.CAPTURE:
             return capture.run(capture.FULL)
+        case Name.PORTS:
+            return ports.run(ports.FULL)

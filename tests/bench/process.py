@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import socket
 import time
@@ -14,6 +15,7 @@ from pathlib import Path
 from tests.conftest import ROOT
 
 TIMEOUT_S = 10
+SPARE_FILES = 100
 TOLD_LENGTH = 2000  # of what a process said before it hung
 _CLOCK_OF_PROCESS = 2  # the low bits of a clock's number, as Linux makes it from the process's
 
@@ -74,3 +76,9 @@ def free_tcp_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
         return port
+
+
+def allow_files(count: int) -> None:
+    """Let this process open `count` files beside what it has. Raises ValueError when the system forbids it."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (count + SPARE_FILES, hard))

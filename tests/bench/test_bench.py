@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from rich.console import Console
 
-from tests.bench import capture, codec, fanin, framing, metrics
+from tests.bench import capture, codec, fanin, framing, metrics, ports
 from tests.bench.command import Name
 from tests.bench.computer import describe
 from tests.bench.report import Report, figure
@@ -19,6 +19,7 @@ SMALLEST: dict[Name, Callable[[], Report]] = {
     Name.FANIN: lambda: fanin.run(fanin.SMALLEST),
     Name.METRICS: lambda: metrics.run(metrics.SMALLEST),
     Name.CAPTURE: lambda: capture.run(capture.SMALLEST),
+    Name.PORTS: lambda: ports.run(ports.SMALLEST),
 }
 
 
