@@ -16,6 +16,10 @@ setup:
 demo *ARGS: setup
     @{{ python }} tools/demo {{ ARGS }}
 
+# Flood the consoles of eight nodes while everything fails, and account for every byte. `--minutes 30` for longer.
+soak *ARGS: setup
+    @{{ python }} tools/soak {{ ARGS }}
+
 # Run all tests. Arguments go to pytest.
 test *ARGS: setup
     pytest {{ ARGS }}

@@ -1,5 +1,6 @@
 """The rack as the API, the metrics and the health pages see it."""
 
+import asyncio
 import logging
 import re
 from collections import Counter
@@ -31,6 +32,7 @@ class Rack:
     Attributes:
         closing: rings never, and closes when hostd shuts down.
         changes: numbers every change of a node.
+        sync_wanted: set when a HAT holds so much that is not stored that it cannot wait for the period's end.
         store_failures: how often the disk did not take something, by reason.
         sync_problem: what the disk did not take, until it takes such again; "" when all is well.
     """
@@ -42,13 +44,20 @@ class Rack:
         self.start_ms = clock.unix_ms()
         self.events = EventLog(store.events)
         self.changes = ChangeFeed()
+        self.sync_wanted = asyncio.Event()
         self.closing = Bell()
         self.store_failures = Counter({"disk_full": 0, "disk_error": 0, "index": 0})
         self.sync_problem = ""
         self._failing: dict[str, _Failing] = {}
         self._nodes = {
             node.name: Node(
-                node.name, node.port, store.node(node.name), events=self.events, changes=self.changes, clock=clock
+                node.name,
+                node.port,
+                store.node(node.name),
+                events=self.events,
+                changes=self.changes,
+                sync_wanted=self.sync_wanted,
+                clock=clock,
             )
             for node in sorted(config.nodes, key=lambda node: name_order(node.name))
         }

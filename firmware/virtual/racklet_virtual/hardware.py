@@ -15,6 +15,9 @@ from racklet_virtual.node import NodeProfile, ScriptedNode
 from racklet_virtual.supply import NODE_RESETS_VOLTS, GateLine, Supply
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from racklet_virtual.attached_node import AttachedNode
     from racklet_virtual.record import SentBoots
 
 
@@ -64,10 +67,16 @@ class HatHardware:
     """Everything around the microcontroller of one HAT. It keeps its state when the microcontroller resets."""
 
     def __init__(
-        self, profile: NodeProfile, record: SentBoots, *, errors: MonitorErrors = TYPICAL_ERRORS, seed: int = 0
+        self,
+        profile: NodeProfile,
+        record: SentBoots,
+        *,
+        errors: MonitorErrors = TYPICAL_ERRORS,
+        seed: int = 0,
+        make_node: Callable[[NodeProfile, SentBoots], AttachedNode] = ScriptedNode,
     ) -> None:
         self.supply = Supply()
-        self.node = ScriptedNode(profile, record)
+        self.node = make_node(profile, record)
         self.record = record
         self.monitor_connected = True
         self.ambient_celsius = AMBIENT_CELSIUS
