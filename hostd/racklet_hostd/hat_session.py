@@ -15,9 +15,8 @@ from racklet_link.events import ConsoleTaken, LinkEvent, RequestEnded, RequestTi
 from racklet_link.host import HostLink
 from racklet_link.requester import Operation, RequestsFullError
 
-TICK_MS = 100
-READ_BUDGET_BYTES = 48 << 10  # a tick: three times what a UART at 1,500,000 baud brings
-GARBAGE_COST = 3  # times as much of the budget as good frames: the worst garbage takes XX ms of CPU a tick
+TICK_MS = 100  # a session has its ticks at multiples of it, when something is due
+READ_BUDGET_BYTES = 48 << 10  # a tick: three times what a UART at 1,500,000 baud brings; the worst garbage takes 7 ms
 GARBAGE_BYTES = 2048  # without one good frame are an error, "garbage": four frames of the greatest length
 _HOST_SESSIONS = (1 << 30) - 1  # small integers on the HAT
 
@@ -40,8 +39,8 @@ HatNews = LinkEvent | GarbageStarted | ConsoleRoom
 class HatSession:
     """The talk over one opening of a port. `take_news` gets what the HAT tells, in order.
 
-    A port that brings more than READ_BUDGET_BYTES in TICK_MS is left unread for the rest of it. When `take_news` raises a
-    StoreError the talk ends: what a HAT sends and the store refuses is not acknowledged, and comes again.
+    A port that brings more than READ_BUDGET_BYTES in TICK_MS is left unread for the rest of it. When `take_news` raises
+    a StoreError the talk ends: what a HAT sends and the store refuses is not acknowledged, and comes again.
     """
 
     def __init__(self, node: str, telemetry_period_ms: int, clock: Clock, take_news: Callable[[HatNews], None]) -> None:
@@ -123,10 +122,10 @@ class HatSession:
     def _receive(self, data: bytes) -> None:
         now_ms = self._clock.monotonic_ms()
         self._dispatch(self.link.receive(data, now_ms))
-        is_good = self._watch_for_garbage(len(data))
+        self._watch_for_garbage(len(data))
         if now_ms - self._budget_ms >= TICK_MS:
             self._budget_ms, self._budget_bytes = now_ms, READ_BUDGET_BYTES
-        self._budget_bytes -= len(data) * (1 if is_good else GARBAGE_COST)
+        self._budget_bytes -= len(data)
         if self._budget_bytes <= 0 and self._port is not None:
             self._port.pause()
             self._wake_in(0)
@@ -153,19 +152,17 @@ class HatSession:
             self._timer.cancel()
         self._timer = loop.call_at(at_s, self._tick)
 
-    def _watch_for_garbage(self, count: int) -> bool:
-        """Tell whether there was a good frame among the last `count` bytes."""
+    def _watch_for_garbage(self, count: int) -> None:
         frames, self._frames = self._frames, self.link.counters.frames_received
         if self._frames != frames:
             self._garbage_bytes = 0
-            return True
+            return
         stretches = self._garbage_bytes // GARBAGE_BYTES
         self._garbage_bytes += count
         more = self._garbage_bytes // GARBAGE_BYTES - stretches
         self.link.counters.errors["garbage"] += more
         if more and not stretches:
             self._dispatch([GarbageStarted()])
-        return False
 
     def _dispatch(self, events: list[LinkEvent] | list[GarbageStarted]) -> None:
         try:

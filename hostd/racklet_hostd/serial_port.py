@@ -53,6 +53,9 @@ class PortUnavailableError(RackletError):
 class _Tty(serial.Serial):  # type: ignore[misc]
     """pyserial's port with the waiting taken out: the event loop has told already that the port is ready."""
 
+    fd: int
+    is_open: bool
+
     def open(self) -> None:
         """Open, without the two pipes by which another thread may end a read or a write that waits."""
         super().open()
@@ -65,7 +68,6 @@ class _Tty(serial.Serial):  # type: ignore[misc]
         if self.is_open:
             self.is_open = False
             os.close(self.fd)
-            self.fd = None
 
     def read(self, size: int = 1) -> bytes:
         """Read without select(), which fails from descriptor 1024 on. End of file and EIO mean unplugged."""

@@ -143,7 +143,8 @@ def told_together(events: list[LinkEvent]) -> list[LinkEvent]:
     """
     told: list[LinkEvent] = []
     run: list[LogData] = []
-    for event, after in zip(events, [*events[1:], None], strict=True):
+    for index, event in enumerate(events):
+        after = events[index + 1] if index + 1 < len(events) else None
         if run and not (isinstance(event, LogData) and _goes_on(run[0], event, after)):
             told.append(_joined(run))
             run = []

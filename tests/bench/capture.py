@@ -16,7 +16,7 @@ from statistics import median
 
 from tests.bench.capture_feed import PIECE_BYTES, piece
 from tests.bench.capture_ways import BARE, DEBIAN_PATH, HOSTD, PEERS, Way
-from tests.bench.process import cpu_s, running
+from tests.bench.process import cpu_s, running, until
 from tests.bench.report import Report, Row
 from tests.conftest import ROOT
 
@@ -30,7 +30,7 @@ BUSY = "import os\nparent = os.getppid()\nwhile os.getppid() == parent: sum(rang
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How fast a node speaks, 0 for as fast as the line takes it, and how much. `is_busy`: beside a process per core."""
+    """How fast a node speaks, 0 for as fast as the line takes it, and how much; `is_busy`: beside busy cores."""
 
     name: str
     rate: int
@@ -124,14 +124,14 @@ def run(size: Size) -> Report:
     report = Report(
         "capture: what a node's console says, stored on disk",
         [
-            "ours: racklet-hostd as it is. The HAT speaks the link, waits until all is acknowledged, so it is durable.",
-            "peer: as named. conserver and pyserial-asyncio write files, of ser2net a client does, which counts as well.",
+            "ours: racklet-hostd as it is. The HAT speaks the link; in the end all is acknowledged, so durable.",
+            "peer: as named. conserver and pyserial-asyncio write files; ser2net's client does, and counts as well.",
             "limit: os.read and os.write in a loop over epoll.",
             f"All get the same console at the same pace, in the same pieces of {PIECE_BYTES} bytes, on ptys.",
             "CPU of the capturing processes alone, system time included, from the first byte until all is stored.",
             f"Cores busy: beside {os.cpu_count()} processes that do nothing but count.",
-            "Lost: said and not on the disk in its place, in all rounds together. Nothing waits for the readers but for",
-            f"the last rate. Medians of {size.rounds} rounds in turns.",
+            "Lost: said and not on the disk in its place, in all rounds. Only at the last rate does the node wait.",
+            f"Medians of {size.rounds} rounds in turns.",
             *(f"{package} is not installed, so its rows are missing: apt install {package}" for package in missing),
         ],
     )
@@ -159,6 +159,8 @@ def _rows(load: Load, stations: dict[str, Station]) -> Iterator[Row]:
 
 async def _measure(size: Size, ways: list[Way]) -> tuple[list[Station], dict[str, int]]:
     with tempfile.TemporaryDirectory(prefix="racklet-bench-") as folder:
+        for way in ways:
+            (Path(folder) / way.name).mkdir()
         async with AsyncExitStack() as started:
             stations = [await started.enter_async_context(_station(way, Path(folder) / way.name)) for way in ways]
             for _ in range(size.rounds):
@@ -173,7 +175,6 @@ async def _measure(size: Size, ways: list[Way]) -> tuple[list[Station], dict[str
 
 @asynccontextmanager
 async def _station(way: Way, folder: Path) -> AsyncIterator[Station]:
-    folder.mkdir()
     port = folder / "port"
     feed = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.bench.capture_feed", way.feed, str(port)),
@@ -184,9 +185,7 @@ async def _station(way: Way, folder: Path) -> AsyncIterator[Station]:
     )
     assert feed.stdin is not None
     try:
-        async with asyncio.timeout(TIMEOUT_S):
-            while not port.exists():  # noqa: ASYNC110 - another process makes it
-                await asyncio.sleep(LOOK_S)
+        await until(port.exists)
         async with way.start(folder, port) as pids:
             yield Station(way, folder, pids, feed)
     finally:

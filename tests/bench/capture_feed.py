@@ -85,11 +85,12 @@ class Feed(ABC):
         """Whether the other side has stored everything, as far as it tells."""
         return True
 
-    def keep_alive(self) -> None:
-        """Say what has to be said all the time."""
+    def keep_alive(self) -> bytes:
+        """Return what has to be said now, whatever else there is."""
+        return b""
 
     def _put(self, due: int) -> None:
-        self.keep_alive()
+        self._rest += self.keep_alive()
         while self._rest or self._said < due:
             if not self._rest:
                 self._rest = self._pieces[self._said]
@@ -156,13 +157,14 @@ class LinkFeed(Feed):
         """Whether all is acknowledged."""
         return self._is_up and self._acked_bytes == self._said * PIECE_BYTES
 
-    def keep_alive(self) -> None:
-        """Say the telemetry that is due."""
+    def keep_alive(self) -> bytes:
+        """Return the telemetry that is due."""
         now_s = time.monotonic()
-        if self._is_up and now_s - self._telemetry_s >= TELEMETRY_EVERY_S:
-            self._telemetry_s = now_s
-            self._telemetries += 1
-            self._rest += telemetry(self._telemetries, self._ms())
+        if not self._is_up or now_s - self._telemetry_s < TELEMETRY_EVERY_S:
+            return b""
+        self._telemetry_s = now_s
+        self._telemetries += 1
+        return telemetry(self._telemetries, self._ms())
 
     def _lose(self, oldest: int) -> None:
         lost = oldest - self._said

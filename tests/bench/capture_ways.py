@@ -12,9 +12,8 @@ from pathlib import Path
 from socket import create_connection
 
 from racklet_hostd.store import Chunk, Store, StoreLimits
-from tests.bench.process import TIMEOUT_S, free_tcp_port, running
+from tests.bench.process import free_tcp_port, running, until
 
-LOOK_S = 0.02
 SETTLED_S = 0.3  # after a port was opened, which no peer tells
 DEBIAN_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _READ_BYTES = 1 << 20
@@ -75,9 +74,7 @@ async def _hostd(folder: Path, port: Path) -> AsyncIterator[list[int]]:
     config.write_text(_HOSTD_CONFIG.format(port=port, folder=folder), encoding="utf-8")
     command = (sys.executable, "-m", "racklet_hostd", "--config", config)
     async with running(*command, log=folder / "log") as process:
-        async with asyncio.timeout(TIMEOUT_S):
-            while b"link up" not in (folder / "log").read_bytes():
-                await asyncio.sleep(LOOK_S)
+        await until(lambda: b"link up" in (folder / "log").read_bytes())
         yield [process.pid]
 
 
@@ -99,7 +96,7 @@ async def _conserver(folder: Path, port: Path) -> AsyncIterator[list[int]]:
     config.write_text(_CONSERVER_CONFIG.format(port=port, folder=folder), encoding="utf-8")
     command = ("/usr/sbin/conserver", "-C", config, "-M", "127.0.0.1", "-p", free_tcp_port())
     async with running(*command, log=folder / "log") as process:
-        await _until(lambda: b"Console up" in _file(folder))
+        await until(lambda: b"Console up" in _file(folder))
         yield [process.pid]
 
 
@@ -110,7 +107,7 @@ async def _ser2net(folder: Path, port: Path) -> AsyncIterator[list[int]]:
     async with AsyncExitStack() as started:
         command = ("/usr/sbin/ser2net", "-n", "-u", "-c", config)
         server = await started.enter_async_context(running(*command, log=folder / "log"))
-        await _until(lambda: _is_served(tcp_port))
+        await until(lambda: _is_served(tcp_port))
         reader = await started.enter_async_context(_reader("tcp", tcp_port, folder))
         yield [server.pid, reader.pid]
 
@@ -131,7 +128,7 @@ async def _bare(folder: Path, port: Path) -> AsyncIterator[list[int]]:
 async def _reader(way: str, source: object, folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
     command = (sys.executable, "-m", "tests.bench.capture_reader", way, source, folder / "stored")
     async with running(*command, log=folder / "log") as process:
-        await _until((folder / "stored").exists)
+        await until((folder / "stored").exists)
         await asyncio.sleep(SETTLED_S)
         yield process
 
@@ -151,12 +148,6 @@ def _is_served(tcp_port: int) -> bool:
     except OSError:
         return False
     return True
-
-
-async def _until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(TIMEOUT_S):
-        while not holds():  # noqa: ASYNC110 - another program rings no bell here
-            await asyncio.sleep(LOOK_S)
 
 
 HOSTD = Way("hostd", _hostd, _stored_by_hostd, "link")

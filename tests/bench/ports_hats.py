@@ -1,7 +1,7 @@
 """Many HATs that have little to say, on ptys: `python -m tests.bench.ports_hats FOLDER HATS`, until its input ends.
 
-Each introduces itself when it is knocked for, and tells a Telemetry every second from when it was welcomed. The ports are
-FOLDER/node-1 and so on; a line on the output tells that they are there.
+Each introduces itself when it is knocked for, and tells a Telemetry every second from when it was welcomed. The ports
+are FOLDER/node-1 and so on; a line on the output tells that they are there.
 """
 
 from __future__ import annotations

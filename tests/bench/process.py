@@ -8,16 +8,24 @@ import resource
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from tests.conftest import ROOT
 
 TIMEOUT_S = 10
+LOOK_S = 0.02
 SPARE_FILES = 100
 TOLD_LENGTH = 2000  # of what a process said before it hung
 _CLOCK_OF_PROCESS = 2  # the low bits of a clock's number, as Linux makes it from the process's
+
+
+async def until(holds: Callable[[], bool], timeout_s: float = TIMEOUT_S) -> None:
+    """Return as soon as `holds` is true of another program."""
+    async with asyncio.timeout(timeout_s):
+        while not holds():  # noqa: ASYNC110 - it rings no bell here
+            await asyncio.sleep(LOOK_S)
 
 
 @asynccontextmanager
@@ -35,9 +43,13 @@ async def running(*command: object, log: Path) -> AsyncIterator[asyncio.subproce
     try:
         yield process
     except TimeoutError as error:
-        raise RuntimeError(f"{command[0]} hangs: {log.read_text(errors='replace')[-TOLD_LENGTH:]}") from error
+        raise RuntimeError(f"{command[0]} hangs: {_told(log)}") from error
     finally:
         await _end(process)
+
+
+def _told(log: Path) -> str:
+    return log.read_text(encoding="utf-8", errors="replace")[-TOLD_LENGTH:]
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
