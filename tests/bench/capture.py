@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -61,7 +61,7 @@ class Size:
         ]
 
 
-FULL = Size(rounds=5, paced_s=2.0, fast_bytes=4_000_000)
+FULL = Size(rounds=3, paced_s=4.0, fast_bytes=4_000_000)
 SMALLEST = Size(rounds=1, paced_s=0.1, fast_bytes=100_000)
 
 
@@ -190,7 +190,8 @@ async def _station(way: Way, folder: Path) -> AsyncIterator[Station]:
             yield Station(way, folder, pids, feed)
     finally:
         feed.stdin.close()
-        feed.kill()
+        with suppress(ProcessLookupError):
+            feed.kill()
         await feed.wait()
 
 

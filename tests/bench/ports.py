@@ -77,7 +77,7 @@ def run(size: Size) -> Report:
             "which is stored. peer: conserver; it starts until every console is up, and hears nothing after that.",
             f"CPU and memory of all its processes, {size.settle_s} s later, over {size.quiet_s} s.",
             "No HATs: not one of the ports is there, and hostd looks for them all the time.",
-            f"Opening: medians of {size.rounds} rounds in turns.",
+            f"Medians of {size.rounds} rounds of opening in turns.",
             *([] if has_conserver else ["conserver-server is not installed: apt install conserver-server"]),
         ],
     )
