@@ -6,7 +6,6 @@
 import ipaddress
 import os
 import re
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
@@ -15,6 +14,7 @@ import platformdirs
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from racklet_hostd.config_file import ConfigFile
+from racklet_hostd.default_socket import default_socket
 from racklet_hostd.errors import ConfigError, ConfigProblem
 
 CONFIG_VARIABLE = "RACKLET_CONFIG"
@@ -40,14 +40,6 @@ class Address(NamedTuple):
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return self.host == "localhost"
-
-
-def default_socket() -> Path:
-    """Return the unix socket of a hostd that was not told another."""
-    with warnings.catch_warnings(
-        action="ignore"
-    ):  # that there is no $XDG_RUNTIME_DIR, and it takes the temporary folder
-        return Path(platformdirs.user_runtime_dir("racklet", appauthor=False)) / "racklet.sock"
 
 
 def _parse_address(value: object) -> object:
@@ -181,6 +173,15 @@ class StoreConfig(_Section):
     )
 
 
+class DoctorConfig(_Section):
+    """What the boot doctor looks for."""
+
+    signatures: Annotated[PathFromText | None, BeforeValidator(_empty_is_none)] = Field(
+        default=None,
+        description='A file of your own signatures, which join those of hostd; see docs/doctor.md. "": none.',
+    )
+
+
 class RackletConfig(_Section):
     """Everything in racklet.toml."""
 
@@ -193,6 +194,7 @@ class RackletConfig(_Section):
     telemetry: TelemetryConfig = Field(default_factory=TelemetryConfig)
     retention: RetentionConfig = Field(default_factory=RetentionConfig)
     store: StoreConfig = Field(default_factory=StoreConfig)
+    doctor: DoctorConfig = Field(default_factory=DoctorConfig)
 
 
 def find_config_file(option: Path | None) -> Path | None:

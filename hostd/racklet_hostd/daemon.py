@@ -94,6 +94,7 @@ class Daemon:
             while True:
                 is_last = self._is_over
                 wanted.clear()
+                self.rack.prepare_sync()
                 self.rack.take_sync(await loop.run_in_executor(disk, self._store.sync))
                 if is_last:
                     return

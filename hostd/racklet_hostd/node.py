@@ -53,6 +53,7 @@ class Node:
         console: who looks and who types; its bell also tells that the boot log grew.
         supply_state: as last reported.
         measurement: the newest; None when there is none, or the HAT is offline.
+        watch: the boot doctor at work on the newest boot.
     """
 
     def __init__(  # noqa: PLR0913  what a node is, and what it shares with its rack
@@ -61,6 +62,7 @@ class Node:
         port: Path,
         store: NodeStore,
         *,
+        watch: BootWatch,
         events: EventLog,
         changes: ChangeFeed,
         sync_wanted: asyncio.Event,
@@ -73,6 +75,7 @@ class Node:
         self.measurement: Measurement | None = None
         self.hat = Hat(HatState.OFFLINE, f"{port} was not opened yet", clock.unix_ms())
         self.console = Console(name, lambda: self._online_session)
+        self.watch = watch
         self.revision = changes.mark()
         self._events = events
         self._changes = changes
@@ -80,7 +83,6 @@ class Node:
         self._unstored_bytes = 0
         self._clock = clock
         self._recorder = Recorder(store, events, clock)
-        self._watch = BootWatch(name, events)
         self._power = PowerSwitch(name, clock)
         self._session: HatSession | None = None
         self._earlier = LinkCounters()
@@ -131,10 +133,16 @@ class Node:
             raise answer
         return answer
 
+    def prepare_sync(self) -> None:
+        """Let the boot doctor see all that the next sync takes, so that what it finds is durable with that."""
+        if self.watch.look():
+            self._mark()
+
     def acknowledge(self) -> None:
         """Tell the HAT what is durable. Called all the time, so the boot doctor listens here for silence."""
-        if self._online_session is not None and self.supply_state is SupplyState.ON:
-            self._watch.listen(self._clock.unix_ms(), self.hat.state_ms)
+        is_on = self._online_session is not None and self.supply_state is SupplyState.ON
+        if is_on and self.watch.listen(self._clock.unix_ms(), self.hat.state_ms):
+            self._mark()
         if self._session is not None and self._session.link.is_up:
             self._unstored_bytes = self._recorder.unstored_bytes
             self._session.link.acknowledge(self._recorder.positions(), self._clock.monotonic_ms())
@@ -190,7 +198,7 @@ class Node:
 
     def _on_hello(self, hello: link_pb2.Hello) -> None:
         stored = self._recorder.attach(hello)
-        self._watch.take_up(self._recorder.log)
+        self.watch.take_up(self._recorder.log)
         if self._session is None:
             return
         self._session.link.welcome(stored, self._clock.unix_ms(), self._clock.monotonic_ms())
@@ -211,6 +219,7 @@ class Node:
 
     def _on_telemetry(self, telemetry: link_pb2.Telemetry) -> None:
         measure_ms = self._recorder.take_telemetry(telemetry)
+        self.watch.meter(measure_ms, self._recorder.energy_uj)
         self.supply_state = SupplyState.of(telemetry.supply_state)
         self._supply_hat_ms = telemetry.at_ms
         self.measurement = _measurement(telemetry, measure_ms) if telemetry.samples else None
@@ -218,7 +227,7 @@ class Node:
 
     def _on_record(self, record: HatRecord) -> None:
         self._recorder.take(record)
-        self._watch.follow(self._recorder.log, record.data if isinstance(record, LogData) else b"")
+        self.watch.follow(self._recorder.log, record.data if isinstance(record, LogData) else b"")
         match record:
             case LogData(data=data):
                 self._tail.feed(data)

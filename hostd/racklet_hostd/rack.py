@@ -8,10 +8,13 @@ from dataclasses import dataclass
 
 from racklet_hostd import __version__
 from racklet_hostd.bell import Bell, ChangeFeed
+from racklet_hostd.boot_watch import BootWatch
 from racklet_hostd.clock import Clock
 from racklet_hostd.config import RackletConfig
+from racklet_hostd.doctor.signatures import signatures_with
 from racklet_hostd.event_log import EventLog
 from racklet_hostd.node import Node
+from racklet_hostd.phase_energy import PhaseEnergy
 from racklet_hostd.refusals import UnknownNodeError
 from racklet_hostd.store import LogFailure, Store, SyncReport
 
@@ -29,11 +32,15 @@ class _Failing:
 class Rack:
     """The nodes of a rack, in the order of their names, and what they share.
 
+    Raises ConfigError when a table of signatures is wrong.
+
     Attributes:
         closing: rings never, and closes when hostd shuts down.
         changes: numbers every change of a node.
         sync_wanted: set when a HAT holds so much that is not stored that it cannot wait for the period's end.
         store_failures: how often the disk did not take something, by reason.
+        signatures: what the boot doctor looks for.
+        energy_marks: where the nodes' energy counters stood in their boots.
         sync_problem: what the disk did not take, until it takes such again; "" when all is well.
     """
 
@@ -46,6 +53,8 @@ class Rack:
         self.changes = ChangeFeed()
         self.sync_wanted = asyncio.Event()
         self.closing = Bell()
+        self.signatures = signatures_with(config.doctor.signatures)
+        self.energy_marks = store.energy_marks
         self.store_failures = Counter({"disk_full": 0, "disk_error": 0, "index": 0})
         self.sync_problem = ""
         self._failing: dict[str, _Failing] = {}
@@ -54,6 +63,7 @@ class Rack:
                 node.name,
                 node.port,
                 store.node(node.name),
+                watch=BootWatch(node.name, self.events, self.signatures, PhaseEnergy(node.name, store.energy_marks)),
                 events=self.events,
                 changes=self.changes,
                 sync_wanted=self.sync_wanted,
@@ -73,6 +83,11 @@ class Rack:
         if node is None:
             raise UnknownNodeError(name, list(self._nodes))
         return node
+
+    def prepare_sync(self) -> None:
+        """Do what belongs before a sync."""
+        for node in self._nodes.values():
+            node.prepare_sync()
 
     def take_sync(self, report: SyncReport) -> None:
         """Acknowledge what is durable now; tell of what the disk did not take, once until it takes such again."""

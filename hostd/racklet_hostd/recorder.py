@@ -14,7 +14,11 @@ HatRecord = BootStarted | LogData | LogGap | EventReceived
 
 
 class Recorder:
-    """The record of one node. Every method may raise StoreError: what it was given is not recorded then."""
+    """The record of one node. Every method may raise StoreError: what it was given is not recorded then.
+
+    Attributes:
+        energy_uj: the node's energy counter, also what is not yet durable: for the record, not to publish.
+    """
 
     def __init__(self, store: NodeStore, events: EventLog, clock: Clock) -> None:
         self._store = store
@@ -24,6 +28,7 @@ class Recorder:
         self._hat_session = 0
         self._hat_boot = 0
         self._log: BootLog | None = None
+        self.energy_uj = store.energy_uj
 
     def attach(self, hello: link_pb2.Hello) -> StoredPositions:
         """Take up a HAT session; return what is stored of it."""
@@ -73,7 +78,7 @@ class Recorder:
         """Add up the energy, keep the HAT's clock; return the unix time of the measurement."""
         self._hat_clock.hear(telemetry.at_ms, self._clock.unix_ms())
         if telemetry.samples:
-            self._store.add_energy(self._hat_session, telemetry.energy_uj)
+            self.energy_uj = self._store.add_energy(self._hat_session, telemetry.energy_uj)
         return self._unix_ms(telemetry.at_ms)
 
     def _begin_boot(self, started: BootStarted) -> None:

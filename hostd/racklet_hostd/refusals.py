@@ -76,6 +76,7 @@ class PowerFailedError(RefusedError):
 class ConsoleInUseError(RefusedError):
     """Somebody else writes on the console."""
 
-    def __init__(self, node: str) -> None:
+    def __init__(self, node: str, writer: str) -> None:
         self.node = node
-        super().__init__(f"somebody else is writing on the console of {node}; take it over, or look only")
+        self.writer = writer
+        super().__init__(f"{writer or 'somebody else'} is writing on the console of {node}; take it over, or look only")

@@ -41,6 +41,9 @@ class MemoryRack:
         self.diagnoses: dict[str, rack_pb2.DiagnoseNodeResponse] = {}
         self.requests: list[Message] = []
         self.typed = bytearray()
+        self.console_writer = ""
+        self.tells_typed = True
+        self.company: list[rack_pb2.ConsoleSeat] = []
         self.console_output: list[rack_pb2.AttachConsoleResponse] = []
         self.page_limit = 1_000
         self.is_leaving = False

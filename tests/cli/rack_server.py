@@ -142,7 +142,14 @@ class RackService(rack_pb2_grpc.RackServicer):
     ) -> Iterator[rack_pb2.AttachConsoleResponse]:
         first = next(request_iterator)
         self._node(first.name, context)
+        if self._rack.console_writer and not (first.read_only or first.take_over):
+            _refuse(context, (grpc.StatusCode.FAILED_PRECONDITION, f"{self._rack.console_writer} is writing"))
         self._rack.asked(first)
+        writes = not first.read_only
+        you = rack_pb2.ConsoleSeat(caller=first.caller, writes=writes, is_you=True, sit_time=stamp(0))
+        yield rack_pb2.AttachConsoleResponse(
+            seats=[you, *self._rack.company], typed_offset=first.input_offset, is_resumed=False
+        )
         typist = threading.Thread(target=self._take_typed, args=(request_iterator,))
         typist.start()
         shown = 0
@@ -154,10 +161,16 @@ class RackService(rack_pb2_grpc.RackServicer):
     def _take_typed(self, requests: Iterator[rack_pb2.AttachConsoleRequest]) -> None:
         with suppress(grpc.RpcError):  # the caller left
             for request in requests:
+                if request.take_over:
+                    self._rack.say(seats=[rack_pb2.ConsoleSeat(caller="you", writes=True, is_you=True)])
+                    continue
                 with self._rack.changed:
                     self._rack.typed += request.data
                     self._rack.changed.notify_all()
-                self._rack.say(data=request.data.replace(b"\r", b"\r\n"))
+                self._rack.say(
+                    data=request.data.replace(b"\r", b"\r\n"),
+                    typed_offset=(request.input_offset + len(request.data)) * self._rack.tells_typed,
+                )
 
     def ListEvents(
         self, request: rack_pb2.ListEventsRequest, context: grpc.ServicerContext

@@ -5,6 +5,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from racklet.link.v1 import link_pb2
 from racklet.v1 import rack_pb2
+from racklet_hostd.console_view import ConsoleOutput
 from racklet_hostd.doctor.diagnosis import Finding
 from racklet_hostd.model import Hat, HatState, Measurement, SupplyState
 from racklet_hostd.node import Node
@@ -71,6 +72,8 @@ def node_message(node: Node) -> rack_pb2.Node:
         log_end=newest.end if newest else 0,
         last_line=node.last_line,
         hat=_hat(node, node.hat),
+        phase=node.watch.phase or "",
+        findings=node.watch.findings,
     )
 
 
@@ -95,6 +98,17 @@ def piece_message(boot: str, piece: Piece) -> rack_pb2.ReadBootLogResponse:
         message.gap.lost_bytes = piece.lost_bytes
         message.gap.reason = piece.reason
     return message
+
+
+def console_message(node: str, shown: ConsoleOutput) -> rack_pb2.AttachConsoleResponse:
+    """Return what a console shows next as a message."""
+    return rack_pb2.AttachConsoleResponse(
+        data=shown.data,
+        lost_bytes=shown.lost_bytes,
+        notice=shown.notice,
+        boot=boot_resource(node, shown.boot) if shown.boot else "",
+        offset=shown.offset,
+    )
 
 
 def event_message(event: Event) -> rack_pb2.Event:

@@ -14,7 +14,7 @@ from typing import Any
 from racklet_hostd.errors import StoreError
 from racklet_hostd.store.model import Event, NodeTotals
 from racklet_hostd.store.rows import BootRow, EventRow, NodeRow, Segment, SessionRow
-from racklet_hostd.store.schema import SCHEMA, SCHEMA_VERSION
+from racklet_hostd.store.schema import SCHEMA_VERSION, VERSIONS
 from racklet_link.events import StoredPositions
 
 APPLICATION_ID = 0x7261636B  # "rack", for file(1)
@@ -94,6 +94,19 @@ class Database:
         """Set one of the rack's counters."""
         self._save("counters", (name, value))
 
+    def save_energy_mark(self, node: str, boot: int, offset: int, energy_uj: int) -> None:
+        """Add a mark, unless the boot has one at that offset."""
+        self._writer.execute(
+            "INSERT OR IGNORE INTO energy_marks VALUES (?, ?, ?, ?)", (node, boot, offset, min(energy_uj, MAX_INTEGER))
+        )
+
+    def forget_energy_marks(self, node: str) -> None:
+        """Remove the marks of a node's boots that are older than all that are kept."""
+        self._writer.execute(
+            "DELETE FROM energy_marks WHERE node = ?1 AND boot < (SELECT min(number) FROM boots WHERE node = ?1)",
+            (node,),
+        )
+
     def forget_events(self, count: int) -> None:
         """Remove the oldest events."""
         self._writer.execute(
@@ -133,6 +146,10 @@ class Database:
             BootRow(number, start_ms, last_byte_ms, end, lost_bytes, bool(from_supply_on), dropped)
             for number, start_ms, last_byte_ms, end, lost_bytes, from_supply_on, dropped in rows
         ]
+
+    def energy_marks(self, node: str, boot: int) -> list[tuple[int, int]]:
+        """Return the offsets of a boot that have marks, and the energy at each."""
+        return self._rows("SELECT offset, energy_uj FROM energy_marks WHERE node = ? AND boot = ?", node, boot)
 
     def segments(self, node: str, boot: int) -> list[Segment]:
         """Return the segments of a boot, by offset."""
@@ -185,15 +202,15 @@ class Database:
             return self._reader.execute(query, values).fetchall()
 
     def _prepare(self) -> None:
-        """Make the tables in a new file; refuse one that this version cannot use."""
+        """Bring the tables to this version, one by one; refuse a file of a newer one."""
         (version,) = self._writer.execute("PRAGMA user_version").fetchone()
         if version > SCHEMA_VERSION:
             raise StoreError(f"{self._path} was written by a newer racklet-hostd (format {version}); update this one")
         self._writer.execute("PRAGMA journal_mode = WAL")
-        if version == 0:
+        for number, way in enumerate(VERSIONS[version:], start=version + 1):
             self._writer.executescript(
-                f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA application_id = {APPLICATION_ID};"
-                f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+                f"BEGIN IMMEDIATE; {way} PRAGMA application_id = {APPLICATION_ID};"
+                f"PRAGMA user_version = {number}; COMMIT;"
             )
 
     @contextmanager

@@ -1,8 +1,6 @@
-"""The tables of the index. A change makes a new version, and a way from the one before."""
+"""The tables of the index. A change is one more version; a new index goes through all of them."""
 
-SCHEMA_VERSION = 1
-
-SCHEMA = """
+_VERSION_1 = """
 CREATE TABLE nodes (
     name TEXT PRIMARY KEY,
     next_boot INTEGER NOT NULL,
@@ -59,3 +57,17 @@ CREATE INDEX events_by_node ON events (node, sequence);
 CREATE UNIQUE INDEX events_by_hat ON events (node, hat_session, hat_sequence) WHERE hat_sequence IS NOT NULL;
 CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 """
+
+_ENERGY_MARKS = """
+CREATE TABLE energy_marks (
+    node TEXT NOT NULL,
+    boot INTEGER NOT NULL,
+    offset INTEGER NOT NULL, -- of the byte in the boot's log at which a phase began; -1 when the boot did
+    energy_uj INTEGER NOT NULL, -- the node's counter at that moment
+    PRIMARY KEY (node, boot, offset)
+) STRICT, WITHOUT ROWID;
+"""
+
+# The way to each version from the one before. Append only: there are indexes of every version out there.
+VERSIONS = (_VERSION_1, _ENERGY_MARKS)
+SCHEMA_VERSION = len(VERSIONS)

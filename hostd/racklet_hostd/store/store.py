@@ -13,6 +13,7 @@ from typing import Self
 from racklet_hostd.errors import StoreError
 from racklet_hostd.store.boot_log import LogBatch
 from racklet_hostd.store.database import Database
+from racklet_hostd.store.energy_marks import EnergyMark, EnergyMarks
 from racklet_hostd.store.events import EventBatch, EventStore
 from racklet_hostd.store.folder_lock import FolderLock
 from racklet_hostd.store.model import LogFailure, StoreLimits, SyncReport
@@ -31,10 +32,12 @@ class Store:
 
     Attributes:
         events: the events of the rack.
+        energy_marks: where the nodes' energy counters stood in their boots.
     """
 
     def __init__(self, database: Database, files: SegmentFolder, limits: StoreLimits, opened: ExitStack) -> None:
         self.events = EventStore(database, limits.events)
+        self.energy_marks = EnergyMarks(database)
         self._database = database
         self._files = files
         self._limits = limits
@@ -86,12 +89,13 @@ class Store:
         bytes that have come since. Nothing is raised: the report tells.
         """
         with self._syncing:
+            marks = self.energy_marks.take()
             events = self.events.take()
             sequences = events.hat_sequences()
             taken = [(node, node.take(sequences.get(name, {}))) for name, node in list(self._nodes.items())]
             batches = [(node, batch) for node, batch in taken if batch is not None]
             failures = self._write_logs(batches)
-            problem = self._commit(batches, events)
+            problem = self._commit(batches, events, marks)
             positions = {name: node.positions() for name, node in list(self._nodes.items()) if node.is_attached}
             return SyncReport(positions, failures, problem)
 
@@ -116,13 +120,14 @@ class Store:
             return [error] * len(logs)
         return self._files.write(log.write for log in logs if log.write is not None)
 
-    def _commit(self, batches: _NodeBatches, events: EventBatch) -> str:
+    def _commit(self, batches: _NodeBatches, events: EventBatch, marks: tuple[EnergyMark, ...]) -> str:
         """Make the batches valid; return "", or why the index did not take them."""
         try:
             with self._database.transaction():
                 for node, batch in batches:
                     node.save(batch)
                 self.events.save(events)
+                self.energy_marks.save(marks)
         except StoreError as error:
             for node, batch in batches:
                 node.put_back(batch)
@@ -131,4 +136,5 @@ class Store:
         for node, batch in batches:
             node.commit(batch)
         self.events.commit(events)
+        self.energy_marks.commit(marks)
         return ""

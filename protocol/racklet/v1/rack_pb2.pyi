@@ -300,6 +300,8 @@ class Node(_message.Message):
     LOG_END_FIELD_NUMBER: _builtins.int
     LAST_LINE_FIELD_NUMBER: _builtins.int
     HAT_FIELD_NUMBER: _builtins.int
+    PHASE_FIELD_NUMBER: _builtins.int
+    FINDINGS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The resource name, such as "nodes/node-3"."""
     supply_state: Global___SupplyState.ValueType
@@ -312,6 +314,10 @@ class Node(_message.Message):
     """The number of bytes its newest boot log has reached, gaps included."""
     last_line: _builtins.str
     """The last line the console showed, without control characters."""
+    phase: _builtins.str
+    """The phase that its newest boot has reached, as BootPhase names it; "unknown" before the first, empty when there is
+    no boot, or its HAT has not been heard since hostd started.
+    """
     @_builtins.property
     def measurement(self) -> Global___Measurement:
         """The newest measurement; absent when there is none since hostd started, or the HAT is offline."""
@@ -319,6 +325,10 @@ class Node(_message.Message):
     @_builtins.property
     def hat(self) -> Global___Hat:
         """The HAT."""
+
+    @_builtins.property
+    def findings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The ids of the signatures found in its newest boot, in the order they were made."""
 
     def __init__(
         self,
@@ -331,10 +341,12 @@ class Node(_message.Message):
         log_end: _builtins.int = ...,
         last_line: _builtins.str = ...,
         hat: Global___Hat | None = ...,
+        phase: _builtins.str = ...,
+        findings: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["hat", b"hat", "measurement", b"measurement"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot", b"boot", "energy_uj", b"energy_uj", "hat", b"hat", "last_line", b"last_line", "log_end", b"log_end", "measurement", b"measurement", "name", b"name", "supply_state", b"supply_state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot", b"boot", "energy_uj", b"energy_uj", "findings", b"findings", "hat", b"hat", "last_line", b"last_line", "log_end", b"log_end", "measurement", b"measurement", "name", b"name", "phase", b"phase", "supply_state", b"supply_state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -823,7 +835,9 @@ class ReadBootLogRequest(_message.Message):
     follow: _builtins.bool
     """Go on with what comes, until the boot ends."""
     following_boots: _builtins.bool
-    """With `follow`: go on into the boots after it."""
+    """With `follow`: go on into the boots after it. A boot that is newer than all that hostd has is waited for, since a
+    hostd before this one may have been killed before it had stored what it sent; the HAT sends that again.
+    """
     def __init__(
         self,
         *,
@@ -920,14 +934,33 @@ class AttachConsoleRequest(_message.Message):
     DATA_FIELD_NUMBER: _builtins.int
     TAKE_OVER_FIELD_NUMBER: _builtins.int
     READ_ONLY_FIELD_NUMBER: _builtins.int
+    CALLER_FIELD_NUMBER: _builtins.int
+    CALLER_ID_FIELD_NUMBER: _builtins.int
+    INPUT_OFFSET_FIELD_NUMBER: _builtins.int
+    FROM_BOOT_FIELD_NUMBER: _builtins.int
+    FROM_OFFSET_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The node's resource name. In the first message only."""
     data: _builtins.bytes
     """Bytes to type."""
     take_over: _builtins.bool
-    """First message: become the writer even if somebody else is."""
+    """Become the writer even if somebody else is. In any message."""
     read_only: _builtins.bool
     """First message: only look."""
+    caller: _builtins.str
+    """First message: who calls, for the others at the console, such as "ada@laptop"; at most 64 characters are shown."""
+    caller_id: _builtins.str
+    """First message: a random word of the caller's own, at most 64 characters. Who comes back with the same one is the
+    same caller: its earlier stream, if hostd still holds that, gives up its place.
+    """
+    input_offset: _builtins.int
+    """Where `data` begins in all that this caller has typed. What lies before the typed_offset that hostd has told is not
+    typed again. Without a caller_id it means nothing.
+    """
+    from_boot: _builtins.str
+    """First message: the resource name of the boot to go on in, with `from_offset`; empty means from now on."""
+    from_offset: _builtins.int
+    """First message: where to go on in `from_boot`."""
     def __init__(
         self,
         *,
@@ -935,14 +968,55 @@ class AttachConsoleRequest(_message.Message):
         data: _builtins.bytes = ...,
         take_over: _builtins.bool = ...,
         read_only: _builtins.bool = ...,
+        caller: _builtins.str = ...,
+        caller_id: _builtins.str = ...,
+        input_offset: _builtins.int = ...,
+        from_boot: _builtins.str = ...,
+        from_offset: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "name", b"name", "read_only", b"read_only", "take_over", b"take_over"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "caller_id", b"caller_id", "data", b"data", "from_boot", b"from_boot", "from_offset", b"from_offset", "input_offset", b"input_offset", "name", b"name", "read_only", b"read_only", "take_over", b"take_over"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AttachConsoleRequest: _TypeAlias = AttachConsoleRequest  # noqa: Y015
+
+@_typing.final
+class ConsoleSeat(_message.Message):
+    """Somebody at a console."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALLER_FIELD_NUMBER: _builtins.int
+    WRITES_FIELD_NUMBER: _builtins.int
+    IS_YOU_FIELD_NUMBER: _builtins.int
+    SIT_TIME_FIELD_NUMBER: _builtins.int
+    caller: _builtins.str
+    """Who it is, as it said itself; empty when it did not say."""
+    writes: _builtins.bool
+    """True of the one who types."""
+    is_you: _builtins.bool
+    """True of the caller who gets this message."""
+    @_builtins.property
+    def sit_time(self) -> _timestamp_pb2.Timestamp:
+        """Since when."""
+
+    def __init__(
+        self,
+        *,
+        caller: _builtins.str = ...,
+        writes: _builtins.bool = ...,
+        is_you: _builtins.bool = ...,
+        sit_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["sit_time", b"sit_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "is_you", b"is_you", "sit_time", b"sit_time", "writes", b"writes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConsoleSeat: _TypeAlias = ConsoleSeat  # noqa: Y015
 
 @_typing.final
 class AttachConsoleResponse(_message.Message):
@@ -953,22 +1027,48 @@ class AttachConsoleResponse(_message.Message):
     DATA_FIELD_NUMBER: _builtins.int
     LOST_BYTES_FIELD_NUMBER: _builtins.int
     NOTICE_FIELD_NUMBER: _builtins.int
+    BOOT_FIELD_NUMBER: _builtins.int
+    OFFSET_FIELD_NUMBER: _builtins.int
+    SEATS_FIELD_NUMBER: _builtins.int
+    TYPED_OFFSET_FIELD_NUMBER: _builtins.int
+    IS_RESUMED_FIELD_NUMBER: _builtins.int
     data: _builtins.bytes
     """What the node sent."""
     lost_bytes: _builtins.int
     """Bytes lost before `data`, because of a gap or a reader that was too slow."""
     notice: _builtins.str
     """A word to the person at the console, such as that somebody took over."""
+    boot: _builtins.str
+    """With `data`: the boot that it belongs to."""
+    offset: _builtins.int
+    """With `data`: the offset of its first byte in the boot's log."""
+    typed_offset: _builtins.int
+    """The caller's input up to here is with the HAT, which types it once; a caller that comes back sends what follows.
+    In the first message, and when it has grown.
+    """
+    is_resumed: _builtins.bool
+    """In the first message: hostd knows the caller_id, so that typed_offset is exact. Else it is the input_offset of the
+    request, and what the caller typed last before the stream broke may or may not have been typed.
+    """
+    @_builtins.property
+    def seats(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConsoleSeat]:
+        """Everybody at the console, in the order they came: in the first message, and when it has changed. Else empty."""
+
     def __init__(
         self,
         *,
         data: _builtins.bytes = ...,
         lost_bytes: _builtins.int = ...,
         notice: _builtins.str = ...,
+        boot: _builtins.str = ...,
+        offset: _builtins.int = ...,
+        seats: _abc.Iterable[Global___ConsoleSeat] | None = ...,
+        typed_offset: _builtins.int = ...,
+        is_resumed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "lost_bytes", b"lost_bytes", "notice", b"notice"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot", b"boot", "data", b"data", "is_resumed", b"is_resumed", "lost_bytes", b"lost_bytes", "notice", b"notice", "offset", b"offset", "seats", b"seats", "typed_offset", b"typed_offset"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1118,10 +1218,15 @@ class BootPhase(_message.Message):
     OFFSET_FIELD_NUMBER: _builtins.int
     START_TIME_FIELD_NUMBER: _builtins.int
     DURATION_FIELD_NUMBER: _builtins.int
+    ENERGY_UJ_FIELD_NUMBER: _builtins.int
     phase: _builtins.str
-    """Which: "rom", "firmware", "tf-a", "u-boot", "kernel", "init" or "login". A newer hostd may know more."""
+    """Which: "rom", "firmware", "tf-a", "u-boot", "kernel", "init", "login" or "halted". A newer hostd may know more."""
     offset: _builtins.int
     """The offset in the boot log of the first byte that tells of it."""
+    energy_uj: _builtins.int
+    """The energy that the node took in this phase. Absent when it is not known, since hostd or the HAT was away at one end
+    of the phase.
+    """
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """When that byte's line came."""
@@ -1137,12 +1242,15 @@ class BootPhase(_message.Message):
         offset: _builtins.int = ...,
         start_time: _timestamp_pb2.Timestamp | None = ...,
         duration: _duration_pb2.Duration | None = ...,
+        energy_uj: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_energy_uj", b"_energy_uj", "duration", b"duration", "energy_uj", b"energy_uj", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration", "offset", b"offset", "phase", b"phase", "start_time", b"start_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_energy_uj", b"_energy_uj", "duration", b"duration", "energy_uj", b"energy_uj", "offset", b"offset", "phase", b"phase", "start_time", b"start_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__energy_uj: _TypeAlias = _typing.Literal["energy_uj"]  # noqa: Y015
+    _WhichOneofArgType__energy_uj: _TypeAlias = _typing.Literal["_energy_uj", b"_energy_uj"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__energy_uj) -> _WhichOneofReturnType__energy_uj | None: ...
 
 Global___BootPhase: _TypeAlias = BootPhase  # noqa: Y015
 

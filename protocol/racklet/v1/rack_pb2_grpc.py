@@ -164,6 +164,8 @@ class RackServicer:
         """Attaches to a node's console: what the node sends comes back, what is sent is typed.
 
         The first message names the node. One caller writes at a time: FAILED_PRECONDITION when somebody else does.
+        A caller whose stream broke may come back: it goes on reading where it was, and nothing that it sends again is
+        typed again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

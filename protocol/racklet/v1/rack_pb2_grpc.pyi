@@ -62,6 +62,8 @@ class RackStub:
     """Attaches to a node's console: what the node sends comes back, what is sent is typed.
 
     The first message names the node. One caller writes at a time: FAILED_PRECONDITION when somebody else does.
+    A caller whose stream broke may come back: it goes on reading where it was, and nothing that it sends again is
+    typed again.
     """
     ListEvents: _grpc.UnaryUnaryMultiCallable[_rack_pb2.ListEventsRequest, _rack_pb2.ListEventsResponse]
     """Lists events, newest first."""
@@ -99,6 +101,8 @@ class RackAsyncStub(RackStub):
     """Attaches to a node's console: what the node sends comes back, what is sent is typed.
 
     The first message names the node. One caller writes at a time: FAILED_PRECONDITION when somebody else does.
+    A caller whose stream broke may come back: it goes on reading where it was, and nothing that it sends again is
+    typed again.
     """
     ListEvents: _aio.UnaryUnaryMultiCallable[_rack_pb2.ListEventsRequest, _rack_pb2.ListEventsResponse]  # type: ignore[assignment]
     """Lists events, newest first."""
@@ -187,6 +191,8 @@ class RackServicer(metaclass=_abc_1.ABCMeta):
         """Attaches to a node's console: what the node sends comes back, what is sent is typed.
 
         The first message names the node. One caller writes at a time: FAILED_PRECONDITION when somebody else does.
+        A caller whose stream broke may come back: it goes on reading where it was, and nothing that it sends again is
+        typed again.
         """
 
     @_abc_1.abstractmethod
