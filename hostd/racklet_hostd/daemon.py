@@ -12,6 +12,7 @@ from racklet_hostd.api.server import ApiServer
 from racklet_hostd.clock import Clock, SystemClock
 from racklet_hostd.config import RackletConfig
 from racklet_hostd.http import HttpServer
+from racklet_hostd.open_files import allow_open_files
 from racklet_hostd.rack import Rack
 from racklet_hostd.store import Store, StoreLimits
 
@@ -24,6 +25,7 @@ IDLE_EVERY = 10
 
 async def run(config: RackletConfig, stop: asyncio.Event, clock: Clock | None = None) -> None:
     """Serve the rack until `stop` is set. Raises StoreError or ListenError when it cannot begin."""
+    allow_open_files(len(config.nodes))
     limits = StoreLimits(
         log_bytes_per_node=config.retention.log_bytes_per_node,
         boots_per_node=config.retention.boots_per_node,

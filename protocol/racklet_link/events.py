@@ -59,9 +59,8 @@ class Damage(NamedTuple):
     breaks: int
 
 
-@dataclass(frozen=True, slots=True)
-class LogData:
-    """Console bytes that follow what was told before. When some of them came damaged, the first one did."""
+class LogData(NamedTuple):
+    """Console bytes that follow what was told before; when some came damaged, the first one did. Many, so a tuple."""
 
     boot: int
     offset: int

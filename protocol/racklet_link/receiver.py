@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from racklet_link.events import LinkEvent
 
 BOOTS_REMEMBERED = 8192  # more starts than a HAT's ring can hold unacknowledged
+TOLD_TOGETHER_MS = 48  # any byte of a LogData can be given a time within 50 ms
+RECORD_MS = 40  # a HAT puts the bytes of so long into a record, at most
+TOLD_TOGETHER_BYTES = 4096
 RESEND_REQUEST_EVERY_MS = 250  # one round trip with a full window takes less
 
 
@@ -42,21 +45,21 @@ class LogReceiver:
         """Return what is new in `record`; None when records before it are missing."""
         if record.boot_cause:
             return self._take_start(record)
-        if (record.boot, record.offset) > (self.boot, self.offset):
-            return None
-        if record.boot < self.boot:
-            return []
-        known = self.offset - record.offset
-        if record.lost_bytes > known:
-            lost = record.lost_bytes - known
-            gap = LogGap(self.boot, self.offset, record.at_ms, lost, _gap_reason(record.gap_reason))
+        boot, known = record.boot, self.offset - record.offset
+        if boot != self.boot or known < 0:
+            return [] if boot < self.boot else None
+        lost_bytes = record.lost_bytes
+        if lost_bytes > known:
+            lost = lost_bytes - known
+            gap = LogGap(boot, self.offset, record.at_ms, lost, _gap_reason(record.gap_reason))
             self.offset += lost
             return [gap]
-        if len(record.data) > known:
+        data = record.data
+        if len(data) > known:
             damage = None if known else _damage(record)
-            data = LogData(self.boot, self.offset, record.at_ms, record.data[known:], damage)
-            self.offset += len(data.data)
-            return [data]
+            news = LogData(boot, self.offset, record.at_ms, data[known:], damage)
+            self.offset += len(news.data)
+            return [news]
         return []
 
     def skip_to(self, boot: int, offset: int, at_ms: int) -> list[LinkEvent]:
@@ -130,3 +133,37 @@ class EventReceiver:
             return None
         self.sequence = event.sequence + 1
         return [EventReceived(event, lost)]
+
+
+def told_together(events: list[LinkEvent]) -> list[LinkEvent]:
+    """Return `events` with log data that came together in few pieces: each costs hostd as much as many bytes do.
+
+    Data is without a seam unless something else stands between. A piece has at most TOLD_TOGETHER_BYTES, and the bytes
+    of TOLD_TOGETHER_MS. Damage stays at its byte.
+    """
+    told: list[LinkEvent] = []
+    run: list[LogData] = []
+    for index, event in enumerate(events):
+        after = events[index + 1] if index + 1 < len(events) else None
+        if run and not (isinstance(event, LogData) and _goes_on(run[0], event, after)):
+            told.append(_joined(run))
+            run = []
+        if isinstance(event, LogData):
+            run.append(event)
+        else:
+            told.append(event)
+    return [*told, _joined(run)] if run else told
+
+
+def _goes_on(first: LogData, data: LogData, after: LinkEvent | None) -> bool:
+    end_ms = data.at_ms + RECORD_MS
+    if isinstance(after, LogData) and after.boot == data.boot:
+        end_ms = min(end_ms, max(after.at_ms, data.at_ms))  # the bytes of a record came before those of the next
+    is_near = first.at_ms <= data.at_ms and end_ms - first.at_ms <= TOLD_TOGETHER_MS
+    is_small = data.offset + len(data.data) - first.offset <= TOLD_TOGETHER_BYTES
+    return data.boot == first.boot and is_near and is_small and data.damage is None
+
+
+def _joined(run: list[LogData]) -> LogData:
+    first = run[0]
+    return first._replace(data=b"".join([data.data for data in run])) if run[1:] else first

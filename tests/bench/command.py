@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from tests.bench import codec, fanin, framing, metrics, storage
+from tests.bench import capture, codec, fanin, framing, metrics, ports, storage
 from tests.bench.computer import describe
 from tests.bench.report import Report
 
@@ -25,6 +25,8 @@ class Name(StrEnum):
     FANIN = "fanin"
     METRICS = "metrics"
     STORAGE = "storage"
+    CAPTURE = "capture"
+    PORTS = "ports"
 
 
 @app.command()
@@ -52,3 +54,7 @@ def run(name: Name) -> Report:
             return metrics.run(metrics.FULL)
         case Name.STORAGE:
             return storage.run(storage.FULL)
+        case Name.CAPTURE:
+            return capture.run(capture.FULL)
+        case Name.PORTS:
+            return ports.run(ports.FULL)
