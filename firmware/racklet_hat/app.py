@@ -28,6 +28,7 @@ _HELLO_BOOT_CONTINUES = const(8)
 _HELLO_HAT_ID = const(13)
 _HELLO_BOARD = const(15)
 _HELLO_FIRMWARE = const(17)
+_HELLO_COUNTERS_CONTINUE = const(19)
 _REPLY_SUPPLY_STATE = const(2)
 _REPLY_SUPPLY_UV = const(3)
 _REPLY_SUPPLY_UA = const(4)
@@ -76,6 +77,7 @@ class App:
         self._events = EventQueue(config.EVENTS_KEPT)
         self._limits = Limits()
         self._meter = Meter(board.monitor)
+        self._meter.sample(self._clock.now_ms)  # before Hello, which tells whether its counters continue
         is_on = board.rail.is_set()
         self._gate = PowerGate(board.rail, self._limits, self._report, self._finish, is_on)
         self._boot_continues = is_on
@@ -194,7 +196,7 @@ class App:
         """Measure, let the gate act, and tell when the monitor goes or comes back."""
         meter = self._meter
         now_ms = self._clock.now_ms
-        valid = meter.sample()
+        valid = meter.sample(now_ms)
         monitor = meter.monitor
         self._gate.step(monitor.supply_uv, monitor.supply_ua, monitor.temperature_mc, valid, now_ms)
         if valid and self._monitor_lost:
@@ -202,7 +204,7 @@ class App:
             self._report(_EVENT_KIND_MONITOR_BACK, 0, 0, 0)
         elif meter.failures >= _MONITOR_LOST_AFTER and not self._monitor_lost:
             self._monitor_lost = True
-            self._report(_EVENT_KIND_MONITOR_LOST, 0, 0, meter.failures)
+            self._report(_EVENT_KIND_MONITOR_LOST, int(meter.nonsense), 0, meter.failures)
         halted = self._board.rail.is_halted()
         if halted and not self._was_halted:
             self._report(_EVENT_KIND_NODE_HALTED, 0, 0, 0)
@@ -249,6 +251,7 @@ class App:
         hello.slots[_HELLO_RESET_CAUSE] = self._reset_cause
         hello.slots[_HELLO_SUPPLY_STATE] = self._gate.state
         hello.slots[_HELLO_BOOT_CONTINUES] = self._boot_continues
+        hello.slots[_HELLO_COUNTERS_CONTINUE] = self._meter.continues
         hello.put_bytes(_HELLO_HAT_ID, 0, self._hat_id)
         hello.put_bytes(_HELLO_BOARD, 1, config.BOARD)
         hello.put_bytes(_HELLO_FIRMWARE, 2, config.FIRMWARE)

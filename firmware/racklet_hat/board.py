@@ -10,7 +10,11 @@ import micropython
 from micropython import const
 
 from racklet_hat import config
-from racklet_hat.ina228 import Ina228
+from racklet_hat.power_monitor import Monitor, MonitorError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from racklet_hat.ports import PowerMonitor
 
 _RESET_CAUSE_POWER_ON = const(1)
 _RESET_CAUSE_WATCHDOG = const(2)
@@ -42,7 +46,7 @@ class Board:
             sda=machine.Pin(config.MONITOR_SDA),
             freq=config.I2C_HZ,
         )
-        self.monitor = Ina228(i2c, config.MONITOR_ADDRESS, config.MONITOR_SHUNT_UOHM)
+        self.monitor = _fitted_monitor(i2c)
         self._input = machine.ADC(machine.Pin(config.INPUT_ADC))
         self._identify_led = machine.Pin(config.IDENTIFY_LED, machine.Pin.OUT, value=0)
         self._status_led = machine.Pin(config.STATUS_LED, machine.Pin.OUT, value=0)
@@ -130,6 +134,22 @@ class UsbPort:
             size = size if size < _USB_PACKET else _USB_PACKET
             return self._output.write(buf, start, size) or 0  # pyright: ignore[reportCallIssue] - MicroPython does
         return 0
+
+
+def _fitted_monitor(i2c: machine.I2C) -> "PowerMonitor":
+    """Return the driver of the monitor that is fitted; the INA228's when none answers. The other takes no memory."""
+    parts = (i2c, config.MONITOR_ADDRESS, config.MONITOR_SHUNT_UOHM)
+    try:
+        is_ina226 = Monitor(*parts).read_16(config.DIE_ID_REGISTER) == config.DIE_ID_INA226
+    except MonitorError:
+        is_ina226 = False
+    if is_ina226:
+        from racklet_hat.ina226 import Ina226  # noqa: PLC0415 - only what is fitted is loaded
+
+        return Ina226(*parts)
+    from racklet_hat.ina228 import Ina228  # noqa: PLC0415 - likewise
+
+    return Ina228(*parts)
 
 
 def unique_id() -> bytes:

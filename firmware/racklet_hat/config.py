@@ -30,6 +30,8 @@ EVENTS_KEPT = const(16)
 
 MONITOR_ADDRESS = const(0x40)
 MONITOR_SHUNT_UOHM = const(10_000)
+DIE_ID_REGISTER = const(0xFF)  # of an INA226; an INA228 has none there and reads as something else
+DIE_ID_INA226 = const(0x2260)
 INPUT_UV_PER_COUNT = const(554)  # 3.3 V * 11 / 65535
 
 SUPPLY_MV = const(5_100)

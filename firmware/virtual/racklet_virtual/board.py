@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from racklet_virtual.alarm import Alarm
-from racklet_virtual.hardware import HatHardware
+from racklet_virtual.hardware import HatHardware, MonitorPart
 from racklet_virtual.microcontroller import ResetCause, VirtualMicrocontroller
 from racklet_virtual.record import SentBoots
 from racklet_virtual.usb_cable import UsbCable
@@ -33,6 +33,7 @@ class HatSetup:
     unique_id: bytes
     profile: NodeProfile
     seed: int
+    part: MonitorPart = MonitorPart.INA228
 
 
 class VirtualHat:
@@ -42,7 +43,7 @@ class VirtualHat:
         self, folder: Path, ports: Path, setup: HatSetup, firmware: Firmware, now_us: Callable[[], int]
     ) -> None:
         self.slot = setup.slot
-        self.hardware = HatHardware(setup.profile, SentBoots(folder / "sent"), seed=setup.seed)
+        self.hardware = HatHardware(setup.profile, SentBoots(folder / "sent"), part=setup.part, seed=setup.seed)
         self.node = VirtualNode(self.hardware, now_us, self.look_again)
         self.cable = UsbCable(setup.seed)
         self.now_us = now_us

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import math
 import random
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING
 
-from racklet_virtual.ina228 import Ina228, MonitorErrors, Sample
+from racklet_virtual import error_budget
+from racklet_virtual.ina226 import Ina226
+from racklet_virtual.ina228 import Ina228, Sample
 from racklet_virtual.node import NodeProfile, ScriptedNode
 from racklet_virtual.supply import NODE_RESETS_VOLTS, GateLine, Supply
 
 if TYPE_CHECKING:
+    from racklet_virtual.error_budget import MonitorErrors
     from racklet_virtual.record import SentBoots
 
 
@@ -34,14 +37,14 @@ class Pin(IntEnum):
 
 
 MONITOR_ADDRESS = 0x40
-TYPICAL_ERRORS = MonitorErrors(
-    volts_gain=0.0005,
-    volts_noise=0.0006,
-    amperes_gain=-0.0008,
-    amperes_offset=0.0002,
-    amperes_noise=0.0004,
-    celsius_offset=0.4,
-)
+
+
+class MonitorPart(StrEnum):
+    """Which power monitor is fitted."""
+
+    INA228 = "ina228"
+    INA226 = "ina226"
+
 
 _INPUT_VOLTS = 12.0
 _INPUT_DIVIDER = 11
@@ -61,10 +64,19 @@ class NoAcknowledgeError(Exception):
 
 
 class HatHardware:
-    """Everything around the microcontroller of one HAT. It keeps its state when the microcontroller resets."""
+    """Everything around the microcontroller of one HAT. It keeps its state when the microcontroller resets.
+
+    Without `errors` the power monitor has some that its data sheet allows, by the seed.
+    """
 
     def __init__(
-        self, profile: NodeProfile, record: SentBoots, *, errors: MonitorErrors = TYPICAL_ERRORS, seed: int = 0
+        self,
+        profile: NodeProfile,
+        record: SentBoots,
+        *,
+        part: MonitorPart = MonitorPart.INA228,
+        errors: MonitorErrors | None = None,
+        seed: int = 0,
     ) -> None:
         self.supply = Supply()
         self.node = ScriptedNode(profile, record)
@@ -78,7 +90,10 @@ class HatHardware:
         self._overload_amperes = 0.0
         self._overload_until_us = 0
         self._driven: dict[int, int] = {}
-        self._monitor = Ina228(self._sense, errors=errors, seed=seed)
+        self.part = part
+        self.limits = error_budget.INA228 if part is MonitorPart.INA228 else error_budget.INA226
+        self._errors = errors or error_budget.drawn(self.limits, seed)
+        self._monitor = self._fresh_monitor()
 
     def advance(self, at_us: int) -> None:
         """Let everything happen up to `at_us`. An earlier time changes nothing."""
@@ -133,9 +148,10 @@ class HatHardware:
             self.set_pin(pin, None, at_us)
 
     def lose_power(self, at_us: int) -> None:
-        """The input power is gone: the latch forgets that it was set."""
+        """The input power is gone: the latch forgets that it was set, the monitor what it was told."""
         self.advance(at_us)
         self.supply.latch_on = False
+        self._monitor = self._fresh_monitor()
 
     def read_i2c(self, address: int, register: int, count: int, at_us: int) -> bytes:
         """Read `count` bytes from a register on; what it does not have reads as ones. Raises NoAcknowledgeError."""
@@ -166,6 +182,12 @@ class HatHardware:
     def celsius(self) -> float:
         """The temperature of the power monitor."""
         return self._celsius
+
+    def _fresh_monitor(self) -> Ina226 | Ina228:
+        seed = self._random.getrandbits(32)
+        if self.part is MonitorPart.INA226:
+            return Ina226(self._sense, errors=self._errors, seed=seed)
+        return Ina228(self._sense, errors=self._errors, seed=seed)
 
     def _address(self, address: int) -> None:
         if address != MONITOR_ADDRESS or not self.monitor_connected:
@@ -210,4 +232,5 @@ class HatHardware:
             joules=totals.joules,
             coulombs=totals.coulombs,
             volt_seconds=totals.volt_seconds,
+            at_us=self._at_us,
         )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 
 from racklet_virtual.board import HatSetup, VirtualHat
 from racklet_virtual.firmware_process import Firmware, project_firmware
+from racklet_virtual.hardware import MonitorPart
 from racklet_virtual.node import Habit, NodeProfile
 from racklet_virtual.script import FLAVOURS
 
@@ -34,7 +35,7 @@ class VirtualRack:
     FirmwareUnavailableError from the constructor when there is nothing to run the firmware with.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  each has a default
         self,
         folder: Path,
         nodes: int = 5,
@@ -42,6 +43,7 @@ class VirtualRack:
         *,
         speed: float = 1.0,
         habits: Mapping[int, Habit] | None = None,
+        parts: Mapping[int, MonitorPart] | None = None,
         firmware: Firmware | None = None,
     ) -> None:
         if not 1 <= nodes <= MAX_NODES:
@@ -53,6 +55,7 @@ class VirtualRack:
         self._seed = seed
         self._speed = speed
         self._habits = dict(habits or {})
+        self._parts = dict(parts or {})
         self._firmware = firmware or project_firmware()
         self._started_ns = time.monotonic_ns()
         self._stack = AsyncExitStack()
@@ -125,5 +128,6 @@ class VirtualRack:
             speed=self._speed,
             seed=seed,
         )
-        setup = HatSetup(f"usb-1.{number}", b"\xe6" + seed.to_bytes(8, "big")[:7], profile, seed)
+        part = self._parts.get(number, MonitorPart.INA228)
+        setup = HatSetup(f"usb-1.{number}", b"\xe6" + seed.to_bytes(8, "big")[:7], profile, seed, part)
         return VirtualHat(self.folder / "hats" / name, self.ports, setup, self._firmware, self.now_us)

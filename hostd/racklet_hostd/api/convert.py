@@ -67,6 +67,7 @@ def node_message(node: Node) -> rack_pb2.Node:
         supply_state=supply_state(node.supply_state),
         measurement=_measurement(node.measurement) if node.measurement else None,
         energy_uj=node.store.energy_uj,
+        charge_uc=node.store.totals.charge_uc,
         boot=boot_resource(node.name, newest.number) if newest else "",
         log_end=newest.end if newest else 0,
         last_line=node.last_line,

@@ -60,6 +60,7 @@ class NodeTotals:
         log_lost_bytes: bytes that gaps stand for, and those of boots that were lost as a whole.
         retired_boots: boots thrown away by retention.
         retired_bytes: log bytes, gaps included, thrown away by retention.
+        charge_uc: charge the node took.
     """
 
     energy_uj: int = 0
@@ -68,6 +69,7 @@ class NodeTotals:
     log_lost_bytes: int = 0
     retired_boots: int = 0
     retired_bytes: int = 0
+    charge_uc: int = 0
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What one sync stores of one node."""
 
 from collections.abc import Container
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from racklet_hostd.store.boot_log import LogBatch
 from racklet_hostd.store.database import Database
@@ -20,12 +20,14 @@ class NodeBatch:
         sessions: the HAT sessions that changed, and how they are once this is stored.
         node: the node's counters; its boots and bytes are brought up to date by `save`.
         retirement: what is thrown away, as `save` finds out.
+        hats: where HATs that came were seen last.
     """
 
     logs: list[LogBatch]
     sessions: list[tuple[HatSession, SessionRow]]
     node: NodeRow
     retirement: Retirement
+    hats: dict[bytes, str] = field(default_factory=dict)
 
     def save(self, database: Database, limits: StoreLimits, in_use: Container[int]) -> None:
         """Write into the index, within its transaction, and throw away what is beyond the limits."""
@@ -38,6 +40,8 @@ class NodeBatch:
                 self.retirement.size += batch.segment.size - batch.write.position
         for _, row in self.sessions:
             database.save_session(name, row)
+        for hat_id, node in self.hats.items():
+            database.save_hat(hat_id, node)
         self.retirement.apply(database, name, limits, in_use)
         self.node = replace(self.node, totals=self._totals())
         database.save_node(self.node)
@@ -56,4 +60,5 @@ class NodeBatch:
             log_lost_bytes=totals.log_lost_bytes + lost,
             retired_boots=totals.retired_boots + len(self.retirement.retired),
             retired_bytes=totals.retired_bytes + self.retirement.log_bytes,
+            charge_uc=totals.charge_uc,
         )

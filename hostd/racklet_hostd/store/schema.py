@@ -1,8 +1,6 @@
-"""The tables of the index. A change makes a new version, and a way from the one before."""
+"""The tables of the index. A change is one more version; a new index goes through all of them."""
 
-SCHEMA_VERSION = 1
-
-SCHEMA = """
+_VERSION_1 = """
 CREATE TABLE nodes (
     name TEXT PRIMARY KEY,
     next_boot INTEGER NOT NULL,
@@ -59,3 +57,13 @@ CREATE INDEX events_by_node ON events (node, sequence);
 CREATE UNIQUE INDEX events_by_hat ON events (node, hat_session, hat_sequence) WHERE hat_sequence IS NOT NULL;
 CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 """
+
+_VERSION_2 = """
+ALTER TABLE nodes ADD COLUMN charge_uc INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE sessions ADD COLUMN charge_uc INTEGER NOT NULL DEFAULT 0; -- -1 here and in energy_uj: not told yet
+CREATE TABLE hats (hat_id BLOB PRIMARY KEY, node TEXT NOT NULL) STRICT; -- where each HAT was seen last
+"""
+
+# The way to each version from the one before. Append only: there are indexes of every version out there.
+VERSIONS = (_VERSION_1, _VERSION_2)
+SCHEMA_VERSION = len(VERSIONS)

@@ -15,6 +15,7 @@ from racklet_hostd.store.boot_log import LogBatch
 from racklet_hostd.store.database import Database
 from racklet_hostd.store.events import EventBatch, EventStore
 from racklet_hostd.store.folder_lock import FolderLock
+from racklet_hostd.store.hat_counters import HatPlaces
 from racklet_hostd.store.model import LogFailure, StoreLimits, SyncReport
 from racklet_hostd.store.node_batch import NodeBatch
 from racklet_hostd.store.node_store import NodeStore
@@ -40,6 +41,7 @@ class Store:
         self._limits = limits
         self._opened = opened
         self._nodes: dict[str, NodeStore] = {}
+        self._places = HatPlaces(database)
         self._syncing = Lock()
 
     @classmethod
@@ -76,7 +78,7 @@ class Store:
     def node(self, name: str) -> NodeStore:
         """Return what is stored of a node, always the same object. `name` is one that a config may have."""
         if name not in self._nodes:
-            self._nodes[name] = NodeStore(name, self._database, self._files, self._limits)
+            self._nodes[name] = NodeStore(name, self._database, self._files, self._limits, self._places)
         return self._nodes[name]
 
     def sync(self) -> SyncReport:

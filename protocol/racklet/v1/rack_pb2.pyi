@@ -300,6 +300,7 @@ class Node(_message.Message):
     LOG_END_FIELD_NUMBER: _builtins.int
     LAST_LINE_FIELD_NUMBER: _builtins.int
     HAT_FIELD_NUMBER: _builtins.int
+    CHARGE_UC_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The resource name, such as "nodes/node-3"."""
     supply_state: Global___SupplyState.ValueType
@@ -312,6 +313,8 @@ class Node(_message.Message):
     """The number of bytes its newest boot log has reached, gaps included."""
     last_line: _builtins.str
     """The last line the console showed, without control characters."""
+    charge_uc: _builtins.int
+    """Charge taken by the node, over all sessions. It never goes back."""
     @_builtins.property
     def measurement(self) -> Global___Measurement:
         """The newest measurement; absent when there is none since hostd started, or the HAT is offline."""
@@ -331,10 +334,11 @@ class Node(_message.Message):
         log_end: _builtins.int = ...,
         last_line: _builtins.str = ...,
         hat: Global___Hat | None = ...,
+        charge_uc: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["hat", b"hat", "measurement", b"measurement"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot", b"boot", "energy_uj", b"energy_uj", "hat", b"hat", "last_line", b"last_line", "log_end", b"log_end", "measurement", b"measurement", "name", b"name", "supply_state", b"supply_state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot", b"boot", "charge_uc", b"charge_uc", "energy_uj", b"energy_uj", "hat", b"hat", "last_line", b"last_line", "log_end", b"log_end", "measurement", b"measurement", "name", b"name", "supply_state", b"supply_state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

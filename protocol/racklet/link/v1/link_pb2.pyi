@@ -245,7 +245,9 @@ class _EventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventKind.V
     EVENT_KIND_SUPPLY_STUCK_ON: _EventKind.ValueType  # 7
     """The rail did not fall: `value` in microvolts, `limit` likewise."""
     EVENT_KIND_MONITOR_LOST: _EventKind.ValueType  # 8
-    """The power monitor stopped answering; `detail` is the number of failed readings."""
+    """The power monitor stopped answering, or, with `value` 1, answers what cannot be; `detail` is the number of failed
+    readings.
+    """
     EVENT_KIND_MONITOR_BACK: _EventKind.ValueType  # 9
     """The power monitor answers again."""
     EVENT_KIND_HAT_STARTED: _EventKind.ValueType  # 10
@@ -275,7 +277,9 @@ EVENT_KIND_START_FAILED: EventKind.ValueType  # 6
 EVENT_KIND_SUPPLY_STUCK_ON: EventKind.ValueType  # 7
 """The rail did not fall: `value` in microvolts, `limit` likewise."""
 EVENT_KIND_MONITOR_LOST: EventKind.ValueType  # 8
-"""The power monitor stopped answering; `detail` is the number of failed readings."""
+"""The power monitor stopped answering, or, with `value` 1, answers what cannot be; `detail` is the number of failed
+readings.
+"""
 EVENT_KIND_MONITOR_BACK: EventKind.ValueType  # 9
 """The power monitor answers again."""
 EVENT_KIND_HAT_STARTED: EventKind.ValueType  # 10
@@ -392,6 +396,7 @@ class Hello(_message.Message):
     HAT_ID_FIELD_NUMBER: _builtins.int
     BOARD_FIELD_NUMBER: _builtins.int
     FIRMWARE_FIELD_NUMBER: _builtins.int
+    COUNTERS_CONTINUE_FIELD_NUMBER: _builtins.int
     protocol_min: _builtins.int
     """The oldest protocol version the HAT speaks."""
     protocol_max: _builtins.int
@@ -420,6 +425,10 @@ class Hello(_message.Message):
     """The board and its revision, such as "hat-a"."""
     firmware: _builtins.str
     """The firmware's version, such as "0.1.0"."""
+    counters_continue: _builtins.bool
+    """True when energy and charge of this session count on from those of the HAT's session before: the power monitor kept
+    its counters. Those hold 40 bits, so they go on modulo 2^40 mJ and 2^35 * 625 uC.
+    """
     def __init__(
         self,
         *,
@@ -437,10 +446,11 @@ class Hello(_message.Message):
         hat_id: _builtins.bytes = ...,
         board: _builtins.str = ...,
         firmware: _builtins.str = ...,
+        counters_continue: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ms", b"at_ms", "board", b"board", "boot", b"boot", "boot_continues", b"boot_continues", "event_sequence", b"event_sequence", "firmware", b"firmware", "hat_id", b"hat_id", "log_boot", b"log_boot", "log_offset", b"log_offset", "protocol_max", b"protocol_max", "protocol_min", b"protocol_min", "reset_cause", b"reset_cause", "session", b"session", "supply_state", b"supply_state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ms", b"at_ms", "board", b"board", "boot", b"boot", "boot_continues", b"boot_continues", "counters_continue", b"counters_continue", "event_sequence", b"event_sequence", "firmware", b"firmware", "hat_id", b"hat_id", "log_boot", b"log_boot", "log_offset", b"log_offset", "protocol_max", b"protocol_max", "protocol_min", b"protocol_min", "reset_cause", b"reset_cause", "session", b"session", "supply_state", b"supply_state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -841,6 +851,7 @@ class Telemetry(_message.Message):
     LOOP_MAX_MS_FIELD_NUMBER: _builtins.int
     HEAP_FREE_BYTES_FIELD_NUMBER: _builtins.int
     BOOT_FIELD_NUMBER: _builtins.int
+    CHARGE_UC_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """Grows by 1 with every message of the session."""
     at_ms: _builtins.int
@@ -866,7 +877,9 @@ class Telemetry(_message.Message):
     temperature_mc: _builtins.int
     """Temperature of the power monitor's die."""
     energy_uj: _builtins.int
-    """Energy since the session began. It never goes back within a session."""
+    """Energy since the session began, or since the counter that Hello.counters_continue tells of. It never goes back
+    within a session.
+    """
     input_uv: _builtins.int
     """Input voltage of the HAT."""
     log_held_bytes: _builtins.int
@@ -881,6 +894,8 @@ class Telemetry(_message.Message):
     """Free heap of the microcontroller, in bytes."""
     boot: _builtins.int
     """The boot that is running; 0 before the first."""
+    charge_uc: _builtins.int
+    """Charge since the session began. What flows back is set off against what flows later, so it never goes back."""
     def __init__(
         self,
         *,
@@ -904,10 +919,11 @@ class Telemetry(_message.Message):
         loop_max_ms: _builtins.int = ...,
         heap_free_bytes: _builtins.int = ...,
         boot: _builtins.int = ...,
+        charge_uc: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ms", b"at_ms", "boot", b"boot", "energy_uj", b"energy_uj", "frames_bad", b"frames_bad", "heap_free_bytes", b"heap_free_bytes", "input_uv", b"input_uv", "log_held_bytes", b"log_held_bytes", "loop_max_ms", b"loop_max_ms", "samples", b"samples", "sequence", b"sequence", "supply_max_ua", b"supply_max_ua", "supply_max_uv", b"supply_max_uv", "supply_min_ua", b"supply_min_ua", "supply_min_uv", b"supply_min_uv", "supply_state", b"supply_state", "supply_ua", b"supply_ua", "supply_uv", b"supply_uv", "supply_uw", b"supply_uw", "temperature_mc", b"temperature_mc", "uart_lost_bytes", b"uart_lost_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ms", b"at_ms", "boot", b"boot", "charge_uc", b"charge_uc", "energy_uj", b"energy_uj", "frames_bad", b"frames_bad", "heap_free_bytes", b"heap_free_bytes", "input_uv", b"input_uv", "log_held_bytes", b"log_held_bytes", "loop_max_ms", b"loop_max_ms", "samples", b"samples", "sequence", b"sequence", "supply_max_ua", b"supply_max_ua", "supply_max_uv", b"supply_max_uv", "supply_min_ua", b"supply_min_ua", "supply_min_uv", b"supply_min_uv", "supply_state", b"supply_state", "supply_ua", b"supply_ua", "supply_uv", b"supply_uv", "supply_uw", b"supply_uw", "temperature_mc", b"temperature_mc", "uart_lost_bytes", b"uart_lost_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
