@@ -23,6 +23,12 @@ _RESET_CAUSE_SOFT = const(3)
 _WATCHDOG_MS = const(8_000)  # the RP2040 can do 8388 ms
 _WATCHDOG_CLEAR = const(0x4005B000)  # RP2040 data sheet 4.7.6: CTRL, in the alias that clears bits (2.1.2)
 _WATCHDOG_ENABLE = const(0x40000000)
+_DIE_ID = const(0xFF)  # of an INA226; an INA228 has nothing there and reads as something else
+_INA226 = const(0x2260)
+_SCRATCH = const(0x4005800C)  # 4.7.6: SCRATCH0 keeps what it holds over every reset but that of a power loss
+_WITNESS = const(0x5241434B)
+_KEPT = "restore"
+_KEPT_MAX = const(16)
 _CTRL_C = const(3)
 _USB_PACKET = const(64)
 
@@ -72,6 +78,19 @@ class Board:
         micropython.kbd_intr(_CTRL_C)
         machine.mem32[_WATCHDOG_CLEAR] = _WATCHDOG_ENABLE
 
+    def load(self) -> bytearray:
+        """Return what `save` kept in the flash; nothing when there is nothing."""
+        try:
+            with open(_KEPT, "rb") as file:  # noqa: PTH123 - MicroPython has no pathlib
+                return bytearray(file.read(_KEPT_MAX))
+        except OSError:
+            return bytearray()
+
+    def save(self, kept: bytearray) -> None:
+        """Keep some bytes in the flash. Raises OSError. A Pico hears nothing meanwhile, for 50 ms or so."""
+        with open(_KEPT, "wb") as file:  # noqa: PTH123 - likewise
+            file.write(kept)
+
     def set_clock(self, unix_ms: int) -> None:
         """Set the real-time clock, which dates files and tracebacks."""
         now = time.gmtime(unix_ms // 1000)
@@ -87,6 +106,9 @@ class Rail:
         self._clear = machine.Pin(config.GATE_CLEAR, machine.Pin.OUT, value=0)
         self._state = machine.Pin(config.GATE_STATE, machine.Pin.IN)
         self._soft_off = machine.Pin(config.SOFT_OFF, machine.Pin.OPEN_DRAIN, value=1)
+        self._alert = machine.Pin(config.ALERT, machine.Pin.IN, machine.Pin.PULL_UP)
+        self._alerted = False
+        self._alert.irq(self._on_alert, machine.Pin.IRQ_FALLING, hard=True)
         self._halted = machine.Pin(config.NODE_HALTED, machine.Pin.IN, machine.Pin.PULL_DOWN)
 
     def is_set(self) -> bool:
@@ -100,6 +122,19 @@ class Rail:
     def clear(self) -> None:
         """Switch the supply off."""
         _pulse(self._clear)
+
+    def take_alert(self) -> bool:
+        """Tell whether the monitor's alert has cut the supply since the last call."""
+        if not self._alerted:
+            return False
+        self._alerted = False
+        self.clear()  # the line was high for an unknown time
+        return True
+
+    def _on_alert(self, _pin: machine.Pin) -> None:
+        """Cut, within the interrupt: CLEAR wins over SET, and stays high until `take_alert`. Nothing allocates."""
+        self._clear.value(1)
+        self._alerted = True
 
     def ask(self, active: bool) -> None:
         """Press or release the node's power button."""
@@ -140,7 +175,7 @@ def _fitted_monitor(i2c: machine.I2C) -> "PowerMonitor":
     """Return the driver of the monitor that is fitted; the INA228's when none answers. The other takes no memory."""
     parts = (i2c, config.MONITOR_ADDRESS, config.MONITOR_SHUNT_UOHM)
     try:
-        is_ina226 = Monitor(*parts).read_16(config.DIE_ID_REGISTER) == config.DIE_ID_INA226
+        is_ina226 = Monitor(*parts).read_16(_DIE_ID) == _INA226
     except MonitorError:
         is_ina226 = False
     if is_ina226:
@@ -158,8 +193,15 @@ def unique_id() -> bytes:
 
 
 def reset_cause() -> int:
-    """Return the ResetCause of this start."""
+    """Return the ResetCause of this start. Call it once: what witnesses that the power stayed is set here.
+
+    A soft reset of an RP2040 leaves the cause of the reset before in place.
+    """
     cause = machine.reset_cause()
+    stayed = machine.mem32[_SCRATCH] == _WITNESS
+    machine.mem32[_SCRATCH] = _WITNESS
+    if cause == machine.PWRON_RESET and stayed:
+        return _RESET_CAUSE_SOFT
     if cause == machine.PWRON_RESET:
         return _RESET_CAUSE_POWER_ON
     return _RESET_CAUSE_WATCHDOG if cause == machine.WDT_RESET else _RESET_CAUSE_SOFT

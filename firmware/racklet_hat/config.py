@@ -12,6 +12,7 @@ NODE_RX = const(5)  # from the node's TXD, GPIO14
 GATE_SET = const(10)  # a pulse switches the supply on
 GATE_CLEAR = const(11)  # a pulse switches it off
 GATE_STATE = const(12)  # what the latch holds: 1 is on
+ALERT = const(14)  # open drain of the monitor: low above the fast limit
 POWER_GOOD = const(13)  # 1 while the rail is above 4.6 V
 SOFT_OFF = const(15)  # open drain to the node's GPIO3: low asks it to shut down
 IDENTIFY_LED = const(17)
@@ -30,8 +31,6 @@ EVENTS_KEPT = const(16)
 
 MONITOR_ADDRESS = const(0x40)
 MONITOR_SHUNT_UOHM = const(10_000)
-DIE_ID_REGISTER = const(0xFF)  # of an INA226; an INA228 has none there and reads as something else
-DIE_ID_INA226 = const(0x2260)
 INPUT_UV_PER_COUNT = const(554)  # 3.3 V * 11 / 65535
 
 SUPPLY_MV = const(5_100)

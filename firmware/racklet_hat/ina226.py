@@ -44,7 +44,8 @@ class Ina226(Monitor):
         """Check that it is an INA226 and let it measure; False: it counts nothing by itself. Raises MonitorError."""
         if self.read_16(_MANUFACTURER_ID) != _TEXAS_INSTRUMENTS or self.read_16(_DIE_ID) != _INA226:
             raise MonitorError
-        if self.read_16(_CONFIG) != _MEASURE_BOTH:
+        self.was_set_up = self.read_16(_CONFIG) == _MEASURE_BOTH
+        if not self.was_set_up:
             self.write_16(_CONFIG, _MEASURE_BOTH)
         self._stale = 0
         self._sampled_ms = -1

@@ -70,7 +70,7 @@ class Ina228(Monitor):
         if self.read_16(_MANUFACTURER_ID) != _TEXAS_INSTRUMENTS or self.read_16(_DEVICE_ID) >> 4 != _INA228:
             raise MonitorError
         shunt_cal = _SHUNT_CAL_AT_10_MOHM * self._shunt_uohm // 10_000
-        kept = self.read_16(_SHUNT_CAL) == shunt_cal and self.read_16(_ADC_CONFIG) == _MEASURE_ALL
+        kept = self.was_set_up = self.read_16(_SHUNT_CAL) == shunt_cal and self.read_16(_ADC_CONFIG) == _MEASURE_ALL
         if not kept:
             self.write_16(_CONFIG, _CLEAR_COUNTERS)
             self.write_16(_ADC_CONFIG, _MEASURE_ALL)

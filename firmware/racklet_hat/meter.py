@@ -64,6 +64,14 @@ class Meter:
             self.failures += 1
         return self.valid
 
+    def arm(self, alert_ma: int) -> None:
+        """Let the monitor's alert tell of a current above that; at once, or when the monitor is back."""
+        self.monitor.alert_ma = alert_ma
+        try:
+            self.monitor.arm()
+        except MonitorError:
+            self.valid = False
+
     def fill(self, slots: "array[int]") -> None:
         """Put the period that ends now into the slots of a Telemetry, and begin the next one."""
         count = self._samples

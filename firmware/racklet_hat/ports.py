@@ -35,6 +35,10 @@ class Rail(Protocol):
         """Tell whether the node says that it has halted."""
         ...
 
+    def take_alert(self) -> bool:
+        """Tell whether the monitor's alert has cut the supply since the last call."""
+        ...
+
 
 class I2C(Protocol):
     """An I2C controller. Both raise OSError when nobody answers."""
@@ -49,6 +53,7 @@ class I2C(Protocol):
 class PowerMonitor(Protocol):
     """A power monitor. Every method may raise MonitorError, see there."""
 
+    was_set_up: bool
     alert_ma: int
     alerted: bool
     supply_uv: int

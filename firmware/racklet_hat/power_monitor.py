@@ -18,6 +18,7 @@ class Monitor:
         self._shunt_uohm = shunt_uohm
         self._two = bytearray(2)
         self._stale = 0  # samples in a row without a new conversion
+        self.was_set_up = False  # when it was configured last: it had kept its power and its settings
         self.alert_ma = 0
         self.alerted = False
         self.supply_uv = 0

@@ -11,7 +11,7 @@ from racklet_hostd.boot_watch import BootWatch
 from racklet_hostd.clock import Clock
 from racklet_hostd.console import Console
 from racklet_hostd.event_log import EventLog
-from racklet_hostd.hat_session import ConsoleRoom, GarbageStarted, HatNews, HatSession
+from racklet_hostd.hat_session import Answer, ConsoleRoom, GarbageStarted, HatNews, HatSession
 from racklet_hostd.last_line import TAIL_BYTES, ConsoleTail
 from racklet_hostd.model import Hat, HatState, Measurement, SupplyState
 from racklet_hostd.power import PowerSwitch, PowerWish
@@ -31,6 +31,7 @@ from racklet_link.events import (
 )
 from racklet_link.host import LinkCounters
 from racklet_link.limits import LINK_LOST_AFTER_MS, PROTOCOL_MAX, PROTOCOL_MIN
+from racklet_link.requester import Operation  # noqa: TC001  as the others
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ class Node:
         console: who looks and who types; its bell also tells that the boot log grew.
         supply_state: as last reported.
         measurement: the newest; None when there is none, or the HAT is offline.
+        settings: what is asked of the HAT whenever the talk with it begins.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Node:
         self.supply_state = SupplyState.UNSPECIFIED
         self.measurement: Measurement | None = None
         self.hat = Hat(HatState.OFFLINE, f"{port} was not opened yet", clock.unix_ms())
+        self.settings: tuple[Operation, ...] = ()
         self.console = Console(name, lambda: self._online_session)
         self.revision = changes.mark()
         self._events = events
@@ -184,6 +187,15 @@ class Node:
         self.supply_state = SupplyState.of(hello.supply_state)
         self._supply_hat_ms = hello.at_ms
         self._set_hat(HatState.ONLINE, "", hello, self._session.link.version)
+        for operation in self.settings:
+            self._session.request(operation, IDENTIFY_TIMEOUT_MS).add_done_callback(self._on_setting)
+
+    def _on_setting(self, answer: asyncio.Future[Answer]) -> None:
+        result = answer.result()
+        if isinstance(result, link_pb2.Reply) and result.result != link_pb2.RESULT_DONE:
+            told = f"The HAT does not take a setting of the config: result {result.result}, field {result.detail}."
+            log.warning("setting refused", extra={"node": self.name, "result": result.result, "field": result.detail})
+            self._events.record(self.name, self._clock.unix_ms(), "setting_refused", told)
 
     def _on_incompatible(self, hello: link_pb2.Hello) -> None:
         speaks = f"speaks link protocol {hello.protocol_min} to {hello.protocol_max}"

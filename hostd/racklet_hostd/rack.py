@@ -10,6 +10,7 @@ from racklet_hostd.bell import Bell, ChangeFeed
 from racklet_hostd.clock import Clock
 from racklet_hostd.config import RackletConfig
 from racklet_hostd.event_log import EventLog
+from racklet_hostd.hat_settings import settings_of
 from racklet_hostd.node import Node
 from racklet_hostd.refusals import UnknownNodeError
 from racklet_hostd.store import LogFailure, Store, SyncReport
@@ -52,6 +53,8 @@ class Rack:
             )
             for node in sorted(config.nodes, key=lambda node: name_order(node.name))
         }
+        for node in config.nodes:
+            self._nodes[node.name].settings = settings_of(node)
 
     @property
     def nodes(self) -> list[Node]:

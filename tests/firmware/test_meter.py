@@ -299,6 +299,16 @@ def test_counters_of_a_monitor_that_came_late_are_counted_from_there() -> None:
     assert bench.fill().energy_uj == 0
 
 
+def test_an_alert_is_armed_at_once_or_when_the_monitor_is_back() -> None:
+    bench = Bench()
+    bench.sample()
+    bench.meter.arm(7_000)
+    assert bench.monitor.alert_ma == 7_000
+    bench.monitor.answers = False
+    bench.meter.arm(6_000)
+    assert (bench.monitor.alert_ma, bench.meter.valid) == (6_000, False)
+
+
 def test_what_was_not_measured_anew_is_not_counted_as_a_sample() -> None:
     bench = Bench()
     bench.monitor.new = False

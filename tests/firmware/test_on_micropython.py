@@ -432,9 +432,31 @@ def action():
 from array import array
 from racklet_hat.limits import Limits
 limits = Limits()
-slots = array("i", [3000, 50, 5300, 4700, 200, 70000])
+slots = array("i", [3000, 50, 5300, 4700, 200, 70000, 80, 400, 7000, 4000, 600000])
 def action():
     limits.take(slots)
+""",
+    "Waveform": """
+from racklet_hat.waveform import Waveform
+waveform = Waveform()
+def action():
+    for _ in range(70):
+        waveform.add(5100000, -900000)
+    waveform.trip(5)
+    for _ in range(65):
+        waveform.add(5100000, -900000)
+    waveform.clear()
+""",
+    "Restore": """
+from racklet_hat.restore import Restore
+restore = Restore(bytearray(4), True, False)
+def action():
+    restore.set(2, 600000)
+    restore.follow(3)
+    restore.step(12000000, 1, False, 2**30 - 1)
+    restore.follow(1)
+    restore.set(3, 0)
+    restore.step(5, 1, False, 0)
 """,
     "Clock.turn": """
 from racklet_hat.clock import Clock

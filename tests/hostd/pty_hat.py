@@ -143,6 +143,9 @@ class PtyHat:
     def set_limits(self, _slots: array[int]) -> int:
         return link_pb2.RESULT_INVALID
 
+    def set_restore(self, _policy: int, _delay_ms: int) -> int:
+        return link_pb2.RESULT_DONE
+
     def fill_hello(self, hello: Message) -> None:
         hello.slots[0], hello.slots[1] = self.protocol
         hello.slots[4] = self.now.supply_state

@@ -3,9 +3,11 @@
 It has what Racklet's firmware uses of the RP2040's `machine`, with the RP2040's constants and errors; what is not
 modelled is not here, or raises. Calls on the hot paths do not allocate.
 
-RACKLET_WORLD names two open sockets, "CALLS,UART". CALLS keeps message boundaries: an 8-byte header (operation,
+RACKLET_WORLD names three open sockets, "CALLS,UART,EDGES". CALLS keeps message boundaries: an 8-byte header (operation,
 argument, number, microseconds) and a payload go out; for some operations a status byte and a fixed number of bytes
 come back. UART carries the bytes the firmware receives, and back, as 16-bit numbers, how many of them it has read.
+EDGES brings the number of a pin whenever it has fallen, if the firmware asked for that. There are no interrupts here: a
+handler runs when the firmware next looks at its UART, which it does every 5 ms; on an RP2040 it takes microseconds.
 """
 
 import io
@@ -32,6 +34,9 @@ _WDT_START = const(8)
 _WDT_FEED = const(9)
 _RESET = const(10)
 _WDT_STOP = const(11)
+_PIN_IRQ = const(12)
+_SCRATCH_READ = const(13)
+_SCRATCH_WRITE = const(14)
 
 _HEADER = "<BBHI"
 _HEADER_BYTES = const(8)
@@ -46,6 +51,7 @@ _LAST_ADC_CHANNEL = const(4)  # above it, ADC() takes the pin's number
 _FIRST_ADC_PIN = const(26)
 _MAX_WATCHDOG_MS = const(8388)
 _WATCHDOG_CLEAR = const(0x4005B000)
+_SCRATCH = const(0x4005800C)
 _WATCHDOG_ENABLE = const(0x40000000)
 
 _SOFT = const(0)
@@ -53,8 +59,13 @@ _HARD = const(1)
 
 _MP_STREAM_POLL = const(3)
 
-_calls_fd, _uart_fd = (int(fd) for fd in os.getenv("RACKLET_WORLD").split(","))
+_calls_fd, _uart_fd, _edges_fd = (int(fd) for fd in os.getenv("RACKLET_WORLD").split(","))
 _calls = open(_calls_fd, "rb+")
+_edges = open(_edges_fd, "rb")
+_edges_poll = select.poll()
+_edges_poll.register(_edges, select.POLLIN)
+_edge = bytearray(1)
+_handlers = {}
 _message = bytearray(_HEADER_BYTES + _MAX_PAYLOAD)
 _reply = bytearray(1 + _MAX_PAYLOAD)
 
@@ -78,6 +89,14 @@ def _ask(operation, argument, number, size, reply_size):
 def _put(data, at):
     for index in range(len(data)):
         _message[at + index] = data[index]
+
+
+def _run_handlers():
+    """Run the handlers of the pins that have fallen. Each is called as in an interrupt: with the pin."""
+    for _ in _edges_poll.ipoll(0):
+        if _edges.readinto(_edge) and _edge[0] in _handlers:
+            handler, pin = _handlers[_edge[0]]
+            handler(pin)
 
 
 def unique_id():
@@ -172,7 +191,10 @@ class Pin:
         self.value(1 - self.value())
 
     def irq(self, handler=None, trigger=12, hard=False):
-        """Take the handler and never call it: edges are not modelled."""
+        if trigger != self.IRQ_FALLING:
+            raise ValueError("only falling edges are modelled")
+        _handlers[self.number] = (handler, self)
+        _tell(_PIN_IRQ, self.number)
 
 
 class I2C:
@@ -220,6 +242,7 @@ class UART(io.IOBase):
 
     def any(self):
         """Return how many bytes can be read at once; more may wait behind them."""
+        _run_handlers()
         if self._start == self._end:
             self._start = 0
             self._end = self._take()
@@ -297,9 +320,19 @@ class RTC:
 
 
 class _Memory:
-    """Of the chip's registers, the one that the firmware writes."""
+    """Of the chip's registers, those that the firmware uses."""
+
+    def __getitem__(self, address):
+        if address != _SCRATCH:
+            raise ValueError("only SCRATCH0 is modelled")
+        _ask(_SCRATCH_READ, 0, 0, 0, 4)
+        return struct.unpack_from("<I", _reply, 1)[0]
 
     def __setitem__(self, address, value):
+        if address == _SCRATCH:
+            struct.pack_into("<I", _message, _HEADER_BYTES, value)
+            _tell(_SCRATCH_WRITE, 0, 0, 4)
+            return
         if address != _WATCHDOG_CLEAR or value != _WATCHDOG_ENABLE:
             raise ValueError("only the watchdog's enable bit is modelled")
         _tell(_WDT_STOP, 0)

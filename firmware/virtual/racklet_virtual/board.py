@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from racklet_virtual.alarm import Alarm
-from racklet_virtual.hardware import HatHardware, MonitorPart
+from racklet_virtual.hardware import INPUT_VOLTS, HatHardware, MonitorPart, Pin
 from racklet_virtual.microcontroller import ResetCause, VirtualMicrocontroller
 from racklet_virtual.record import SentBoots
 from racklet_virtual.usb_cable import UsbCable
@@ -48,6 +48,8 @@ class VirtualHat:
         self.cable = UsbCable(setup.seed)
         self.now_us = now_us
         self._ports = ports
+        self._alerts = 0
+        self._input_back = Alarm(lambda: self._set_input(INPUT_VOLTS))
         self._tick_alarm = Alarm(self._tick)
         self._usb_back = Alarm(self.replug)
         self.chip = VirtualMicrocontroller(firmware, self, folder, setup.unique_id)
@@ -71,6 +73,7 @@ class VirtualHat:
         """Power it down and take its port away. Returns when its process has gone."""
         await self.chip.stop()
         self._tick_alarm.cancel()
+        self._input_back.cancel()
         self.unplug()
         self.cable.close()
         self.hardware.record.close()
@@ -94,6 +97,15 @@ class VirtualHat:
         """Take the HAT's input power away: the latch is cleared, and the chip is dead until the power is back."""
         self.hardware.lose_power(self.now_us())
         self.chip.end(ResetCause.POWER_ON, duration_ms / 1000)
+        self.look_again()
+
+    def lose_input(self, duration_ms: int) -> None:
+        """Take the HAT's input power away while its chip lives on the USB's."""
+        self._set_input(0.0)
+        self._input_back.set(duration_ms / 1000)
+
+    def _set_input(self, volts: float) -> None:
+        self.hardware.set_input(volts, self.now_us())
         self.look_again()
 
     def connect_monitor(self, *, connected: bool) -> None:
@@ -127,6 +139,9 @@ class VirtualHat:
     def _tick(self) -> None:
         self.chip.serve()
         self.hardware.advance(self.now_us())
+        if self.hardware.alerts != self._alerts:
+            self._alerts = self.hardware.alerts
+            self.chip.fall(Pin.ALERT)
         output = self.hardware.node.take_output()
         if output:
             self.chip.receive(output)

@@ -46,7 +46,7 @@ class MonitorPart(StrEnum):
     INA226 = "ina226"
 
 
-_INPUT_VOLTS = 12.0
+INPUT_VOLTS = 12.0
 _INPUT_DIVIDER = 11
 _ADC_FULL_SCALE_VOLTS = 3.3
 _RIPPLE = 0.02  # of the node's current, rms
@@ -83,17 +83,23 @@ class HatHardware:
         self.record = record
         self.monitor_connected = True
         self.ambient_celsius = AMBIENT_CELSIUS
-        self.input_volts = _INPUT_VOLTS
+        self.input_volts = INPUT_VOLTS
         self._at_us = 0
         self._random = random.Random(seed)  # noqa: S311  noise
         self._celsius = AMBIENT_CELSIUS
         self._overload_amperes = 0.0
         self._overload_until_us = 0
         self._driven: dict[int, int] = {}
+        self._alert_due_us: int | None = None  # when a conversion ends that raises the alert
+        self._alert_was_low = False
+        self.alerts = 0  # how often the alert fell
+        self.alert_us = 0  # when it did last
         self.part = part
         self.limits = error_budget.INA228 if part is MonitorPart.INA228 else error_budget.INA226
         self._errors = errors or error_budget.drawn(self.limits, seed)
+        self._is_made = False
         self._monitor = self._fresh_monitor()
+        self._is_made = True
 
     def advance(self, at_us: int) -> None:
         """Let everything happen up to `at_us`. An earlier time changes nothing."""
@@ -147,6 +153,12 @@ class HatHardware:
         for pin in list(self._driven):
             self.set_pin(pin, None, at_us)
 
+    def set_input(self, volts: float, at_us: int) -> None:
+        """Change the input voltage. Without any, latch and monitor lose their power; the chip on USB does not."""
+        self.input_volts = volts
+        if volts == 0:
+            self.lose_power(at_us)
+
     def lose_power(self, at_us: int) -> None:
         """The input power is gone: the latch forgets that it was set, the monitor what it was told."""
         self.advance(at_us)
@@ -177,6 +189,7 @@ class HatHardware:
         """Draw that much more from the rail, while it is up, until then."""
         self._overload_amperes = amperes
         self._overload_until_us = until_us
+        self._step(self._at_us)
 
     @property
     def celsius(self) -> float:
@@ -197,6 +210,7 @@ class HatHardware:
         times = [self.supply.next_change_us(), self.node.next_change_us()]
         if self._overload_until_us > self._at_us:
             times.append(self._overload_until_us)
+        times.append(self._alert_due_us)
         return min((time_us for time_us in times if time_us is not None), default=None)
 
     def _step(self, at_us: int) -> None:
@@ -212,6 +226,23 @@ class HatHardware:
             self.node.power(on=self.supply.good, at_us=at_us)
         self.node.advance(at_us)
         self.supply.draw(self._amperes(), at_us)
+        if self._is_made:  # while it is made the monitor takes its first look
+            self._watch_alert()
+
+    def _watch_alert(self) -> None:
+        """Let the monitor compare when its conversion ends; it began at any moment before."""
+        monitor, now_us = self._monitor, self._at_us
+        if self._alert_due_us is not None and self._alert_due_us <= now_us:
+            self._alert_due_us = None
+            if monitor.exceeds(self.supply.amperes):
+                monitor.watch(now_us)
+        is_low = self.monitor_connected and monitor.is_alerting
+        if is_low and not self._alert_was_low:
+            self.alerts += 1
+            self.alert_us = now_us
+        self._alert_was_low = is_low
+        if self._alert_due_us is None and monitor.exceeds(self.supply.amperes):
+            self._alert_due_us = now_us + 1 + round(self._random.random() * monitor.cycle_us)
 
     def _amperes(self) -> float:
         overloaded = self._at_us < self._overload_until_us and self.supply.gate_on

@@ -97,6 +97,17 @@ class Ina226:
         self.watch(at_us)
         return bool(self._words[Register.MASK_ENABLE] & _ALERT_FLAG)
 
+    def exceeds(self, amperes: float) -> bool:
+        """Whether a set of this current, without the errors, would raise the alert that is not raised yet."""
+        words = self._words
+        over = amperes * SHUNT_OHMS / SHUNT_LSB_VOLTS > words[Register.ALERT_LIMIT]
+        return over and words[Register.MASK_ENABLE] & (_SHUNT_OVER | _ALERT_FLAG) == _SHUNT_OVER
+
+    @property
+    def is_alerting(self) -> bool:
+        """Whether the alert is raised."""
+        return bool(self._words[Register.MASK_ENABLE] & _ALERT_FLAG)
+
     @property
     def cycle_us(self) -> int:
         """How long a set of conversions takes: the longest before the limit is compared again."""

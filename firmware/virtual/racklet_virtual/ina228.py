@@ -164,6 +164,11 @@ class Ina228:
         active = bool(diag & _LIMIT_FLAGS or (diag & _CNVR and diag & _CNVRF))
         return active != bool(diag & _APOL)
 
+    def exceeds(self, amperes: float) -> bool:
+        """Whether a conversion of this current, without the errors, would raise the alert that is not raised yet."""
+        over = amperes * self._shunt_ohms / VSHUNT_LSB_VOLTS[self._range] > _signed(self._words[Register.SOVL]) * 16
+        return over and not self._words[Register.DIAG_ALRT] & _SHNTOL
+
     def watch(self, at_us: int) -> None:
         """Convert up to now, and compare the newest single conversions with the limits."""
         self._convert(at_us)
@@ -173,6 +178,11 @@ class Ina228:
             vshunt = _clamp(amperes * self._shunt_ohms / VSHUNT_LSB_VOLTS[self._range], 20)
             if vshunt > _signed(self._words[Register.SOVL]) * 16:
                 self._words[Register.DIAG_ALRT] |= _SHNTOL
+
+    @property
+    def is_alerting(self) -> bool:
+        """Whether the alert for too high a current is raised."""
+        return bool(self._words[Register.DIAG_ALRT] & _SHNTOL)
 
     @property
     def cycle_us(self) -> int:

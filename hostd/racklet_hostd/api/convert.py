@@ -1,5 +1,7 @@
 """What hostd knows, as messages of the API."""
 
+import struct
+
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -8,8 +10,11 @@ from racklet.v1 import rack_pb2
 from racklet_hostd.doctor.diagnosis import Finding
 from racklet_hostd.model import Hat, HatState, Measurement, SupplyState
 from racklet_hostd.node import Node
+from racklet_hostd.power import PowerSteps
 from racklet_hostd.rack import Rack
 from racklet_hostd.store import BootSummary, Chunk, Event, Piece
+
+_SAMPLE = struct.Struct("<hh")  # of a waveform: millivolts, milliamperes
 
 _NS_PER_MS = 1_000_000
 _MS_PER_S = 1000
@@ -107,6 +112,10 @@ def event_message(event: Event) -> rack_pb2.Event:
         kind=event.kind,
         message=event.message,
         lost_before=event.lost_before,
+        about=event.about,
+        first_index=event.first_index,
+        supply_mv=[mv for mv, _ in _SAMPLE.iter_unpack(event.samples)],
+        supply_ma=[ma for _, ma in _SAMPLE.iter_unpack(event.samples)],
     )
 
 
@@ -131,6 +140,14 @@ def power_message(reply: link_pb2.Reply) -> rack_pb2.SetPowerResponse:
         supply_uv=reply.supply_uv,
         supply_ua=reply.supply_ua,
         duration=duration(reply.duration_ms),
+        before_state=supply_state(SupplyState.of(reply.before_state)),
+        lowest_ua=reply.lowest_ua,
+        node_asked=bool(reply.detail & PowerSteps.ASKED),
+        halt_signal_stuck=bool(reply.detail & PowerSteps.HALT_WAS_HIGH),
+        halt_signal_seen=bool(reply.detail & PowerSteps.HALT_ROSE),
+        halt_current_seen=bool(reply.detail & PowerSteps.CURRENT_FELL),
+        supply_cut=bool(reply.detail & PowerSteps.CUT),
+        supply_set=bool(reply.detail & PowerSteps.SET),
     )
 
 

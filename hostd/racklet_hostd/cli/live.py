@@ -36,6 +36,7 @@ _MARKS: dict[int, tuple[str, str]] = {
     rack_pb2.SUPPLY_STATE_ON: ("●", "green"),
     rack_pb2.SUPPLY_STATE_STOPPING: ("◑", "yellow"),
     rack_pb2.SUPPLY_STATE_TRIPPED: ("▲", "bold red"),
+    rack_pb2.SUPPLY_STATE_STUCK_ON: ("▲", "bold red"),
 }
 _STAGE_STYLES = {Stage.READY: "green", Stage.PANIC: "bold red", Stage.HALTED: "dim"}
 _SUPPLIED = frozenset({rack_pb2.SUPPLY_STATE_STARTING, rack_pb2.SUPPLY_STATE_ON, rack_pb2.SUPPLY_STATE_STOPPING})

@@ -25,7 +25,7 @@ BUSY_TIMEOUT_S = 5.0  # somebody looks into the file with another program
 WAL_KEPT_BYTES = 8 << 20
 
 _BOOT = "number, start_ms, last_byte_ms, end, lost_bytes, from_supply_on, dropped"
-_EVENT = "sequence, node, at_ms, kind, message, lost_before"
+_EVENT = "sequence, node, at_ms, kind, message, lost_before, about, first_index, samples"
 _SESSION = "hat_id, log_boot, log_offset, event_sequence, boot, energy_uj, charge_uc"
 
 
@@ -89,7 +89,8 @@ class Database:
 
     def save_event(self, row: EventRow) -> None:
         """Add an event."""
-        self._save("events", (*astuple(row.event), row.hat_session, row.hat_sequence))
+        *event, about, first_index, samples = astuple(row.event)
+        self._save("events", (*event, row.hat_session, row.hat_sequence, about, first_index, samples))
 
     def save_counter(self, name: str, value: int) -> None:
         """Set one of the rack's counters."""

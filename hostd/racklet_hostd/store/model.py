@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from racklet_link.events import StoredPositions
 
@@ -83,6 +84,9 @@ class Event:
         kind: such as "supply_state".
         message: the same as a sentence.
         lost_before: events of this node that were lost before this one.
+        about: of a waveform, the number of the event it belongs to; 0 when that is not known.
+        first_index: of a waveform, the index of its first sample.
+        samples: of a waveform, as in Event.samples of the link, the oldest first.
     """
 
     sequence: int
@@ -91,6 +95,17 @@ class Event:
     kind: str
     message: str
     lost_before: int
+    about: int = 0
+    first_index: int = 0
+    samples: bytes = b""
+
+
+class Waveform(NamedTuple):
+    """What a waveform event carries: see Event."""
+
+    about: int
+    first_index: int
+    samples: bytes
 
 
 @dataclass(frozen=True)

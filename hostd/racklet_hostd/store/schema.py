@@ -62,6 +62,9 @@ _VERSION_2 = """
 ALTER TABLE nodes ADD COLUMN charge_uc INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE sessions ADD COLUMN charge_uc INTEGER NOT NULL DEFAULT 0; -- -1 here and in energy_uj: not told yet
 CREATE TABLE hats (hat_id BLOB PRIMARY KEY, node TEXT NOT NULL) STRICT; -- where each HAT was seen last
+ALTER TABLE events ADD COLUMN about INTEGER NOT NULL DEFAULT 0; -- of a waveform: the event it belongs to
+ALTER TABLE events ADD COLUMN first_index INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE events ADD COLUMN samples BLOB NOT NULL DEFAULT x'';
 """
 
 # The way to each version from the one before. Append only: there are indexes of every version out there.
