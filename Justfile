@@ -16,6 +16,14 @@ setup:
 demo *ARGS: setup
     @{{ python }} tools/demo {{ ARGS }}
 
+# Flood the consoles of eight nodes while everything fails, and account for every byte. `--minutes 30` for longer.
+soak *ARGS: setup
+    @{{ python }} tools/soak {{ ARGS }}
+
+# Show that a promise of power holds, against the truth of a virtual rack: `just account power-budget`.
+account *NAME: setup
+    @{{ python }} tools/account {{ NAME }}
+
 # Run all tests. Arguments go to pytest.
 test *ARGS: setup
     pytest {{ ARGS }}

@@ -72,6 +72,7 @@ _BY_POLICY = const(-1)  # instead of a request's id
 _CONSOLE_MS = const(5)  # the UART's buffer holds 44 ms at 115200 baud
 _LINK_MS = const(5)
 _METER_MS = const(20)  # 50 samples a second
+_FIRST_MEASUREMENT_MS = const(25)  # an INA226 takes 21 ms
 _LIGHTS_MS = const(100)
 _TYPE_MAX = const(32)  # bytes in one turn: 5 ms take 57 at 115200 baud
 _CHUNK = const(64)
@@ -133,6 +134,9 @@ class App:
         self._report(_EVENT_KIND_HAT_STARTED, self._reset_cause, 0, 0)
         if is_on:
             self._log.begin_boot(_BOOT_CAUSE_HAT_START, self._clock.now_ms, self._clock.turns)
+        if not self._meter.valid:  # a monitor that kept its settings has measured, and the console waits
+            time.sleep_ms(_FIRST_MEASUREMENT_MS)
+        self._turn_meter()  # a request may come with the first frame, and without a measurement ON is refused
 
     async def run(self) -> None:
         """Run until a person wants the REPL."""

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from racklet_hostd.api.server import ApiServer
 from racklet_hostd.clock import Clock, SystemClock
@@ -22,6 +22,7 @@ async def run(config: RackletConfig, stop: asyncio.Event, clock: Clock | None = 
         log_bytes_per_node=config.retention.log_bytes_per_node,
         boots_per_node=config.retention.boots_per_node,
         events=config.retention.events,
+        audit_bytes=config.retention.audit_bytes,
     )
     store = Store.open(config.state.folder, limits)
     try:
@@ -39,6 +40,7 @@ class Daemon:
         self.http = HttpServer(self.rack, config.http.address, self.not_ready)
         self._store = store
         self._config = config
+        self._is_over = False
 
     def not_ready(self) -> str:
         """Return why hostd cannot do its work; "" when it can."""
@@ -46,6 +48,8 @@ class Daemon:
             return "the gRPC API is not listening"
         if self.rack.sync_problem:
             return f"the disk does not take everything: {self.rack.sync_problem}"
+        if self.rack.audit.problem:
+            return self.rack.audit.problem
         return ""
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -53,21 +57,22 @@ class Daemon:
 
         At the end callers are let go first; then what came is stored and acknowledged; then the ports are closed.
         """
-        is_over = asyncio.Event()
         async with self._listening():
             level = logging.INFO if self.rack.nodes else logging.WARNING  # nobody wants a rack without nodes
             log.log(level, "hostd is up", extra={"version": self.rack.version, "nodes": len(self.rack.nodes)})
             async with asyncio.TaskGroup() as tasks:
                 period_ms = self._config.telemetry.period_ms
                 nodes = [tasks.create_task(node.run(period_ms), name=node.name) for node in self.rack.nodes]
-                syncing = tasks.create_task(self._sync(is_over), name="sync")
+                policies = tasks.create_task(self.rack.run_policies(), name="policies")
+                syncing = tasks.create_task(self._sync(), name="sync")
                 await stop.wait()
                 log.info("hostd is shutting down")
                 await self._stop_listening()
-                is_over.set()
+                self._is_over = True
+                self.rack.sync_wanted.set()
                 await syncing
-                for node in nodes:
-                    node.cancel()
+                for task in (policies, *nodes):
+                    task.cancel()
 
     @asynccontextmanager
     async def _listening(self) -> AsyncIterator[None]:
@@ -83,21 +88,22 @@ class Daemon:
         await self.api.stop()
         await self.http.stop()
 
-    async def _sync(self, is_over: asyncio.Event) -> None:
-        """Store what came and acknowledge it, every period, and a last time when it is over."""
+    async def _sync(self) -> None:
+        """Store what came and acknowledge it, every period, sooner when a HAT needs it, and a last time at the end."""
         loop = asyncio.get_running_loop()
+        wanted = self.rack.sync_wanted
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="sync") as disk:
             while True:
-                is_last = is_over.is_set()
+                is_last = self._is_over
+                wanted.clear()
+                self.rack.prepare_sync()
                 self.rack.take_sync(await loop.run_in_executor(disk, self._store.sync))
                 if is_last:
                     return
-                await _wait(is_over, self._config.store.sync_period_ms)
+                await _wait(wanted, self._config.store.sync_period_ms)
 
 
 async def _wait(event: asyncio.Event, timeout_ms: int) -> None:
-    try:
+    with suppress(TimeoutError):
         async with asyncio.timeout(timeout_ms / 1000):
             await event.wait()
-    except TimeoutError:
-        return

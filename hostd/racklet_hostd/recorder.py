@@ -14,7 +14,11 @@ HatRecord = BootStarted | LogData | LogGap | EventReceived
 
 
 class Recorder:
-    """The record of one node. Every method may raise StoreError: what it was given is not recorded then."""
+    """The record of one node. Every method may raise StoreError: what it was given is not recorded then.
+
+    Attributes:
+        energy_uj: the node's energy counter, also what is not yet durable: for the record, not to publish.
+    """
 
     def __init__(self, store: NodeStore, events: EventLog, clock: Clock) -> None:
         self._store = store
@@ -24,6 +28,7 @@ class Recorder:
         self._hat_session = 0
         self._hat_boot = 0
         self._log: BootLog | None = None
+        self.energy_uj = store.energy_uj
 
     def attach(self, hello: link_pb2.Hello) -> StoredPositions:
         """Take up a HAT session; return what is stored of it."""
@@ -39,6 +44,14 @@ class Recorder:
         """Return what is durable of the HAT session that was taken up last."""
         stored = self._store.positions()
         return StoredPositions(stored.log_boot, stored.log_offset, stored.event_sequence)
+
+    @property
+    def unstored_bytes(self) -> int:
+        """How many bytes of the newest boot its HAT holds until they are durable."""
+        if self._log is None:
+            return 0
+        stored = self._store.positions()
+        return self._log.end - self._log.base - (stored.log_offset if stored.log_boot == self._hat_boot else 0)
 
     @property
     def log(self) -> BootLog | None:
@@ -67,7 +80,7 @@ class Recorder:
         """Add up energy and charge, keep the HAT's clock; return the unix time of the measurement."""
         self._hat_clock.hear(telemetry.at_ms, self._clock.unix_ms())
         if telemetry.samples:
-            self._store.add_energy(self._hat_session, telemetry.energy_uj)
+            self.energy_uj = self._store.add_energy(self._hat_session, telemetry.energy_uj)
             self._store.add_charge(self._hat_session, telemetry.charge_uc)
         return self._unix_ms(telemetry.at_ms)
 

@@ -18,7 +18,9 @@ import pytest
 from racklet.v1 import rack_pb2, rack_pb2_grpc
 from racklet_hostd import daemon
 from racklet_hostd.__main__ import main
+from racklet_hostd.config import StoreConfig
 from racklet_hostd.listening import ListenError
+from racklet_hostd.node import URGENT_BYTES
 from tests.hostd.pty_hat import PtyHat
 from tests.hostd.rig import config_for, running_daemon, running_rack, until
 
@@ -90,6 +92,17 @@ async def test_a_kill_loses_no_byte_and_stores_none_twice(tmp_path: Path) -> Non
         async with process(tmp_path):
             await until(lambda: hat.all_acknowledged)
             assert await read_log(tmp_path) == b"".join(LINES[:said])
+
+
+async def test_a_hat_that_fills_its_ring_is_acknowledged_before_the_period_ends(tmp_path: Path) -> None:
+    config = config_for(tmp_path).model_copy(update={"store": StoreConfig.model_construct(sync_period_ms=3_600_000)})
+    with PtyHat(tmp_path / "ports" / "node-1") as hat:
+        async with running_daemon(config) as (hostd, _):
+            hat.boot()
+            for _ in range(10):
+                hat.say(bytes(URGENT_BYTES))
+                await until(lambda: hat._log.held_bytes < URGENT_BYTES)
+            assert hostd.rack.node("node-1").store.totals.log_lost_bytes == 0
 
 
 async def test_sigterm_ends_it_in_order(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from racklet_virtual.board import VirtualHat
 from racklet_virtual.firmware_process import MicroPythonMissingError, find_micropython
 from racklet_virtual.hardware import MonitorPart
 from racklet_virtual.node import Habit
+from racklet_virtual.qemu_process import QemuUnavailableError, find_qemu
 from racklet_virtual.rack import VirtualRack
 
 BIN = Path(sys.executable).parent
@@ -78,13 +79,16 @@ async def virtual_rack(
     *,
     habits: Mapping[int, Habit] | None = None,
     parts: Mapping[int, MonitorPart] | None = None,
+    qemu: Sequence[int] = (),
 ) -> AsyncIterator[VirtualRack]:
-    """Run a virtual rack with the real firmware; skip the test where there is no MicroPython."""
+    """Run a virtual rack with the real firmware; skip the test where there is no MicroPython, or no QEMU for `qemu`."""
     try:
         find_micropython()
-    except MicroPythonMissingError as error:
+        if qemu:
+            find_qemu()
+    except (MicroPythonMissingError, QemuUnavailableError) as error:
         pytest.skip(str(error))
-    async with VirtualRack(folder, nodes, speed=SPEED, habits=habits, parts=parts) as rack:
+    async with VirtualRack(folder, nodes, speed=SPEED, habits=habits, parts=parts, qemu=qemu) as rack:
         yield rack
 
 

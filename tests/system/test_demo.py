@@ -82,7 +82,7 @@ async def test_a_signal_ends_the_check_early_and_leaves_nothing(folder: Path, si
         *DEMO, "--check", env=_environment(folder), stdout=pipe, stderr=asyncio.subprocess.STDOUT
     )
     try:
-        await until(lambda: list(folder.glob("racklet-demo-*/hostd.log")) or demo.returncode is not None)
+        await until(lambda: list(folder.glob("racklet-*/hostd.log")) or demo.returncode is not None)
         demo.send_signal(signal_number)
         async with asyncio.timeout(PATIENCE_S):
             output, _ = await demo.communicate()

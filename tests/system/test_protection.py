@@ -71,6 +71,7 @@ async def waveform_of(rig: Rig, trip: rack_pb2.Event) -> list[tuple[int, int]]:
 @pytest.mark.parametrize("number", [1, 2])
 async def test_a_short_trips_at_once_with_its_waveform(rig: Rig, number: int) -> None:
     hat = rig.rack.hats[number - 1]
+    await rig.hostd.until_node(lambda node: node.measurement.supply_min_uv > 5_000_000, f"node-{number}")
     hat.node.overload(12.0, 5000)
     await until(lambda: not hat.node.supply_on, patience_s=2)
     trip = await rig.event(f"node-{number}", "over_current")

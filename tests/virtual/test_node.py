@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from racklet_virtual.flood import flood_text
 from racklet_virtual.node import Habit, NodeProfile, ScriptedNode
 from racklet_virtual.record import SentBoots
 from racklet_virtual.script import FLAVOURS, NodeState
@@ -286,3 +287,15 @@ def test_whatever_happens_the_record_is_what_was_sent(
             desk.node.power(on=turn != NodeState.OFF, at_us=desk.at_us)
     desk.run(1)
     assert desk.record.read(desk.record.boots[-1]) == desk.output
+
+
+def test_a_flood_fills_the_line_and_tells_of_every_byte_where_it_belongs(record: SentBoots) -> None:
+    desk = Desk(record, Habit.FLOOD)
+    desk.power(on=True)
+    first = desk.run(1)
+    assert BYTES_PER_SECOND - 2 <= len(first) <= BYTES_PER_SECOND
+    assert first == flood_text(1, 0, len(first))
+    desk.power(on=False)
+    desk.power(on=True)
+    second = desk.run(1)
+    assert second == flood_text(2, 0, len(second))

@@ -1,56 +1,8 @@
-"""A virtual rack of five nodes and a real hostd: `just demo` to look at, `just demo --check` to prove that it works."""
+"""Runs the demo: `python tools/demo [--check]`."""
 
-from __future__ import annotations
-
-import asyncio
-import signal
 import sys
-from typing import Annotated
+from importlib import import_module
+from pathlib import Path
 
-import typer
-from check import check
-from rich.console import Console
-from rig import DemoError, Rig
-from screen import show
-
-_FAILED = 1
-
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-
-
-@app.command()
-def main(
-    *,
-    checked: Annotated[bool, typer.Option("--check", help="Run unattended, and check everything.")] = False,
-    seed: Annotated[int, typer.Option(help="Another seed makes other noise.")] = 1,
-) -> None:
-    """Run a virtual rack of five nodes and hostd until Ctrl-C; with --check, until everything was checked."""
-    console = Console()
-    try:
-        raise typer.Exit(asyncio.run(_run(console, seed, checked=checked)))
-    except DemoError as error:
-        print(f"demo: {error}", file=sys.stderr)
-        raise typer.Exit(_FAILED) from error
-
-
-async def _run(console: Console, seed: int, *, checked: bool) -> int:
-    """Run the demo or the check, stopped by a signal at any time; return the exit code."""
-    loop = asyncio.get_running_loop()
-    stopped = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, stopped.set)
-    holds = False
-    async with Rig(seed) as rig, asyncio.TaskGroup() as tasks:
-        stopping = tasks.create_task(stopped.wait(), name="stop")
-        job = tasks.create_task(check(rig, console) if checked else show(rig, console), name="demo")
-        await asyncio.wait((stopping, job), return_when=asyncio.FIRST_COMPLETED)
-        if job.done():
-            holds = bool(job.result())
-        job.cancel()
-        stopping.cancel()
-    if not checked:
-        console.print("The rack is down; nothing is left behind.")
-    return 0 if holds or not checked else _FAILED
-
-
-app()
+sys.path[0] = str(Path(__file__).parent.parent.parent)  # a folder that is run is no package by itself
+import_module("tools.demo.command").app()

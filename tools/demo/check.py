@@ -11,7 +11,6 @@ import aiohttp
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 from rich.table import Table
-from rig import NODES
 
 from racklet.v1 import rack_pb2
 from racklet_hostd.cli.errors import CommandError
@@ -21,10 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from rich.console import Console
-    from rig import Rig
 
     from racklet_virtual.board import VirtualHat
+    from tools.rig import Rig
 
+NODES = 5
 _BOOT_TIMEOUT_S = 60
 _OFFLINE_WITHIN_S = 3
 _ONLINE_WITHIN_S = 2
@@ -99,15 +99,10 @@ async def _online(rig: Rig, count: int) -> bool:
 
 async def _power_on(rig: Rig) -> str:
     for hat in rig.rack.hats:
-        answer = await _set_power(rig, hat, rack_pb2.POWER_ACTION_ON)
+        answer = await rig.set_power(hat.node.name, rack_pb2.POWER_ACTION_ON)
         if answer.supply_state != rack_pb2.SUPPLY_STATE_ON or not hat.node.supply_on:
             raise CheckError(f"{hat.node.name} is not on")
     return "each measured on by its HAT"
-
-
-async def _set_power(rig: Rig, hat: VirtualHat, action: rack_pb2.PowerAction.ValueType) -> rack_pb2.SetPowerResponse:
-    request = rack_pb2.SetPowerRequest(name=_name(hat), action=action)
-    return await rig.connection.ask(rig.connection.rack.SetPower, request, hat.node.name)
 
 
 async def _all_booted(rig: Rig) -> str:
@@ -122,7 +117,7 @@ async def _all_booted(rig: Rig) -> str:
 async def _cycle(rig: Rig) -> str:
     hat = rig.rack.hats[1]
     starts = hat.node.starts
-    answer = await _set_power(rig, hat, rack_pb2.POWER_ACTION_CYCLE)
+    answer = await rig.set_power(hat.node.name, rack_pb2.POWER_ACTION_CYCLE)
     if answer.supply_state != rack_pb2.SUPPLY_STATE_ON or hat.node.starts != starts + 1:
         raise CheckError(f"{hat.node.name} was started {hat.node.starts - starts} times")
     return f"off and on again in {answer.duration.ToMilliseconds()} ms"
@@ -130,7 +125,7 @@ async def _cycle(rig: Rig) -> str:
 
 async def _unplug(rig: Rig) -> str:
     hat = rig.rack.hats[2]
-    await _set_power(rig, hat, rack_pb2.POWER_ACTION_CYCLE)
+    await rig.set_power(hat.node.name, rack_pb2.POWER_ACTION_CYCLE)
     boot = hat.node.boots[-1]
 
     async def has_begun() -> bool:

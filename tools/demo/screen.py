@@ -16,7 +16,7 @@ from racklet_hostd.cli.errors import CommandError
 from racklet_hostd.cli.live import RackView
 
 if TYPE_CHECKING:
-    from rig import Rig
+    from tools.rig import Rig
 
 _BETWEEN_STARTS_S = 2.0  # so that each boot can be watched, and as a real rack spares its supply
 

@@ -20,8 +20,9 @@ from rich.table import Table
 from racklet_virtual.control import ControlError, ask, control_server
 from racklet_virtual.fault_catalogue import FAULTS
 from racklet_virtual.firmware_process import FirmwareUnavailableError
-from racklet_virtual.node import Habit
+from racklet_virtual.qemu_process import QemuUnavailableError
 from racklet_virtual.rack import MAX_NODES, RackError, VirtualRack
+from racklet_virtual.special_nodes import NODE_HELP, SpecialNodeError, SpecialNodes, parse_special_nodes
 
 _FAILED = 1
 
@@ -50,7 +51,7 @@ class Options:
     nodes: int
     seed: int
     speed: float
-    habits: dict[int, Habit]
+    special: SpecialNodes
     keep: bool
 
 
@@ -63,7 +64,7 @@ def run(  # noqa: PLR0913  options of a command
     speed: Annotated[float, typer.Option(help="Shortens the pauses of the nodes.", min=0.1, max=100)] = 1.0,
     node: Annotated[
         list[str] | None,
-        typer.Option(metavar="N=HABIT", help=f"What a node does at every boot: {', '.join(Habit)}. Repeatable."),
+        typer.Option(metavar="N=HABIT", help=NODE_HELP),
     ] = None,
     folder: FolderOption = _DEFAULT_FOLDER,
     keep: Annotated[bool, typer.Option("--keep", help="Keep what the nodes sent when it ends.")] = False,
@@ -71,10 +72,13 @@ def run(  # noqa: PLR0913  options of a command
     """Run a virtual rack until Ctrl-C; or steer one that runs, with one of the commands."""
     if context.invoked_subcommand is not None:
         return
-    habits = dict(_parse_habit(word, nodes) for word in node or [])
     try:
-        asyncio.run(_run(Options(folder.resolve(), nodes, seed, speed, habits, keep)))
-    except (RackError, FirmwareUnavailableError) as error:
+        special = parse_special_nodes(node or [], nodes)
+    except SpecialNodeError as error:
+        raise typer.BadParameter(str(error), param_hint="--node") from error
+    try:
+        asyncio.run(_run(Options(folder.resolve(), nodes, seed, speed, special, keep)))
+    except (RackError, FirmwareUnavailableError, QemuUnavailableError) as error:
         _fail(str(error))
 
 
@@ -112,17 +116,6 @@ def status(*, folder: FolderOption = _DEFAULT_FOLDER) -> None:
     typer.echo(json.dumps(reply["nodes"], indent=2))
 
 
-def _parse_habit(word: str, nodes: int) -> tuple[int, Habit]:
-    number, _, habit = word.partition("=")
-    number = number.removeprefix("node-")
-    if not number.isdecimal() or not 1 <= int(number) <= nodes or habit not in tuple(Habit):
-        raise typer.BadParameter(
-            f"expected N=HABIT with N from 1 to {nodes} and HABIT of {', '.join(Habit)}, not {word!r}",
-            param_hint="--node",
-        )
-    return int(number), Habit(habit)
-
-
 def _fail(sentence: str) -> NoReturn:
     typer.echo(f"racklet-virtual: {sentence}", err=True)
     raise typer.Exit(_FAILED)
@@ -130,7 +123,14 @@ def _fail(sentence: str) -> NoReturn:
 
 async def _run(options: Options) -> None:
     made_folder = not options.folder.exists()
-    rack = VirtualRack(options.folder, options.nodes, options.seed, speed=options.speed, habits=options.habits)
+    rack = VirtualRack(
+        options.folder,
+        options.nodes,
+        options.seed,
+        speed=options.speed,
+        habits=options.special.habits,
+        qemu=options.special.qemu,
+    )
     config = options.folder / "racklet.toml"
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

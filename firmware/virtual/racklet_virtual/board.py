@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from racklet_virtual.alarm import Alarm
 from racklet_virtual.hardware import INPUT_VOLTS, HatHardware, MonitorPart, Pin
 from racklet_virtual.microcontroller import ResetCause, VirtualMicrocontroller
+from racklet_virtual.node import NodeProfile, ScriptedNode
+from racklet_virtual.qemu_node import QemuNode, QemuSurroundings
 from racklet_virtual.record import SentBoots
 from racklet_virtual.usb_cable import UsbCable
 from racklet_virtual.virtual_node import VirtualNode
@@ -16,9 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from racklet_virtual.attached_node import AttachedNode
     from racklet_virtual.faults import FaultRates
     from racklet_virtual.firmware_process import Firmware
-    from racklet_virtual.node import NodeProfile
+    from racklet_virtual.qemu_process import QemuImage
     from racklet_virtual.supply import Stuck
 
 _PACE_US = 10_000  # how often a sending node's bytes are handed over: 115 bytes at 115 200 baud
@@ -34,6 +37,7 @@ class HatSetup:
     profile: NodeProfile
     seed: int
     part: MonitorPart = MonitorPart.INA228
+    machine: QemuImage | None = None  # the node is one of these; else it is scripted
 
 
 class VirtualHat:
@@ -43,10 +47,17 @@ class VirtualHat:
         self, folder: Path, ports: Path, setup: HatSetup, firmware: Firmware, now_us: Callable[[], int]
     ) -> None:
         self.slot = setup.slot
-        self.hardware = HatHardware(setup.profile, SentBoots(folder / "sent"), part=setup.part, seed=setup.seed)
+        self.now_us = now_us
+        self._machine, self._folder = setup.machine, folder
+        self.hardware = HatHardware(
+            setup.profile,
+            SentBoots(folder / "sent"),
+            part=setup.part,
+            seed=setup.seed,
+            make_node=self._make_node,
+        )
         self.node = VirtualNode(self.hardware, now_us, self.look_again)
         self.cable = UsbCable(setup.seed)
-        self.now_us = now_us
         self._ports = ports
         self._alerts = 0
         self._input_back = Alarm(lambda: self._set_input(INPUT_VOLTS))
@@ -72,6 +83,7 @@ class VirtualHat:
     async def stop(self) -> None:
         """Power it down and take its port away. Returns when its process has gone."""
         await self.chip.stop()
+        await self.hardware.node.stop()
         self._tick_alarm.cancel()
         self._input_back.cancel()
         self.unplug()
@@ -135,6 +147,11 @@ class VirtualHat:
             self._tick_alarm.cancel()
         else:
             self._tick_alarm.set((change_us - self.now_us()) / 1e6)
+
+    def _make_node(self, profile: NodeProfile, record: SentBoots) -> AttachedNode:
+        if self._machine is None:
+            return ScriptedNode(profile, record)
+        return QemuNode(profile, record, QemuSurroundings(self._machine, self._folder, self.now_us, self._tick))
 
     def _tick(self) -> None:
         self.chip.serve()

@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from racklet_virtual.attached_node import NodeRefusesError
 from racklet_virtual.faults import FaultRates
 from racklet_virtual.hardware import AMBIENT_CELSIUS
 from racklet_virtual.microcontroller import ResetCause
@@ -167,4 +168,7 @@ def inject(rack: VirtualRack, node_name: str, fault: str, arguments: tuple[str, 
     """Do to a node's HAT what a fault's name says. Raises FaultError, or RackError for an unknown node."""
     if fault not in FAULTS:
         raise FaultError(f"no fault {fault!r}; there are {', '.join(FAULTS)}")
-    FAULTS[fault].inject(rack, rack.hat(node_name), Words(arguments))
+    try:
+        FAULTS[fault].inject(rack, rack.hat(node_name), Words(arguments))
+    except NodeRefusesError as error:
+        raise FaultError(str(error)) from error

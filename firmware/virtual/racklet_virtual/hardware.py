@@ -17,6 +17,9 @@ from racklet_virtual.node import NodeProfile, ScriptedNode
 from racklet_virtual.supply import NODE_RESETS_VOLTS, GateLine, Supply
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from racklet_virtual.attached_node import AttachedNode
     from racklet_virtual.error_budget import MonitorErrors
     from racklet_virtual.record import SentBoots
 
@@ -77,9 +80,10 @@ class HatHardware:
         part: MonitorPart = MonitorPart.INA228,
         errors: MonitorErrors | None = None,
         seed: int = 0,
+        make_node: Callable[[NodeProfile, SentBoots], AttachedNode] = ScriptedNode,
     ) -> None:
         self.supply = Supply()
-        self.node = ScriptedNode(profile, record)
+        self.node = make_node(profile, record)
         self.record = record
         self.monitor_connected = True
         self.ambient_celsius = AMBIENT_CELSIUS
@@ -89,6 +93,8 @@ class HatHardware:
         self._celsius = AMBIENT_CELSIUS
         self._overload_amperes = 0.0
         self._overload_until_us = 0
+        self._inrush = profile.inrush
+        self._inrush_until_us = 0
         self._driven: dict[int, int] = {}
         self._alert_due_us: int | None = None  # when a conversion ends that raises the alert
         self._alert_was_low = False
@@ -208,8 +214,7 @@ class HatHardware:
 
     def _next_change_us(self) -> int | None:
         times = [self.supply.next_change_us(), self.node.next_change_us()]
-        if self._overload_until_us > self._at_us:
-            times.append(self._overload_until_us)
+        times += [end_us for end_us in (self._overload_until_us, self._inrush_until_us) if end_us > self._at_us]
         times.append(self._alert_due_us)
         return min((time_us for time_us in times if time_us is not None), default=None)
 
@@ -222,6 +227,7 @@ class HatHardware:
         self._at_us = at_us
         if self.supply.switch_ons != switch_ons:
             self.record.begin_boot(at_us)
+            self._inrush_until_us = at_us + self._inrush.duration_us
         if self.supply.good or self.supply.volts < NODE_RESETS_VOLTS:
             self.node.power(on=self.supply.good, at_us=at_us)
         self.node.advance(at_us)
@@ -245,8 +251,11 @@ class HatHardware:
             self._alert_due_us = now_us + 1 + round(self._random.random() * monitor.cycle_us)
 
     def _amperes(self) -> float:
-        overloaded = self._at_us < self._overload_until_us and self.supply.gate_on
-        return self.node.amperes + (self._overload_amperes if overloaded else 0.0)
+        amperes = self.node.amperes
+        if self.supply.gate_on:
+            amperes += self._overload_amperes if self._at_us < self._overload_until_us else 0.0
+            amperes += self._inrush.amperes if self._at_us < self._inrush_until_us else 0.0
+        return amperes
 
     def _warm(self, at_us: int) -> None:
         target = self.ambient_celsius + _CELSIUS_PER_WATT * self.supply.volts * self.supply.amperes

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from racklet_virtual.flood import LINE_BYTES, flood_text
 from racklet_virtual.script import NodeState, Step, first_part, load_boot_text
 from racklet_virtual.serial_line import SerialLine
 from racklet_virtual.shell import Order, Shell
@@ -18,13 +19,14 @@ if TYPE_CHECKING:
     from racklet_virtual.record import SentBoots
 
 SOFT_OFF_US = 100_000  # the request must be held this long
+ORDERS_WHEN_UP = (Order.WORK, Order.REBOOT, Order.POWEROFF)  # a node that is not up cannot
 
 _LINE_CAPACITY = 32 * 1024  # the longest reply is some kilobytes; echo beyond it is lost, as in a tty
 _OUTPUT_CAPACITY = 64 * 1024  # nobody takes the output: the oldest is lost
 _DMESG_LINES = 24
+_FLOOD_BYTES = 64 * LINE_BYTES  # of one step
 _MAX_TYPED_BYTES = 4096  # of one call; more is lost, as in a tty
 _UP = (NodeState.IDLE, NodeState.WORKING)
-_ORDERS_WHEN_UP = (Order.WORK, Order.REBOOT, Order.POWEROFF)
 _AMPERES = {
     NodeState.OFF: 0.0,
     NodeState.IDLE: 0.52,
@@ -46,6 +48,15 @@ class Habit(StrEnum):
     REFUSED = "refused"  # the loader refuses the image
     STUBBORN = "stubborn"  # ignores a soft power-off
     BUSY = "busy"  # works all the time
+    FLOOD = "flood"  # sends at the full rate of its line, for ever
+
+
+@dataclass(frozen=True, slots=True)
+class Inrush:
+    """What a node draws besides its load from when its supply is switched on: capacitors, disks, fans."""
+
+    amperes: float = 0.0
+    duration_us: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +69,7 @@ class NodeProfile:
     baud: int = 115_200
     speed: float = 1.0
     seed: int = 0
+    inrush: Inrush = Inrush()
 
 
 _SHUTDOWN = ("Racklet workload", "OpenSSH server", "network", "system log", "local file systems")
@@ -102,6 +114,7 @@ class ScriptedNode:
         self._steps: deque[Step] = deque()
         self._since_us = 0  # the last step ended
         self._started_us = 0
+        self._flooded = 0  # bytes since it started
         self._swap_us: int | None = None  # from idle to work or back
         self._asked_us: int | None = None
         self._output = bytearray()
@@ -151,7 +164,7 @@ class ScriptedNode:
 
         Nothing happens when it is off or has halted, nor when it should work, reboot or stop but is not up.
         """
-        able = _UP if order in _ORDERS_WHEN_UP else (*_UP, NodeState.BOOTING, NodeState.STOPPING)
+        able = _UP if order in ORDERS_WHEN_UP else (*_UP, NodeState.BOOTING, NodeState.STOPPING)
         if self.state not in able:
             return
         match order:
@@ -167,6 +180,10 @@ class ScriptedNode:
             case Order.POWEROFF:
                 end = Step(enters=NodeState.HALTED)
                 self._play(_shutdown_steps("Power down", end), NodeState.STOPPING, at_us)
+
+    def set_habit(self, habit: Habit) -> None:
+        """Choose what it does at every boot from the next one on."""
+        self.habit = habit
 
     def reset(self, at_us: int) -> None:
         """Start again without a word, the supply unmoved. Nothing when it is off."""
@@ -208,6 +225,9 @@ class ScriptedNode:
         self._line.delay(by_us)
         self._since_us += by_us
 
+    async def stop(self) -> None:
+        """Nothing of it is outside."""
+
     def _new_shell(self) -> Shell:
         kernel = tuple(step.data.rstrip() for step in self._boot if step.data.startswith(b"["))
         return Shell(self.profile.name, kernel[-_DMESG_LINES:])
@@ -215,6 +235,7 @@ class ScriptedNode:
     def _start(self, at_us: int) -> None:
         self.starts += 1
         self._started_us = at_us
+        self._flooded = 0
         self._shell = self._new_shell()
         self._line.drop()
         self._play(self._boot_steps(), NodeState.BOOTING, at_us)
@@ -231,8 +252,14 @@ class ScriptedNode:
                 return *first_part(boot, "kernel", 0.3), Step(200_000, resets=True)
             case Habit.REFUSED:
                 return *self._refusal, Step(enters=NodeState.HUNG)
+            case Habit.FLOOD:
+                return Step(enters=NodeState.WORKING), self._flood_step()
             case Habit.NORMAL | Habit.STUBBORN | Habit.BUSY:
                 return *boot, Step(enters=NodeState.IDLE)
+
+    def _flood_step(self) -> Step:
+        self._flooded += _FLOOD_BYTES
+        return Step(data=flood_text(self.starts, self._flooded - _FLOOD_BYTES, _FLOOD_BYTES), floods=True)
 
     def _play(self, steps: Iterable[Step], state: NodeState, at_us: int) -> None:
         self._enter(state, at_us)
@@ -255,13 +282,15 @@ class ScriptedNode:
         if step.data:
             self._line.put(step.data, at_us)
             self._since_us = self._line.free_us
+        if step.floods:
+            self._steps.append(self._flood_step())
 
     def _enter(self, state: NodeState, at_us: int) -> None:
         self.state = NodeState.WORKING if self.habit is Habit.BUSY and state is NodeState.IDLE else state
         self.phase = "" if state is NodeState.BOOTING else state.value
         self._load_amperes = _AMPERES.get(self.state, self._load_amperes)
         self._swap_us = None
-        if self.state in _UP and self.habit is not Habit.BUSY:
+        if self.state in _UP and self.habit not in {Habit.BUSY, Habit.FLOOD}:
             low_s, high_s = (6.0, 20.0) if self.state is NodeState.IDLE else (3.0, 8.0)
             self._swap_us = at_us + round(self._random.uniform(low_s, high_s) * 1e6)
 

@@ -33,7 +33,10 @@ class NodeState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """After a pause: enter a phase or state, draw another current, send bytes. In this order."""
+    """After a pause: enter a phase or state, draw another current, send bytes. In this order.
+
+    A step that floods is followed by another one.
+    """
 
     pause_us: int = 0
     data: bytes = b""
@@ -41,6 +44,7 @@ class Step:
     amperes: float | None = None
     enters: NodeState | None = None
     resets: bool = False
+    floods: bool = False
 
 
 FLAVOURS = ("raspi", "uboot", "uefi")

@@ -95,8 +95,8 @@ class VirtualNode:
         self._moved()
 
     def set_habit(self, habit: Habit) -> None:
-        """Choose what it does at every boot from the next one on."""
-        self._hardware.node.habit = habit
+        """Choose what it does at every boot from the next one on. Raises NodeRefusesError."""
+        self._hardware.node.set_habit(habit)
 
     def brown_out(self, duration_ms: int) -> None:
         """Let its rail sag, so that it resets while its supply stays on."""

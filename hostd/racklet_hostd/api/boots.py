@@ -54,14 +54,20 @@ async def read_boot_log(
 
 
 async def find_log(node: Node, number: int | None, *, waits: bool) -> BootLog:
-    """Return the log of a boot; with `waits`, of the first one to come when there is none."""
+    """Return the log of a boot; with `waits`, also of one that is still to come, or to come again from the HAT."""
+    while waits and _is_ahead(node, number):
+        await node.console.bell.wait()
     if number is not None:
         return node.store.boot_log(number)
-    while (newest := node.store.newest) is None:
-        if not waits:
-            raise NothingThereError(f"{node.name} has no boot yet")
-        await node.console.bell.wait()
+    newest = node.store.newest
+    if newest is None:
+        raise NothingThereError(f"{node.name} has no boot yet")
     return newest
+
+
+def _is_ahead(node: Node, number: int | None) -> bool:
+    newest = node.store.newest
+    return newest is None or (number is not None and number > newest.number)
 
 
 async def _pieces(node: Node, log: BootLog, offset: int, *, follow: bool) -> AsyncIterator[Piece]:

@@ -7,11 +7,14 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from racklet.link.v1 import link_pb2
 from racklet.v1 import rack_pb2
+from racklet_hostd.budget import words
+from racklet_hostd.console_view import ConsoleOutput
 from racklet_hostd.doctor.diagnosis import Finding
 from racklet_hostd.model import Hat, HatState, Measurement, SupplyState
 from racklet_hostd.node import Node
 from racklet_hostd.power import PowerSteps
 from racklet_hostd.rack import Rack
+from racklet_hostd.rack_budget import RackBudget
 from racklet_hostd.store import BootSummary, Chunk, Event, Piece
 
 _SAMPLE = struct.Struct("<hh")  # of a waveform: millivolts, milliamperes
@@ -77,6 +80,21 @@ def node_message(node: Node) -> rack_pb2.Node:
         log_end=newest.end if newest else 0,
         last_line=node.last_line,
         hat=_hat(node, node.hat),
+        phase=node.watch.phase or "",
+        findings=node.watch.findings,
+        power_wait=wait_message(node.budget, node.name) if node.budget else None,
+    )
+
+
+def wait_message(budget: RackBudget, node: str) -> rack_pb2.PowerWait | None:
+    """Return why a start of a node waits; None when none does."""
+    wait = budget.waits.get(node)
+    if wait is None:
+        return None
+    return rack_pb2.PowerWait(
+        position=wait.position,
+        reason=words.wait_reason(wait, budget.plan.rules.limit_mw),
+        wait_time=timestamp(budget.wait_since_unix_ms(node)),
     )
 
 
@@ -101,6 +119,17 @@ def piece_message(boot: str, piece: Piece) -> rack_pb2.ReadBootLogResponse:
         message.gap.lost_bytes = piece.lost_bytes
         message.gap.reason = piece.reason
     return message
+
+
+def console_message(node: str, shown: ConsoleOutput) -> rack_pb2.AttachConsoleResponse:
+    """Return what a console shows next as a message."""
+    return rack_pb2.AttachConsoleResponse(
+        data=shown.data,
+        lost_bytes=shown.lost_bytes,
+        notice=shown.notice,
+        boot=boot_resource(node, shown.boot) if shown.boot else "",
+        offset=shown.offset,
+    )
 
 
 def event_message(event: Event) -> rack_pb2.Event:

@@ -42,6 +42,8 @@ async def events(
     for event in known:
         _show(session, event)
     if not follow:
+        if not known and not session.output.as_json:
+            session.output.text(f"Nothing is recorded{f' of {short_name(node)}' if node else ''}.\n")
         return
     next_sequence = known[-1].sequence + 1 if known else 1
 

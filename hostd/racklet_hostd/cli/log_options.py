@@ -70,7 +70,9 @@ class LogOptions:
             raise typer.BadParameter(f"{self.grep!r} is no regular expression: {error}", param_hint="--grep") from error
 
     def check(self, *, as_json: bool) -> None:
-        """Raise a usage error for options that make no sense together."""
+        """Raise a usage error for options that make no sense together, or alone."""
+        if self.grep is not None:
+            self.pattern()
         for option, sentence in (*self._misfits(), *(self._json_misfits() if as_json else ())):
             raise typer.BadParameter(sentence, param_hint=option)
 

@@ -117,11 +117,23 @@ def boots_table(boots: Sequence[rack_pb2.Boot]) -> Table:
 
 def phases_table(phases: Sequence[rack_pb2.BootPhase]) -> Table:
     """Return one row a phase."""
-    table = plain_table("PHASE", "BEGAN", "TOOK", "OFFSET", right=("TOOK", "OFFSET"))
+    numbers = ("TOOK", "ENERGY", "WATTS", "OFFSET")
+    table = plain_table("PHASE", "BEGAN", *numbers, right=numbers)
     for phase in phases:
-        took = units.short_span(phase.duration.ToMilliseconds())
-        table.add_row(Text(printable(phase.phase)), units.clock(phase.start_time.seconds), took, str(phase.offset))
+        took_ms = phase.duration.ToMilliseconds()
+        table.add_row(
+            Text(printable(phase.phase)),
+            units.clock(phase.start_time.seconds),
+            units.short_span(took_ms),
+            units.energy(phase.energy_uj) if phase.HasField("energy_uj") else NONE,
+            _mean_watts(phase.energy_uj, took_ms) if phase.HasField("energy_uj") else NONE,
+            str(phase.offset),
+        )
     return table
+
+
+def _mean_watts(energy_uj: int, took_ms: int) -> str | Text:
+    return units.watts(energy_uj * units.MS_PER_S // took_ms) if took_ms else NONE
 
 
 def event_text(event: rack_pb2.Event) -> Text:

@@ -1,6 +1,9 @@
 """What hostd keeps on disk: boot logs, events, counters."""
 
+from racklet_hostd.store.audit import AuditLog
+from racklet_hostd.store.audit_chain import AuditEntry
 from racklet_hostd.store.boot_log import BootLog
+from racklet_hostd.store.energy_marks import BEFORE_LOG, EnergyMark, EnergyMarks
 from racklet_hostd.store.events import EventStore
 from racklet_hostd.store.model import (
     BootSummary,
@@ -17,9 +20,14 @@ from racklet_hostd.store.store import Store
 from racklet_link.events import StoredPositions
 
 __all__ = [
+    "BEFORE_LOG",
+    "AuditEntry",
+    "AuditLog",
     "BootLog",
     "BootSummary",
     "Chunk",
+    "EnergyMark",
+    "EnergyMarks",
     "Event",
     "EventStore",
     "GapPiece",

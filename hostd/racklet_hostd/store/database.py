@@ -96,6 +96,19 @@ class Database:
         """Set one of the rack's counters."""
         self._save("counters", (name, value))
 
+    def save_energy_mark(self, node: str, boot: int, offset: int, energy_uj: int) -> None:
+        """Add a mark, unless the boot has one at that offset."""
+        self._writer.execute(
+            "INSERT OR IGNORE INTO energy_marks VALUES (?, ?, ?, ?)", (node, boot, offset, min(energy_uj, MAX_INTEGER))
+        )
+
+    def forget_energy_marks(self, node: str) -> None:
+        """Remove the marks of a node's boots that are older than all that are kept."""
+        self._writer.execute(
+            "DELETE FROM energy_marks WHERE node = ?1 AND boot < (SELECT min(number) FROM boots WHERE node = ?1)",
+            (node,),
+        )
+
     def forget_events(self, count: int) -> None:
         """Remove the oldest events."""
         self._writer.execute(
@@ -151,6 +164,10 @@ class Database:
             BootRow(number, start_ms, last_byte_ms, end, lost_bytes, bool(from_supply_on), dropped)
             for number, start_ms, last_byte_ms, end, lost_bytes, from_supply_on, dropped in rows
         ]
+
+    def energy_marks(self, node: str, boot: int) -> list[tuple[int, int]]:
+        """Return the offsets of a boot that have marks, and the energy at each."""
+        return self._rows("SELECT offset, energy_uj FROM energy_marks WHERE node = ? AND boot = ?", node, boot)
 
     def segments(self, node: str, boot: int) -> list[Segment]:
         """Return the segments of a boot, by offset."""

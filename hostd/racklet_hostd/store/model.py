@@ -18,6 +18,7 @@ class StoreLimits:
         log_bytes_per_node: size of a node's segment files. The newest segment always stays.
         boots_per_node: number of a node's boots.
         events: number of events.
+        audit_bytes: size of the audit log's files.
         free_bytes_kept: boot logs are not written when the disk has less left, so that events and counters still are.
         segment_bytes: size from which a segment file is followed by a new one; retention takes whole segments.
     """
@@ -25,6 +26,7 @@ class StoreLimits:
     log_bytes_per_node: int = 256 * MIB
     boots_per_node: int = 1000
     events: int = 100_000
+    audit_bytes: int = 16 * MIB
     free_bytes_kept: int = 16 * MIB
     segment_bytes: int = MIB
 

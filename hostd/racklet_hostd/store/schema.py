@@ -58,7 +58,17 @@ CREATE UNIQUE INDEX events_by_hat ON events (node, hat_session, hat_sequence) WH
 CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 """
 
-_VERSION_2 = """
+_ENERGY_MARKS = """
+CREATE TABLE energy_marks (
+    node TEXT NOT NULL,
+    boot INTEGER NOT NULL,
+    offset INTEGER NOT NULL, -- of the byte in the boot's log at which a phase began; -1 when the boot did
+    energy_uj INTEGER NOT NULL, -- the node's counter at that moment
+    PRIMARY KEY (node, boot, offset)
+) STRICT, WITHOUT ROWID;
+"""
+
+_CHARGE_AND_WAVEFORMS = """
 ALTER TABLE nodes ADD COLUMN charge_uc INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE sessions ADD COLUMN charge_uc INTEGER NOT NULL DEFAULT 0; -- -1 here and in energy_uj: not told yet
 CREATE TABLE hats (hat_id BLOB PRIMARY KEY, node TEXT NOT NULL) STRICT; -- where each HAT was seen last
@@ -68,5 +78,5 @@ ALTER TABLE events ADD COLUMN samples BLOB NOT NULL DEFAULT x'';
 """
 
 # The way to each version from the one before. Append only: there are indexes of every version out there.
-VERSIONS = (_VERSION_1, _VERSION_2)
+VERSIONS = (_VERSION_1, _ENERGY_MARKS, _CHARGE_AND_WAVEFORMS)
 SCHEMA_VERSION = len(VERSIONS)

@@ -1,4 +1,4 @@
-"""The state folder: `index.sqlite3` for what is looked up, `logs/` for the bytes of the boot logs.
+"""The state folder: `index.sqlite3` for lookups, `logs/` for the bytes of boot logs, `audit/` for the audit log.
 
 What a sync stores becomes valid all at once, with the commit of the index, after the bytes are on the disk. So a crash
 at any moment leaves the folder as after some sync that was complete, and perhaps bytes beyond, which are cut.
@@ -10,9 +10,12 @@ from pathlib import Path
 from threading import Lock
 from typing import Self
 
+from racklet_hostd.clock import SystemClock
 from racklet_hostd.errors import StoreError
+from racklet_hostd.store.audit import AuditLog
 from racklet_hostd.store.boot_log import LogBatch
 from racklet_hostd.store.database import Database
+from racklet_hostd.store.energy_marks import EnergyMark, EnergyMarks
 from racklet_hostd.store.events import EventBatch, EventStore
 from racklet_hostd.store.folder_lock import FolderLock
 from racklet_hostd.store.hat_counters import HatPlaces
@@ -32,10 +35,16 @@ class Store:
 
     Attributes:
         events: the events of the rack.
+        audit: what was asked of hostd; it writes by itself, not with `sync`.
+        energy_marks: where the nodes' energy counters stood in their boots.
     """
 
-    def __init__(self, database: Database, files: SegmentFolder, limits: StoreLimits, opened: ExitStack) -> None:
+    def __init__(
+        self, database: Database, files: SegmentFolder, audit: AuditLog, limits: StoreLimits, opened: ExitStack
+    ) -> None:
+        self.audit = audit
         self.events = EventStore(database, limits.events)
+        self.energy_marks = EnergyMarks(database)
         self._database = database
         self._files = files
         self._limits = limits
@@ -57,6 +66,8 @@ class Store:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 opened.callback(FolderLock(folder).close)
                 files = SegmentFolder(folder / "logs", limits.segment_bytes)
+                audit = AuditLog(folder / "audit", limits.audit_bytes, SystemClock().unix_ms)
+                opened.callback(audit.close)
             except OSError as error:
                 raise StoreError(f"the state folder {folder} cannot be used: {error.strerror}") from error
             opened.callback(files.close)
@@ -65,7 +76,7 @@ class Store:
                 raise StoreError(f"{folder} has boot logs but no {index.name}: bring that back, or move logs/ away")
             database = Database(index)
             opened.callback(database.close)
-            return cls(database, files, limits, opened.pop_all())
+            return cls(database, files, audit, limits, opened.pop_all())
 
     def close(self) -> SyncReport:
         """Sync a last time and let go of the folder."""
@@ -88,12 +99,13 @@ class Store:
         bytes that have come since. Nothing is raised: the report tells.
         """
         with self._syncing:
+            marks = self.energy_marks.take()
             events = self.events.take()
             sequences = events.hat_sequences()
             taken = [(node, node.take(sequences.get(name, {}))) for name, node in list(self._nodes.items())]
             batches = [(node, batch) for node, batch in taken if batch is not None]
             failures = self._write_logs(batches)
-            problem = self._commit(batches, events)
+            problem = self._commit(batches, events, marks)
             positions = {name: node.positions() for name, node in list(self._nodes.items()) if node.is_attached}
             return SyncReport(positions, failures, problem)
 
@@ -118,13 +130,14 @@ class Store:
             return [error] * len(logs)
         return self._files.write(log.write for log in logs if log.write is not None)
 
-    def _commit(self, batches: _NodeBatches, events: EventBatch) -> str:
+    def _commit(self, batches: _NodeBatches, events: EventBatch, marks: tuple[EnergyMark, ...]) -> str:
         """Make the batches valid; return "", or why the index did not take them."""
         try:
             with self._database.transaction():
                 for node, batch in batches:
                     node.save(batch)
                 self.events.save(events)
+                self.energy_marks.save(marks)
         except StoreError as error:
             for node, batch in batches:
                 node.put_back(batch)
@@ -133,4 +146,5 @@ class Store:
         for node, batch in batches:
             node.commit(batch)
         self.events.commit(events)
+        self.energy_marks.commit(marks)
         return ""

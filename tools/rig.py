@@ -14,42 +14,52 @@ from typing import TYPE_CHECKING, Self
 
 import aiohttp
 
+from racklet.v1 import rack_pb2
 from racklet_hostd.cli.address import Address
 from racklet_hostd.cli.connection import Connection, connect
+from racklet_virtual.firmware_process import FirmwareUnavailableError
+from racklet_virtual.qemu_process import QemuUnavailableError
 from racklet_virtual.rack import VirtualRack
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
     from types import TracebackType
 
-NODES = 5
+    from racklet_virtual.node import Habit
+
 _DEFAULT_TCP = 50551
 _DEFAULT_HTTP = 9550
 _START_TIMEOUT_S = 20
 _STOP_TIMEOUT_S = 10
 
 
-class DemoError(Exception):
-    """The demo cannot run; the message says why."""
+class RigError(Exception):
+    """The rig does not start; the message says why."""
 
 
 class Rig:
     """An async context manager. `rack` is the virtual rack, `connection` the way to hostd."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(
+        self, nodes: int, seed: int, habits: Mapping[int, Habit] | None = None, qemu: Collection[int] = ()
+    ) -> None:
+        self._nodes = nodes
         self._seed = seed
+        self._habits = habits
+        self._qemu = qemu
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="racklet-demo-")))
-            self.rack = await stack.enter_async_context(VirtualRack(self.folder / "rack", NODES, self._seed))
+            self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="racklet-")))
+            self.rack = await stack.enter_async_context(self._make_rack())
             self.tcp = f"127.0.0.1:{_free_port(_DEFAULT_TCP)}"
             self.http = f"127.0.0.1:{_free_port(_DEFAULT_HTTP)}"
             self.config = self.folder / "racklet.toml"
             self.config.write_text(self._config())
             self.log = self.folder / "hostd.log"
-            self.hostd = await self._start_hostd()
-            stack.push_async_callback(self._kill_hostd)
+            await self._spawn_hostd()
+            stack.push_async_callback(self._end_hostd)
             await self._wait_until_ready()
             self.connection: Connection = await stack.enter_async_context(connect(Address(self.tcp)))
             self._stack = stack.pop_all()
@@ -66,12 +76,27 @@ class Rig:
         async with asyncio.timeout(_STOP_TIMEOUT_S):
             return await self.hostd.wait()
 
+    async def set_power(self, node: str, action: rack_pb2.PowerAction.ValueType) -> rack_pb2.SetPowerResponse:
+        """Move a node's supply. Raises CommandError."""
+        request = rack_pb2.SetPowerRequest(name=f"nodes/{node}", action=action)
+        return await self.connection.ask(self.connection.rack.SetPower, request, node)
+
+    async def until_online(self, node: str) -> None:
+        """Wait until hostd talks with a node's HAT. Raises TimeoutError."""
+        request = rack_pb2.GetNodeRequest(name=f"nodes/{node}")
+        async with asyncio.timeout(_START_TIMEOUT_S):
+            while True:
+                answer = await self.connection.ask(self.connection.rack.GetNode, request, node)
+                if answer.node.hat.state == rack_pb2.HAT_STATE_ONLINE:
+                    return
+                await asyncio.sleep(0.05)
+
     def _config(self) -> str:
         """Return hostd's config. The addresses are the defaults where they are free."""
         socket_path = json.dumps(str(self.folder / "racklet.sock"))
         return "\n".join(
             (
-                '[rack]\nname = "demo"\n',
+                '[rack]\nname = "virtual"\n',
                 f"[state]\nfolder = {json.dumps(str(self.folder / 'state'))}\n",
                 f"[grpc]\nsocket = {socket_path}\ntcp = {json.dumps(self.tcp)}\n",
                 f"[http]\naddress = {json.dumps(self.http)}\n",
@@ -79,33 +104,49 @@ class Rig:
             )
         )
 
-    async def _start_hostd(self) -> asyncio.subprocess.Process:
-        with self.log.open("wb") as log:
-            return await asyncio.create_subprocess_exec(
+    async def start_hostd(self) -> None:
+        """Start hostd again and wait until it is ready. Raises RigError."""
+        await self._spawn_hostd()
+        await self._wait_until_ready()
+
+    async def _spawn_hostd(self) -> None:
+        with self.log.open("ab") as log:
+            self.hostd = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "racklet_hostd", "--config", str(self.config)),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,  # Ctrl-C is for the demo, which ends hostd
+                start_new_session=True,  # Ctrl-C is for whoever runs the rig, and ends hostd
             )
 
-    async def _kill_hostd(self) -> None:
+    async def kill_hostd(self) -> None:
+        """End hostd as `kill -9` does."""
+        self.hostd.kill()
+        await self.hostd.wait()
+
+    async def _end_hostd(self) -> None:
         if self.hostd.returncode is None:
             try:
                 await self.stop_hostd()
             except TimeoutError:
-                self.hostd.kill()
-                await self.hostd.wait()
+                await self.kill_hostd()
+
+    def _make_rack(self) -> VirtualRack:
+        folder = self.folder / "rack"
+        try:
+            return VirtualRack(folder, self._nodes, self._seed, habits=self._habits, qemu=self._qemu)
+        except (FirmwareUnavailableError, QemuUnavailableError) as error:
+            raise RigError(str(error)) from error
 
     async def _wait_until_ready(self) -> None:
         try:
             async with asyncio.timeout(_START_TIMEOUT_S), aiohttp.ClientSession() as session:
                 while not await self._is_ready(session):
                     if self.hostd.returncode is not None:
-                        raise DemoError(f"hostd ended at once:\n{self.log.read_text()}")
+                        raise RigError(f"hostd ended at once:\n{self.log.read_text()}")
                     await asyncio.sleep(0.05)
         except TimeoutError as error:
-            raise DemoError(f"hostd is not ready after {_START_TIMEOUT_S} s:\n{self.log.read_text()}") from error
+            raise RigError(f"hostd is not ready after {_START_TIMEOUT_S} s:\n{self.log.read_text()}") from error
 
     async def _is_ready(self, session: aiohttp.ClientSession) -> bool:
         try:
@@ -126,4 +167,4 @@ def _free_port(wanted: int) -> int:
                 continue
             found: int = probe.getsockname()[1]
             return found
-    raise DemoError("no port is free on 127.0.0.1")
+    raise RigError("no port is free on 127.0.0.1")

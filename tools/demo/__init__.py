@@ -1,0 +1,1 @@
+"""A virtual rack of five nodes and a real hostd, to look at or to check."""

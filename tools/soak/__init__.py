@@ -1,0 +1,1 @@
+"""A rack whose nodes never stop talking, everything that can go wrong, and the account of every byte."""
