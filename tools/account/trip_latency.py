@@ -1,8 +1,8 @@
 """Nodes that are shorted again and again: from the alert pin to the gate off, and what it were without that pin.
 
 The times are those of the virtual electronics. Its firmware has no interrupts: it notices the pin when it next looks at
-its UART, every 5 ms, and its processes share this computer. An RP2040 enters a hard interrupt within microseconds, so of
-the figures here only those of the monitor's conversion are a HAT's; the others are upper bounds.
+its UART, every 5 ms or so, and its processes share this computer. An RP2040 enters a hard interrupt within
+microseconds, so of the figures here only those of the monitor's conversion are a HAT's; the others are upper bounds.
 """
 
 from __future__ import annotations
@@ -59,7 +59,9 @@ async def account(console: Console) -> bool:
     _add(table, "short to gate off, with the pin", found[True].from_short)
     _add(table, "short to gate off, without it", found[False].from_short)
     console.print(table)
-    console.print(f"The latch takes {_PULSE_MS:.0f} ms of each; a virtual board notices the pin within 5 ms.")
+    console.print(
+        f"The latch takes {_PULSE_MS:.0f} ms of each; a virtual board looks at the pin every 5 to 10 ms, a HAT has an interrupt."
+    )
     holds = all(latency < _SLOWEST_MS for latencies in found.values() for latency in latencies.from_short)
     console.print(
         "[green]ok[/] every short was cut" if holds else f"[bold red]FAILED[/] not all within {_SLOWEST_MS} ms"
