@@ -33,7 +33,8 @@ NOT_ON_A_HAT = {*(f"racklet_link/{name}" for name in HOSTS_END), "racklet_hat/po
 # A `machine` whose parts do nothing and whose power monitor does not answer.
 IDLE_MACHINE = """
 class Pin:
-    IN = OUT = OPEN_DRAIN = PULL_DOWN = 0
+    IN = OUT = OPEN_DRAIN = PULL_DOWN = PULL_UP = IRQ_FALLING = 0
+    def irq(self, *args, **options): pass
     def __init__(self, *args, **options): pass
     def value(self, level=0): return 0
 class UART(Pin):
@@ -49,7 +50,9 @@ class RTC(Pin):
     def datetime(self, when): pass
 PWRON_RESET = 1
 WDT_RESET = 3
-mem32 = {}
+class Memory(dict):
+    def __getitem__(self, address): return 0
+mem32 = Memory()
 def unique_id(): return bytes(8)
 def reset_cause(): return 1
 """

@@ -13,7 +13,11 @@ from micropython import const
 from uctypes import addressof
 
 from racklet_hat import config
-from racklet_hat.ina228 import Ina228
+from racklet_hat.power_monitor import Monitor, MonitorError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from racklet_hat.ports import PowerMonitor
 
 _RESET_CAUSE_POWER_ON = const(1)
 _RESET_CAUSE_WATCHDOG = const(2)
@@ -33,6 +37,12 @@ _TRANSFERS = const(0x8000000)  # of one run of the DMA, a multiple of the ring: 
 _COUNT_AND_START = const(7)  # RP2040 data sheet 2.5.7: the word of a channel at which a count starts it
 _HALFWORD = const(1)
 _PLACES_TRIED = const(16)  # 3 to 5 are enough
+_DIE_ID = const(0xFF)  # of an INA226; an INA228 has nothing there and reads as something else
+_INA226 = const(0x2260)
+_SCRATCH = const(0x4005800C)  # 4.7.6: SCRATCH0 keeps what it holds over every reset but that of a power loss
+_WITNESS = const(0x5241434B)
+_KEPT = "restore"
+_KEPT_MAX = const(16)
 _CTRL_C = const(3)
 _USB_PACKET = const(64)
 
@@ -50,7 +60,7 @@ class Board:
             sda=machine.Pin(config.MONITOR_SDA),
             freq=config.I2C_HZ,
         )
-        self.monitor = Ina228(i2c, config.MONITOR_ADDRESS, config.MONITOR_SHUNT_UOHM)
+        self.monitor = _fitted_monitor(i2c)
         self._input = machine.ADC(machine.Pin(config.INPUT_ADC))
         self._identify_led = machine.Pin(config.IDENTIFY_LED, machine.Pin.OUT, value=0)
         self._status_led = machine.Pin(config.STATUS_LED, machine.Pin.OUT, value=0)
@@ -77,6 +87,19 @@ class Board:
         micropython.kbd_intr(_CTRL_C)
         machine.mem32[_WATCHDOG_CLEAR] = _WATCHDOG_ENABLE
 
+    def load(self) -> bytearray:
+        """Return what `save` kept in the flash; nothing when there is nothing."""
+        try:
+            with open(_KEPT, "rb") as file:  # noqa: PTH123 - MicroPython has no pathlib
+                return bytearray(file.read(_KEPT_MAX))
+        except OSError:
+            return bytearray()
+
+    def save(self, kept: bytearray) -> None:
+        """Keep some bytes in the flash. Raises OSError. A Pico hears nothing meanwhile, for 50 ms or so."""
+        with open(_KEPT, "wb") as file:  # noqa: PTH123 - likewise
+            file.write(kept)
+
     def set_clock(self, unix_ms: int) -> None:
         """Set the real-time clock, which dates files and tracebacks."""
         now = time.gmtime(unix_ms // 1000)
@@ -92,6 +115,9 @@ class Rail:
         self._clear = machine.Pin(config.GATE_CLEAR, machine.Pin.OUT, value=0)
         self._state = machine.Pin(config.GATE_STATE, machine.Pin.IN)
         self._soft_off = machine.Pin(config.SOFT_OFF, machine.Pin.OPEN_DRAIN, value=1)
+        self._alert = machine.Pin(config.ALERT, machine.Pin.IN, machine.Pin.PULL_UP)
+        self._alerted = False
+        self._alert.irq(self._on_alert, machine.Pin.IRQ_FALLING, hard=True)
         self._halted = machine.Pin(config.NODE_HALTED, machine.Pin.IN, machine.Pin.PULL_DOWN)
 
     def is_set(self) -> bool:
@@ -105,6 +131,19 @@ class Rail:
     def clear(self) -> None:
         """Switch the supply off."""
         _pulse(self._clear)
+
+    def take_alert(self) -> bool:
+        """Tell whether the monitor's alert has cut the supply since the last call."""
+        if not self._alerted:
+            return False
+        self._alerted = False
+        self.clear()  # the line was high for an unknown time
+        return True
+
+    def _on_alert(self, _pin: machine.Pin) -> None:
+        """Cut, within the interrupt: CLEAR wins over SET, and stays high until `take_alert`. Nothing allocates."""
+        self._clear.value(1)
+        self._alerted = True
 
     def ask(self, active: bool) -> None:
         """Press or release the node's power button."""
@@ -195,14 +234,37 @@ class UsbPort:
         return 0
 
 
+def _fitted_monitor(i2c: machine.I2C) -> "PowerMonitor":
+    """Return the driver of the monitor that is fitted; the INA228's when none answers. The other takes no memory."""
+    parts = (i2c, config.MONITOR_ADDRESS, config.MONITOR_SHUNT_UOHM)
+    try:
+        is_ina226 = Monitor(*parts).read_16(_DIE_ID) == _INA226
+    except MonitorError:
+        is_ina226 = False
+    if is_ina226:
+        from racklet_hat.ina226 import Ina226  # noqa: PLC0415 - only what is fitted is loaded
+
+        return Ina226(*parts)
+    from racklet_hat.ina228 import Ina228  # noqa: PLC0415 - likewise
+
+    return Ina228(*parts)
+
+
 def unique_id() -> bytes:
     """Return the MCU's unique id: 8 bytes."""
     return machine.unique_id()
 
 
 def reset_cause() -> int:
-    """Return the ResetCause of this start."""
+    """Return the ResetCause of this start. Call it once: what witnesses that the power stayed is set here.
+
+    A soft reset of an RP2040 leaves the cause of the reset before in place.
+    """
     cause = machine.reset_cause()
+    stayed = machine.mem32[_SCRATCH] == _WITNESS
+    machine.mem32[_SCRATCH] = _WITNESS
+    if cause == machine.PWRON_RESET and stayed:
+        return _RESET_CAUSE_SOFT
     if cause == machine.PWRON_RESET:
         return _RESET_CAUSE_POWER_ON
     return _RESET_CAUSE_WATCHDOG if cause == machine.WDT_RESET else _RESET_CAUSE_SOFT

@@ -12,6 +12,7 @@ NODE_RX = const(5)  # from the node's TXD, GPIO14
 GATE_SET = const(10)  # a pulse switches the supply on
 GATE_CLEAR = const(11)  # a pulse switches it off
 GATE_STATE = const(12)  # what the latch holds: 1 is on
+ALERT = const(14)  # open drain of the monitor: low above the fast limit
 POWER_GOOD = const(13)  # 1 while the rail is above 4.6 V
 SOFT_OFF = const(15)  # open drain to the node's GPIO3: low asks it to shut down
 IDENTIFY_LED = const(17)

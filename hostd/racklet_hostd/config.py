@@ -102,6 +102,14 @@ class NodeConfig(_Section):
     port: PathFromText = Field(
         description="The serial port of its HAT. Under /dev/serial/by-path it is a slot, whichever HAT is in it."
     )
+    restore: Literal["kept", "off", "last", "on"] = Field(
+        default="kept",
+        description="What becomes of its supply when the HAT's input power was lost and is back: off, last (as it was"
+        " asked to be last) or on. The HAT keeps that without hostd; kept leaves it what it has.",
+    )
+    restore_delay_ms: int = Field(
+        default=0, ge=0, le=600_000, description="For how long the input power must be back before, in milliseconds."
+    )
     peak_w: float | None = Field(
         default=None,
         ge=0.1,

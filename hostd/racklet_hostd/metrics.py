@@ -77,6 +77,7 @@ class _Families:
         self._state = gauge("racklet_supply_state", state, labels=("node", "state"))
         self._hat = InfoMetricFamily("racklet_hat", "The HAT that is in the node's slot, or was last.", labels=_NODE)
         self._joules = counter("racklet_energy_joules", "Energy the node took, over all restarts.", labels=_NODE)
+        self._coulombs = counter("racklet_charge_coulombs", "Charge the node took, over all restarts.", labels=_NODE)
         self._boots = counter("racklet_boots", "Boots of the node that were recorded.", labels=_NODE)
         self._log = counter("racklet_boot_log_bytes", "Bytes of boot logs that were stored.", labels=_NODE)
         self._lost = counter("racklet_boot_log_lost_bytes", "Bytes of boot logs that are lost.", labels=_NODE)
@@ -103,6 +104,7 @@ class _Families:
             self._hat.add_metric(label, about)
         totals = node.store.totals
         self._joules.add_metric(label, totals.energy_uj / _MICRO)
+        self._coulombs.add_metric(label, totals.charge_uc / _MICRO)
         self._boots.add_metric(label, totals.boots)
         self._log.add_metric(label, totals.log_bytes)
         self._lost.add_metric(label, totals.log_lost_bytes)

@@ -14,7 +14,7 @@ from racklet_hostd.caller import Caller
 from racklet_hostd.clock import Clock
 from racklet_hostd.console import Console
 from racklet_hostd.event_log import EventLog
-from racklet_hostd.hat_session import ConsoleRoom, GarbageStarted, HatNews, HatSession
+from racklet_hostd.hat_session import Answer, ConsoleRoom, GarbageStarted, HatNews, HatSession
 from racklet_hostd.last_line import TAIL_BYTES, ConsoleTail
 from racklet_hostd.model import Hat, HatState, Measurement, SupplyState
 from racklet_hostd.power import PowerSwitch, PowerWish, Transaction
@@ -35,6 +35,7 @@ from racklet_link.events import (
 )
 from racklet_link.host import LinkCounters
 from racklet_link.limits import LINK_LOST_AFTER_MS, PROTOCOL_MAX, PROTOCOL_MIN
+from racklet_link.requester import Operation  # noqa: TC001  as the others
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +73,7 @@ class Node:
             the HAT came too late to them.
         budget: the rack's power budget, if there is one.
         measurement: the newest; None when there is none, or the HAT is offline.
+        settings: what is asked of the HAT whenever the talk with it begins.
         watch: the boot doctor at work on the newest boot.
     """
 
@@ -83,6 +85,7 @@ class Node:
         self.supply_state = SupplyState.UNSPECIFIED
         self.measurement: Measurement | None = None
         self.hat = Hat(HatState.OFFLINE, f"{port} was not opened yet", clock.unix_ms())
+        self.settings: tuple[Operation, ...] = ()
         self.console = Console(name, lambda: self._online_session)
         self.watch = watch
         self.revision = changes.mark()
@@ -213,6 +216,15 @@ class Node:
         self.supply_state = SupplyState.of(hello.supply_state)
         self._supply_hat_ms = hello.at_ms
         self._set_hat(HatState.ONLINE, "", hello, self._session.link.version)
+        for operation in self.settings:
+            self._session.request(operation, IDENTIFY_TIMEOUT_MS).add_done_callback(self._on_setting)
+
+    def _on_setting(self, answer: asyncio.Future[Answer]) -> None:
+        result = answer.result()
+        if isinstance(result, link_pb2.Reply) and result.result != link_pb2.RESULT_DONE:
+            told = f"The HAT does not take a setting of the config: result {result.result}, field {result.detail}."
+            log.warning("setting refused", extra={"node": self.name, "result": result.result, "field": result.detail})
+            self._events.record(self.name, self._clock.unix_ms(), "setting_refused", told)
 
     def _on_incompatible(self, hello: link_pb2.Hello) -> None:
         speaks = f"speaks link protocol {hello.protocol_min} to {hello.protocol_max}"

@@ -15,6 +15,7 @@ from racklet_hostd.clock import Clock
 from racklet_hostd.config import RackletConfig, WatchdogConfig
 from racklet_hostd.doctor.signatures import signatures_with
 from racklet_hostd.event_log import EventLog
+from racklet_hostd.hat_settings import settings_of
 from racklet_hostd.model import PowerAction
 from racklet_hostd.node import Commons, Node
 from racklet_hostd.phase_energy import PhaseEnergy
@@ -72,6 +73,8 @@ class Rack:
             node.name: Node(node.name, node.port, store.node(node.name), self._watch(node.name, store), commons)
             for node in sorted(config.nodes, key=lambda node: name_order(node.name))
         }
+        for node in config.nodes:
+            self._nodes[node.name].settings = settings_of(node)
 
     @property
     def nodes(self) -> list[Node]:

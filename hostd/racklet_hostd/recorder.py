@@ -39,7 +39,9 @@ class Recorder:
 
     def attach(self, hello: link_pb2.Hello) -> StoredPositions:
         """Take up a HAT session; return what is stored of it."""
-        stored = self._store.attach(hello.session, hello.hat_id, hello.boot_continues)
+        stored = self._store.attach(
+            hello.session, hello.hat_id, hello.boot_continues, counters_continue=hello.counters_continue
+        )
         self._hat_session = hello.session
         self._hat_clock = HatClock(hello.at_ms, self._clock.monotonic_ms())
         self._take_up_boot(stored.log_boot)
@@ -82,10 +84,11 @@ class Recorder:
                 self._events.record_from_hat(self._store.name, self._hat_session, event, at_ms, lost_before)
 
     def take_telemetry(self, telemetry: link_pb2.Telemetry) -> int:
-        """Add up the energy, keep the HAT's clock; return the unix time of the measurement."""
+        """Add up energy and charge, keep the HAT's clock; return the unix time of the measurement."""
         self._hat_clock.hear(telemetry.at_ms, self._clock.monotonic_ms())
         if telemetry.samples:
             self.energy_uj = self._store.add_energy(self._hat_session, telemetry.energy_uj)
+            self._store.add_charge(self._hat_session, telemetry.charge_uc)
         return self._unix_ms(telemetry.at_ms)
 
     def _begin_boot(self, started: BootStarted) -> None:

@@ -51,6 +51,7 @@ _REQUEST_ID = const(0)
 _REQUEST_SET_POWER = const(1)
 _REQUEST_IDENTIFY = const(3)
 _REQUEST_SET_LIMITS = const(5)
+_REQUEST_SET_RESTORE = const(7)
 _REPLY_ID = const(0)
 _REPLY_RESULT = const(1)
 _REPLY_DURATION_MS = const(5)
@@ -301,13 +302,17 @@ class HatLink:
             slot, form = _REQUEST_SET_POWER, messages.SET_POWER
         elif slots[_REQUEST_IDENTIFY]:
             slot, form = _REQUEST_IDENTIFY, messages.IDENTIFY
-        else:
+        elif slots[_REQUEST_SET_LIMITS]:
             slot, form = _REQUEST_SET_LIMITS, messages.SET_LIMITS
+        else:
+            slot, form = _REQUEST_SET_RESTORE, messages.SET_RESTORE
         start = slots[slot]
         if start == 0 or not heard.unpack(form, buf, start, start + slots[slot + 1]):
             return _RESULT_INVALID
         if slot == _REQUEST_SET_POWER:
             return self._duties.set_power(request_id, slots[0], slots[1], slots[2], slots[3])
+        if slot == _REQUEST_SET_RESTORE:
+            return self._duties.set_restore(slots[0], slots[1])
         return self._duties.identify(slots[0]) if slot == _REQUEST_IDENTIFY else self._duties.set_limits(slots)
 
     def _on_console_input(self, buf: bytearray, start: int, size: int) -> None:

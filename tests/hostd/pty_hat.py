@@ -43,10 +43,11 @@ class PtyHat:
     A power request is answered with `power_result`; while that is RESULT_PENDING, `finish_power` ends it.
     """
 
-    def __init__(self, port: Path, session: int = 1000, hat_id: bytes = b"\x01\x02\x03\x04\x05\x06\x07\x08") -> None:
+    def __init__(self, port: Path, session: int = 1000, hat_id: bytes = b"") -> None:
         self.port = port
         self.session = session
-        self.hat_id = hat_id
+        number = 8 if port.name in {"port", "node-1"} else sum(port.name.encode())  # no two HATs share an id
+        self.hat_id = hat_id or bytes([1, 2, 3, 4, 5, 6, 7, number & 255])
         self.now = Electronics()
         self.power_result: int = link_pb2.RESULT_DONE
         self.power_requests: list[tuple[int, int, int, int, int]] = []
@@ -149,6 +150,9 @@ class PtyHat:
 
     def set_limits(self, _slots: array[int]) -> int:
         return link_pb2.RESULT_INVALID
+
+    def set_restore(self, _policy: int, _delay_ms: int) -> int:
+        return link_pb2.RESULT_DONE
 
     def fill_hello(self, hello: Message) -> None:
         hello.slots[0], hello.slots[1] = self.protocol

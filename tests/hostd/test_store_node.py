@@ -1,16 +1,19 @@
 """Nodes: HAT sessions, the numbers of boots, and counters that never go back."""
 
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from racklet_hostd.errors import BadPositionError, NoSuchBootError, StoreBehindError
-from racklet_hostd.store import BootCause, Chunk, GapPiece
-from racklet_hostd.store.database import SESSIONS_KEPT
-from racklet_hostd.store.node_store import MAX_ENERGY_UJ, UNSTORED_LIMIT
+from racklet_hostd.store import BootCause, Chunk, GapPiece, NodeStore, Store
+from racklet_hostd.store.database import HATS_KEPT, SESSIONS_KEPT
+from racklet_hostd.store.hat_counters import CHARGE_MODULUS_UC, ENERGY_MODULUS_UJ
+from racklet_hostd.store.node_store import MAX_COUNT, UNSTORED_LIMIT
 from racklet_link.events import StoredPositions
-from tests.hostd.store_rig import HAT, SESSION, begun_log, data_of, fill, opened, read_all
+from tests.hostd.store_rig import HAT, LIMITS, SESSION, begun_log, data_of, fill, opened, read_all
 
 
 def test_nothing_is_stored_of_a_new_session(tmp_path: Path) -> None:
@@ -313,12 +316,98 @@ def test_a_sync_of_nothing_but_energy_writes_nothing(tmp_path: Path) -> None:
         assert (tmp_path / "index.sqlite3-wal").stat().st_size == size
 
 
+def told(node: NodeStore, session: int, uj: int) -> tuple[int, int]:
+    """Tell both counters; return the node's."""
+    return node.add_energy(session, uj), node.add_charge(session, uj)
+
+
+def test_a_session_whose_counters_continue_is_counted_on_from_the_one_before(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        node = store.node("node-1")
+        node.attach(SESSION, HAT, boot_continues=False)
+        assert told(node, SESSION, 500) == (500, 500)
+        node.attach(8, HAT, boot_continues=True, counters_continue=True)
+        assert told(node, 8, 530) == (530, 530)
+        store.sync()
+    with opened(tmp_path) as store:
+        node = store.node("node-1")
+        node.attach(9, HAT, boot_continues=True, counters_continue=True)
+        assert told(node, 9, 560) == (560, 560)
+        node.attach(10, HAT, boot_continues=True)
+        assert told(node, 10, 5) == (565, 565)
+
+
+def test_another_hat_in_between_does_not_mix_the_counters(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        node = store.node("node-1")
+        node.attach(SESSION, HAT, boot_continues=False)
+        told(node, SESSION, 500)
+        node.attach(8, b"hat-b", boot_continues=False)
+        assert told(node, 8, 7) == (507, 507)
+        node.attach(9, HAT, boot_continues=False, counters_continue=True)
+        assert told(node, 9, 510) == (517, 517)
+
+
+def test_a_continuing_counter_that_ran_over_its_end_is_no_step_back(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        node = store.node("node-1")
+        node.attach(SESSION, HAT, boot_continues=False)
+        node.add_energy(SESSION, ENERGY_MODULUS_UJ - 5)
+        node.add_charge(SESSION, CHARGE_MODULUS_UC - 5)
+        node.attach(8, HAT, boot_continues=False, counters_continue=True)
+        assert told(node, 8, 10) == (ENERGY_MODULUS_UJ + 10, CHARGE_MODULUS_UC + 10)
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_hat_that_is_moved_brings_no_energy_along_and_takes_none_back(tmp_path: Path, *, restarted: bool) -> None:
+    def again(store: Store) -> Store:
+        if not restarted:
+            return store
+        store.close()
+        return Store.open(tmp_path, LIMITS)
+
+    store = Store.open(tmp_path, LIMITS)
+    store.node("node-1").attach(SESSION, HAT, boot_continues=False)
+    assert told(store.node("node-1"), SESSION, 1000) == (1000, 1000)
+    store = again(store)
+    store.node("node-2").attach(SESSION, HAT, boot_continues=False)
+    assert told(store.node("node-2"), SESSION, 1200) == (0, 0)
+    assert told(store.node("node-2"), SESSION, 1250) == (50, 50)
+    store = again(store)
+    store.node("node-1").attach(SESSION, HAT, boot_continues=False)
+    store = again(store)
+    store.node("node-1").attach(SESSION, HAT, boot_continues=False)
+    assert told(store.node("node-1"), SESSION, 1300) == (1000, 1000)
+    assert told(store.node("node-1"), SESSION, 1310) == (1010, 1010)
+    store.close()
+
+
+def test_a_hat_that_was_never_seen_and_continues_is_counted_from_what_it_tells_first(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        node = store.node("node-1")
+        node.attach(SESSION, HAT, boot_continues=False, counters_continue=True)
+        assert told(node, SESSION, 10**12) == (0, 0)
+        assert told(node, SESSION, 10**12 + 1) == (1, 1)
+
+
+def test_only_the_hats_seen_last_are_known_by_their_place(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        for number in range(HATS_KEPT + 1):
+            store.node("node-1").attach(SESSION, number.to_bytes(2, "big"), boot_continues=False)
+            if number % 50 == 49:
+                store.sync()
+        store.sync()
+    index = sqlite3.connect(tmp_path / "index.sqlite3")
+    with closing(index):
+        assert index.execute("SELECT count(*), min(hat_id) FROM hats").fetchone() == (HATS_KEPT, b"\x00\x01")
+
+
 def test_energy_that_no_node_can_have_taken_is_refused(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
         node = store.node("node-1")
         node.attach(SESSION, HAT, boot_continues=False)
         with pytest.raises(BadPositionError):
-            node.add_energy(SESSION, MAX_ENERGY_UJ + 1)
+            node.add_energy(SESSION, MAX_COUNT + 1)
         with pytest.raises(BadPositionError):
             node.add_energy(8, 5)
         assert node.add_energy(SESSION, 5) == 5

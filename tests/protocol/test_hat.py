@@ -36,6 +36,7 @@ class WatchedDuties(Duties):
         super().__init__()
         self.identified: list[int] = []
         self.limits: list[list[int]] = []
+        self.restored: list[tuple[int, int]] = []
         self.unix_ms = 0
 
     def identify(self, duration_ms: int) -> int:
@@ -43,7 +44,11 @@ class WatchedDuties(Duties):
         return DONE
 
     def set_limits(self, slots: object) -> int:
-        self.limits.append(list(slots[:6]))
+        self.limits.append(list(slots[:11]))
+        return DONE
+
+    def set_restore(self, policy: int, delay_ms: int) -> int:
+        self.restored.append((policy, delay_ms))
         return DONE
 
     def set_clock(self, unix_ms: int) -> None:
@@ -268,9 +273,18 @@ def test_set_limits_is_done() -> None:
         under_voltage_mv=4,
         under_voltage_hold_ms=5,
         over_temperature_mc=-6,
+        thermal_time_ms=11,
     )
     bench.hear(link_pb2.Request(id=3, set_limits=limits))
-    assert bench.duties.limits == [[1, 2, 3, 4, 5, -6]]
+    assert bench.duties.limits == [[1, 2, 3, 4, 5, -6, 0, 0, 0, 0, 11]]
+    assert bench.replies() == [(3, DONE)]
+
+
+def test_set_restore_is_done() -> None:
+    bench = Bench()
+    restore = link_pb2.SetRestore(policy=link_pb2.RESTORE_POLICY_LAST, delay_ms=700)
+    bench.hear(link_pb2.Request(id=3, set_restore=restore))
+    assert bench.duties.restored == [(2, 700)]
     assert bench.replies() == [(3, DONE)]
 
 

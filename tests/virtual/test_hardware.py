@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from racklet_virtual.error_budget import MonitorErrors
 from racklet_virtual.hardware import MONITOR_ADDRESS, HatHardware, NoAcknowledgeError, Pin
-from racklet_virtual.ina228 import MonitorErrors, Register
+from racklet_virtual.ina228 import Register
 from racklet_virtual.node import Inrush, NodeProfile
 from racklet_virtual.record import SentBoots
 from racklet_virtual.script import NodeState

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from racklet_hostd.cli.errors import CommandError
-from tools.account import power_budget
+from tools.account import power_budget, trip_latency
 from tools.rig import RigError
 
 if TYPE_CHECKING:
@@ -31,6 +31,12 @@ def accounts() -> None:
 def show_power_budget() -> None:
     """Ask seven nodes on at once under 60 W: the sum never passes the limit."""
     _run(power_budget.account)
+
+
+@app.command("trip-latency")
+def show_trip_latency() -> None:
+    """Short nodes again and again: how long until the gate is off, with the alert pin and without."""
+    _run(trip_latency.account)
 
 
 def _run(account: Callable[[Console], Awaitable[bool]]) -> None:

@@ -3,12 +3,15 @@
 It has what Racklet's firmware uses of the RP2040's `machine`, with the RP2040's constants and errors; what is not
 modelled is not here, or raises. Calls on the hot paths do not allocate.
 
-RACKLET_WORLD names an open socket that keeps message boundaries: an 8-byte header (operation, argument, number,
-microseconds) and a payload go out; for some operations a status byte and a fixed number of bytes come back. What the
-UART receives comes by DMA only, see `rp2`.
+RACKLET_WORLD names two open sockets, "CALLS,EDGES". CALLS keeps message boundaries: an 8-byte header (operation,
+argument, number, microseconds) and a payload go out; for some operations a status byte and a fixed number of bytes
+come back. EDGES brings the number of a pin whenever it has fallen, if the firmware asked for that. There are no
+interrupts here: a handler runs when the firmware next looks at its DMA, which it does every 5 ms; on an RP2040 it takes
+microseconds. What the UART receives comes by DMA only, see `rp2`.
 """
 
 import os
+import select
 import struct
 import time
 
@@ -30,6 +33,9 @@ _WDT_START = const(8)
 _WDT_FEED = const(9)
 _RESET = const(10)
 _WDT_STOP = const(11)
+_PIN_IRQ = const(14)
+_SCRATCH_READ = const(15)
+_SCRATCH_WRITE = const(16)
 
 _HEADER = "<BBHI"
 _HEADER_BYTES = const(8)
@@ -44,6 +50,7 @@ _LAST_ADC_CHANNEL = const(4)  # above it, ADC() takes the pin's number
 _FIRST_ADC_PIN = const(26)
 _MAX_WATCHDOG_MS = const(8388)
 _WATCHDOG_CLEAR = const(0x4005B000)
+_SCRATCH = const(0x4005800C)
 _WATCHDOG_ENABLE = const(0x40000000)
 _UART1_IMSC = const(0x40038038)
 _TX_INTERRUPT = const(0x20)
@@ -53,7 +60,13 @@ _RX_DMA = const(1)
 _SOFT = const(0)
 _HARD = const(1)
 
-_calls = open(int(os.getenv("RACKLET_WORLD")), "rb+")
+_calls_fd, _edges_fd = (int(fd) for fd in os.getenv("RACKLET_WORLD").split(","))
+_calls = open(_calls_fd, "rb+")
+_edges = open(_edges_fd, "rb")
+_edges_poll = select.poll()
+_edges_poll.register(_edges, select.POLLIN)
+_edge = bytearray(1)
+_handlers = {}
 _message = bytearray(_HEADER_BYTES + _MAX_PAYLOAD)
 _reply = bytearray(1 + _MAX_PAYLOAD)
 
@@ -77,6 +90,14 @@ def _ask(operation, argument, number, size, reply_size):
 def _put(data, at):
     for index in range(len(data)):
         _message[at + index] = data[index]
+
+
+def run_handlers():
+    """Run the handlers of the pins that have fallen. Each is called as in an interrupt: with the pin."""
+    for _ in _edges_poll.ipoll(0):
+        if _edges.readinto(_edge) and _edge[0] in _handlers:
+            handler, pin = _handlers[_edge[0]]
+            handler(pin)
 
 
 def unique_id():
@@ -171,7 +192,10 @@ class Pin:
         self.value(1 - self.value())
 
     def irq(self, handler=None, trigger=12, hard=False):
-        """Take the handler and never call it: edges are not modelled."""
+        if trigger != self.IRQ_FALLING:
+            raise ValueError("only falling edges are modelled")
+        _handlers[self.number] = (handler, self)
+        _tell(_PIN_IRQ, self.number)
 
 
 class I2C:
@@ -252,10 +276,19 @@ class RTC:
 
 
 class _Memory:
-    """Of the chip's registers, those that the firmware writes, with what it writes."""
+    """Of the chip's registers, those that the firmware uses, with what it writes."""
+
+    def __getitem__(self, address):
+        if address != _SCRATCH:
+            raise ValueError("only SCRATCH0 is modelled")
+        _ask(_SCRATCH_READ, 0, 0, 0, 4)
+        return struct.unpack_from("<I", _reply, 1)[0]
 
     def __setitem__(self, address, value):
-        if address == _WATCHDOG_CLEAR and value == _WATCHDOG_ENABLE:
+        if address == _SCRATCH:
+            struct.pack_into("<I", _message, _HEADER_BYTES, value)
+            _tell(_SCRATCH_WRITE, 0, 0, 4)
+        elif address == _WATCHDOG_CLEAR and value == _WATCHDOG_ENABLE:
             _tell(_WDT_STOP, 0)
         elif (address, value) not in ((_UART1_IMSC, _TX_INTERRUPT), (_UART1_DMACR, _RX_DMA)):
             raise ValueError("this register, or this value, is not modelled")

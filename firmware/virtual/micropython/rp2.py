@@ -41,6 +41,7 @@ class DMA:
 
     @property
     def count(self):
+        machine.run_handlers()
         return self.registers[_COUNT]
 
     @property

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from racklet_virtual.alarm import Alarm
-from racklet_virtual.hardware import HatHardware
+from racklet_virtual.hardware import INPUT_VOLTS, HatHardware, MonitorPart, Pin
 from racklet_virtual.microcontroller import ResetCause, VirtualMicrocontroller
 from racklet_virtual.node import NodeProfile, ScriptedNode
 from racklet_virtual.qemu_node import QemuNode, QemuSurroundings
@@ -39,6 +39,7 @@ class HatSetup:
     unique_id: bytes
     profile: NodeProfile
     seed: int
+    part: MonitorPart = MonitorPart.INA228
     machine: QemuImage | None = None  # the node is one of these; else it is scripted
 
 
@@ -52,12 +53,19 @@ class VirtualHat:
         self.now_us = now_us
         self._machine, self._folder = setup.machine, folder
         self.hardware = HatHardware(
-            setup.profile, SentBoots(folder / "sent"), seed=setup.seed, make_node=self._make_node
+            setup.profile,
+            SentBoots(folder / "sent"),
+            part=setup.part,
+            seed=setup.seed,
+            make_node=self._make_node,
         )
         self.node = VirtualNode(self.hardware, now_us, self.look_again)
         self.cable = UsbCable(setup.seed)
         self._ports = ports
         self._pace_us = min(_PACE_US, _PACE_CHARACTERS * CHARACTER_BITS * 1_000_000 // setup.profile.baud)
+        self.alert_wired = True  # False: the alert pin does not reach the chip, which then has the monitor's flags only
+        self._alerts = 0
+        self._input_back = Alarm(lambda: self._set_input(INPUT_VOLTS))
         self._tick_alarm = Alarm(self._tick)
         self._usb_back = Alarm(self.replug)
         self.chip = VirtualMicrocontroller(firmware, self, folder, setup.unique_id)
@@ -82,6 +90,7 @@ class VirtualHat:
         await self.chip.stop()
         await self.hardware.node.stop()
         self._tick_alarm.cancel()
+        self._input_back.cancel()
         self.unplug()
         self.cable.close()
         self.hardware.record.close()
@@ -105,6 +114,15 @@ class VirtualHat:
         """Take the HAT's input power away: the latch is cleared, and the chip is dead until the power is back."""
         self.hardware.lose_power(self.now_us())
         self.chip.end(ResetCause.POWER_ON, duration_ms / 1000)
+        self.look_again()
+
+    def lose_input(self, duration_ms: int) -> None:
+        """Take the HAT's input power away while its chip lives on the USB's."""
+        self._set_input(0.0)
+        self._input_back.set(duration_ms / 1000)
+
+    def _set_input(self, volts: float) -> None:
+        self.hardware.set_input(volts, self.now_us())
         self.look_again()
 
     def connect_monitor(self, *, connected: bool) -> None:
@@ -143,6 +161,10 @@ class VirtualHat:
     def _tick(self) -> None:
         self.chip.serve()
         self.hardware.advance(self.now_us())
+        if self.hardware.alerts != self._alerts:
+            self._alerts = self.hardware.alerts
+            if self.alert_wired:
+                self.chip.fall(Pin.ALERT)
         entries = self.hardware.take_entries()
         if entries:
             self.chip.receive(entries)

@@ -144,6 +144,11 @@ FAULTS = {
         "take the HAT's input power away for a while",
         lambda _, hat, words: hat.lose_power(round(words.number(0, 1, _MAX_MS, 1000))),
     ),
+    "input-loss": Fault(
+        "[MS]",
+        "the same, while USB keeps the microcontroller alive",
+        lambda _, hat, words: hat.lose_input(round(words.number(0, 1, _MAX_MS, 1000))),
+    ),
     "stuck": Fault("[on|off|no]", "break the gate of the supply, or mend it", _stick),
     "monitor": Fault("[off|on]", "take the power monitor off its bus, or put it back", _connect_monitor),
     "brown-out": Fault(

@@ -73,7 +73,13 @@ class FirmwareProcess:
     """One run of the interpreter on a terminal of its own. `on_end` is called once, when it has ended."""
 
     def __init__(
-        self, firmware: Firmware, *, run_entry: bool, folder: Path, world: int, on_end: Callable[[], None]
+        self,
+        firmware: Firmware,
+        *,
+        run_entry: bool,
+        folder: Path,
+        world: tuple[int, int],
+        on_end: Callable[[], None],
     ) -> None:
         self._on_end = on_end
         self.terminal, self._slave = os.openpty()
@@ -84,14 +90,14 @@ class FirmwareProcess:
         self._process = subprocess.Popen(  # noqa: S603  our own command
             ["/bin/sh", "-c", _OWN_TERMINAL, os.ttyname(self._slave), *interpreter],
             stdin=subprocess.DEVNULL,
-            pass_fds=(world,),
+            pass_fds=world,
             start_new_session=True,
             cwd=folder,
             env={
                 "PATH": os.environ.get("PATH", os.defpath),
                 "HOME": str(folder),
                 "MICROPYPATH": ":".join([*map(str, firmware.search_path), ".frozen"]),
-                "RACKLET_WORLD": str(world),
+                "RACKLET_WORLD": ",".join(map(str, world)),
             },
         )
         self._pidfd = os.pidfd_open(self._process.pid)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import socket
 import struct
@@ -41,12 +42,16 @@ class Operation(IntEnum):
     WDT_STOP = 11
     UART_OPEN = 12
     DMA_STOP = 13
+    PIN_IRQ = 14
+    SCRATCH_READ = 15
+    SCRATCH_WRITE = 16
 
 
 class Microcontroller(Protocol):
     """The chip that the process stands for: what outlives the process."""
 
     unique_id: bytes
+    scratch: int
 
     @property
     def pid(self) -> int | None:
@@ -80,19 +85,31 @@ class MachineServer:
         self._now_us = now_us
         self._calls, self._child_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._calls.settimeout(0)
+        self._edges, self._edges_child = socket.socketpair()
+        self._edges.settimeout(0)
+        self._edges_child.settimeout(0)
+        self._watched: set[int] = set()
         self._dma: ReceiveDma | None = None
         asyncio.get_running_loop().add_reader(self._calls.fileno(), self.serve)
 
     @property
-    def child_fd(self) -> int:
-        """The descriptor that the process inherits."""
-        return self._child_end.fileno()
+    def child_fds(self) -> tuple[int, int]:
+        """The descriptors that the process inherits: calls and edges."""
+        return self._child_end.fileno(), self._edges_child.fileno()
+
+    def tell_edge(self, pin: int) -> None:
+        """A pin has fallen. When the process has not looked for long, it sees only some of many edges."""
+        if pin in self._watched:
+            with contextlib.suppress(OSError):
+                self._edges.send(bytes([pin]))
 
     def close(self) -> None:
         """Stop serving."""
         asyncio.get_running_loop().remove_reader(self._calls.fileno())
         self._calls.close()
         self._child_end.close()
+        self._edges.close()
+        self._edges_child.close()
         self._stop_dma()
 
     def receive(self, entries: bytes) -> bool:
@@ -151,6 +168,17 @@ class MachineServer:
                 self._run_dma(payload)
             case Operation.RESET:
                 self._chip.reset(hard=bool(argument))
+            case _:
+                self._handle_register_call(operation, argument, payload)
+
+    def _handle_register_call(self, operation: int, argument: int, payload: bytes) -> None:
+        match operation:
+            case Operation.PIN_IRQ:
+                self._watched.add(argument)
+            case Operation.SCRATCH_READ:
+                self._reply(self._chip.scratch.to_bytes(4, "little"))
+            case Operation.SCRATCH_WRITE:
+                self._chip.scratch = int.from_bytes(payload[:4], "little")
             case _:
                 pass
 

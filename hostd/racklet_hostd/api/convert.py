@@ -1,5 +1,6 @@
 """What hostd knows, as messages of the API."""
 
+import struct
 from collections.abc import Iterator
 
 from google.protobuf.duration_pb2 import Duration
@@ -12,9 +13,12 @@ from racklet_hostd.console_view import ConsoleOutput
 from racklet_hostd.doctor.diagnosis import Finding
 from racklet_hostd.model import Hat, HatState, Measurement, SupplyState
 from racklet_hostd.node import Node
+from racklet_hostd.power import PowerSteps
 from racklet_hostd.rack import Rack
 from racklet_hostd.rack_budget import RackBudget
 from racklet_hostd.store import BootCause, BootSummary, Chunk, Event, Piece
+
+_SAMPLE = struct.Struct("<hh")  # of a waveform: millivolts, milliamperes
 
 _NS_PER_MS = 1_000_000
 _MS_PER_S = 1000
@@ -79,6 +83,7 @@ def node_message(node: Node) -> rack_pb2.Node:
         supply_state=supply_state(node.supply_state),
         measurement=_measurement(node.measurement) if node.measurement else None,
         energy_uj=node.store.energy_uj,
+        charge_uc=node.store.totals.charge_uc,
         boot=boot_resource(node.name, newest.number) if newest else "",
         log_end=newest.end if newest else 0,
         last_line=node.last_line,
@@ -150,6 +155,10 @@ def event_message(event: Event) -> rack_pb2.Event:
         kind=event.kind,
         message=event.message,
         lost_before=event.lost_before,
+        about=event.about,
+        first_index=event.first_index,
+        supply_mv=[mv for mv, _ in _SAMPLE.iter_unpack(event.samples)],
+        supply_ma=[ma for _, ma in _SAMPLE.iter_unpack(event.samples)],
     )
 
 
@@ -174,6 +183,14 @@ def power_message(reply: link_pb2.Reply) -> rack_pb2.SetPowerResponse:
         supply_uv=reply.supply_uv,
         supply_ua=reply.supply_ua,
         duration=duration(reply.duration_ms),
+        before_state=supply_state(SupplyState.of(reply.before_state)),
+        lowest_ua=reply.lowest_ua,
+        node_asked=bool(reply.detail & PowerSteps.ASKED),
+        halt_signal_stuck=bool(reply.detail & PowerSteps.HALT_WAS_HIGH),
+        halt_signal_seen=bool(reply.detail & PowerSteps.HALT_ROSE),
+        halt_current_seen=bool(reply.detail & PowerSteps.CURRENT_FELL),
+        supply_cut=bool(reply.detail & PowerSteps.CUT),
+        supply_set=bool(reply.detail & PowerSteps.SET),
     )
 
 

@@ -27,6 +27,7 @@ _SUPPLY_STYLES: dict[int, str] = {
     rack_pb2.SUPPLY_STATE_ON: "green",
     rack_pb2.SUPPLY_STATE_STOPPING: "yellow",
     rack_pb2.SUPPLY_STATE_TRIPPED: "bold red",
+    rack_pb2.SUPPLY_STATE_STUCK_ON: "bold red",
 }
 _HAT_STYLES: dict[int, str] = {rack_pb2.HAT_STATE_ONLINE: "green", rack_pb2.HAT_STATE_UNSPECIFIED: "dim"}
 

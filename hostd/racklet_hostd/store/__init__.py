@@ -14,6 +14,7 @@ from racklet_hostd.store.model import (
     NodeTotals,
     StoreLimits,
     SyncReport,
+    Waveform,
 )
 from racklet_hostd.store.node_store import NodeStore
 from racklet_hostd.store.records import Chunk, GapPiece, Piece
@@ -42,4 +43,5 @@ __all__ = [
     "StoreLimits",
     "StoredPositions",
     "SyncReport",
+    "Waveform",
 ]

@@ -20,12 +20,13 @@ from racklet_link.events import StoredPositions
 APPLICATION_ID = 0x7261636B  # "rack", for file(1)
 MAX_INTEGER = (1 << 63) - 1
 SESSIONS_KEPT = 16  # of a node: HATs that may come back to its slot without having restarted
+HATS_KEPT = 1024  # of the rack: more than it has slots
 BUSY_TIMEOUT_S = 5.0  # somebody looks into the file with another program
 WAL_KEPT_BYTES = 8 << 20
 
 _BOOT = "number, start_ms, last_byte_ms, end, lost_bytes, from_supply_on, dropped"
-_EVENT = "sequence, node, at_ms, kind, message, lost_before"
-_SESSION = "hat_id, log_boot, log_offset, event_sequence, boot, energy_uj"
+_EVENT = "sequence, node, at_ms, kind, message, lost_before, about, first_index, samples"
+_SESSION = "hat_id, log_boot, log_offset, event_sequence, boot, energy_uj, charge_uc"
 
 
 class Database:
@@ -79,7 +80,7 @@ class Database:
         """Add or replace a session as the one used last; forget the oldest."""
         (used,) = self._writer.execute("SELECT coalesce(max(used), 0) FROM sessions WHERE node = ?", (node,)).fetchone()
         head = (node, row.session, used + 1, row.hat_id)
-        self._save("sessions", (*head, *astuple(row.positions), row.boot, row.energy_uj))
+        self._save("sessions", (*head, *astuple(row.positions), row.boot, row.energy_uj, row.charge_uc))
         self._writer.execute(
             "DELETE FROM sessions WHERE node = ?1 AND used <="
             " (SELECT used FROM sessions WHERE node = ?1 ORDER BY used DESC LIMIT 1 OFFSET ?2)",
@@ -88,7 +89,8 @@ class Database:
 
     def save_event(self, row: EventRow) -> None:
         """Add an event."""
-        self._save("events", (*astuple(row.event), row.hat_session, row.hat_sequence))
+        *event, about, first_index, samples = astuple(row.event)
+        self._save("events", (*event, row.hat_session, row.hat_sequence, about, first_index, samples))
 
     def save_journal(self, rows: str, blob: bytes) -> None:
         """Add to the journal."""
@@ -149,9 +151,25 @@ class Database:
     def session(self, node: str, session: int) -> SessionRow | None:
         """Return a HAT session of a node."""
         rows = self._rows(f"SELECT {_SESSION} FROM sessions WHERE node = ? AND session = ?", node, session)  # noqa: S608
-        for hat_id, log_boot, log_offset, event_sequence, boot, energy_uj in rows:
-            return SessionRow(session, hat_id, StoredPositions(log_boot, log_offset, event_sequence), boot, energy_uj)
+        for hat_id, log_boot, log_offset, event_sequence, *rest in rows:
+            return SessionRow(session, hat_id, StoredPositions(log_boot, log_offset, event_sequence), *rest)
         return None
+
+    def newest_session(self, node: str, hat_id: bytes) -> SessionRow | None:
+        """Return the session of a HAT that was used last at a node."""
+        query = "SELECT session FROM sessions WHERE node = ? AND hat_id = ? ORDER BY used DESC LIMIT 1"
+        rows = self._rows(query, node, hat_id)
+        return self.session(node, rows[0][0]) if rows else None
+
+    def save_hat(self, hat_id: bytes, node: str) -> None:
+        """Set where a HAT was seen last; forget those that were not seen for the longest time."""
+        self._save("hats", (hat_id, node))
+        newest = "SELECT rowid FROM hats ORDER BY rowid DESC LIMIT ?"
+        self._writer.execute(f"DELETE FROM hats WHERE rowid NOT IN ({newest})", (HATS_KEPT,))  # noqa: S608
+
+    def hats(self) -> dict[bytes, str]:
+        """Return where each HAT was seen last; those seen last come last."""
+        return dict(self._rows("SELECT hat_id, node FROM hats ORDER BY rowid"))
 
     def boots(self, node: str, before: int, limit: int) -> list[BootRow]:
         """Return at most `limit` boots with numbers below `before`, newest first."""
@@ -223,7 +241,7 @@ class Database:
     def _save(self, table: str, row: tuple[str | int | bytes | None, ...]) -> None:
         self._writer.execute(f"INSERT OR REPLACE INTO {table} VALUES ({', '.join('?' * len(row))})", row)  # noqa: S608
 
-    def _rows(self, query: str, *values: str | int) -> list[tuple[Any, ...]]:
+    def _rows(self, query: str, *values: str | int | bytes) -> list[tuple[Any, ...]]:
         with self._translated():
             return self._reader.execute(query, values).fetchall()
 

@@ -87,12 +87,12 @@ def _entries(database: Database) -> Iterator[_Entry]:
                     file = SegmentName(name, boot[0], segment.start)
                     writes.append(SegmentWrite(file, position, segment.seed, blob[at : at + size], segment.latest_ms))
                     at += size
-            for session, hat_id, positions, boot, energy_uj in sessions:
-                row = SessionRow(session, bytes.fromhex(hat_id), StoredPositions(*positions), boot, energy_uj)
-                rows.add_session(row)
+            for session, hat_id, positions, *values in sessions:
+                rows.add_session(SessionRow(session, bytes.fromhex(hat_id), StoredPositions(*positions), *values))
             yield _Entry(NodeRow(name, next_boot, NodeTotals(*totals)), rows, writes)
 
 
 def _session_values(row: SessionRow) -> tuple[object, ...]:
     at = row.positions
-    return row.session, row.hat_id.hex(), (at.log_boot, at.log_offset, at.event_sequence), row.boot, row.energy_uj
+    place = (at.log_boot, at.log_offset, at.event_sequence)
+    return row.session, row.hat_id.hex(), place, row.boot, row.energy_uj, row.charge_uc

@@ -78,6 +78,7 @@ class NodeTotals(NamedTuple):
         log_lost_bytes: bytes that gaps stand for, and those of boots that were lost as a whole.
         retired_boots: boots thrown away by retention.
         retired_bytes: log bytes, gaps included, thrown away by retention.
+        charge_uc: charge the node took.
     """
 
     energy_uj: int = 0
@@ -86,6 +87,7 @@ class NodeTotals(NamedTuple):
     log_lost_bytes: int = 0
     retired_boots: int = 0
     retired_bytes: int = 0
+    charge_uc: int = 0
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,9 @@ class Event:
         kind: such as "supply_state".
         message: the same as a sentence.
         lost_before: events of this node that were lost before this one.
+        about: of a waveform, the number of the event it belongs to; 0 when that is not known.
+        first_index: of a waveform, the index of its first sample.
+        samples: of a waveform, as in Event.samples of the link, the oldest first.
     """
 
     sequence: int
@@ -107,6 +112,17 @@ class Event:
     kind: str
     message: str
     lost_before: int
+    about: int = 0
+    first_index: int = 0
+    samples: bytes = b""
+
+
+class Waveform(NamedTuple):
+    """What a waveform event carries: see Event."""
+
+    about: int
+    first_index: int
+    samples: bytes
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,14 @@ class NodeBatch:
         logs: of each boot log that has something new.
         sessions: the HAT sessions that changed, and how they are once this is stored.
         node: the node's counters; its boots and bytes are brought up to date by `settle`.
+        hats: where HATs that came were seen last.
         new_boots: how many of the boots are new, as `settle` finds out.
     """
 
     logs: list[LogBatch]
     sessions: list[tuple[HatSession, SessionRow]]
     node: NodeRow
+    hats: dict[bytes, str]
     new_boots: int = 0
 
     def settle(self) -> None:

@@ -8,6 +8,7 @@ from weakref import WeakValueDictionary
 from racklet_hostd.errors import BadPositionError, NoSuchBootError, StoreBehindError
 from racklet_hostd.store.boot_log import BootLog, LogBatch
 from racklet_hostd.store.database import MAX_INTEGER, Database
+from racklet_hostd.store.hat_counters import CHARGE_MODULUS_UC, ENERGY_MODULUS_UJ, HatPlaces, gone_on
 from racklet_hostd.store.model import BootCause, BootSummary, NodeTotals, StoreLimits, bounded_ms
 from racklet_hostd.store.node_batch import NodeBatch, Unindexed
 from racklet_hostd.store.retention import Retirement
@@ -18,7 +19,7 @@ from racklet_link.events import StoredPositions
 
 UNSTORED_LIMIT = 64  # boots or sessions between two syncs: no node is as fast; a HAT that says so is broken
 UNINDEXED_LIMIT = 16  # boots and sessions that are in memory until the index has them
-MAX_ENERGY_UJ = 1 << 62  # keeps the sum within what SQLite stores
+MAX_COUNT = 1 << 62  # keeps the sum within what SQLite stores
 
 
 class NodeStore:
@@ -29,16 +30,20 @@ class NodeStore:
         totals: the counters, as far as they are durable, which is what may be published: they never go back.
     """
 
-    def __init__(self, name: str, database: Database, files: SegmentFolder, limits: StoreLimits) -> None:
+    def __init__(
+        self, name: str, database: Database, files: SegmentFolder, limits: StoreLimits, places: HatPlaces
+    ) -> None:
         self.name = name
         self._database = database
         self._files = files
         self._limits = limits
+        self._places = places
+        self._hats_seen: set[bytes] = set()  # that no sync has stored
         self._lock = Lock()
         row = database.node(name) or NodeRow(name, 1, NodeTotals())
         self.totals = row.totals
         self._next_boot = row.next_boot
-        self._energy_uj = row.totals.energy_uj
+        self._energy_uj, self._charge_uc = row.totals.energy_uj, row.totals.charge_uc
         self._lost_bytes = 0  # of boots that were lost as a whole and that no sync has counted
         self._lost_bytes_taken = 0
         self._attached: HatSession | None = None
@@ -75,14 +80,29 @@ class NodeStore:
         """Energy the node took, as far as it is durable, so that what was published never goes back."""
         return self.totals.energy_uj
 
-    def attach(self, hello_session: int, hat_id: bytes, boot_continues: bool) -> StoredPositions:  # noqa: FBT001  Hello's
+    def attach(
+        self,
+        hello_session: int,
+        hat_id: bytes,
+        boot_continues: bool,  # noqa: FBT001  Hello's
+        *,
+        counters_continue: bool = False,
+    ) -> StoredPositions:
         """Take up a HAT session and return what is durable of it: 0, 0, 1 when it is new.
+
+        From where its counters are counted says docs/decisions/0006-who-owns-a-joule.md.
 
         Raises:
             StoreBehindError: UNSTORED_LIMIT sessions wait for a sync already.
         """
         with self._lock:
-            session = self._session(hello_session, hat_id)
+            session = self._session(hello_session, hat_id, counters_continue=counters_continue)
+            before = self._places.move(hat_id, self.name)
+            if before != self.name:
+                self._hats_seen.add(hat_id)
+                session.is_dirty = True
+                if before is not None:
+                    session.energy_uj = session.charge_uc = None
             if session is not self._attached:
                 self._leave()
                 session.resume()
@@ -164,14 +184,26 @@ class NodeStore:
             BadPositionError: the session is not attached, or no node can have taken so much.
         """
         with self._lock:
-            attached = self._required_session()
-            if session != attached.session or energy_uj > MAX_ENERGY_UJ - self._energy_uj:
-                raise BadPositionError(self.name, f"session {session} cannot have counted {energy_uj} uJ")
-            if energy_uj > attached.energy_uj:
-                self._energy_uj += energy_uj - attached.energy_uj
+            attached = self._counting_session(session, energy_uj, self._energy_uj, "uJ")
+            gone_uj = gone_on(attached.energy_uj, energy_uj, ENERGY_MODULUS_UJ)
+            if gone_uj is not None:
+                self._energy_uj += gone_uj
+                attached.is_dirty |= attached.energy_uj is None  # from here on it counts
+                attached.has_energy |= attached.energy_uj != energy_uj
                 attached.energy_uj = energy_uj
-                attached.has_energy = True
             return self._energy_uj
+
+    def add_charge(self, session: int, charge_uc: int) -> int:
+        """Fold in the charge counter of the attached session, as `add_energy` does with the energy's."""
+        with self._lock:
+            attached = self._counting_session(session, charge_uc, self._charge_uc, "uC")
+            gone_uc = gone_on(attached.charge_uc, charge_uc, CHARGE_MODULUS_UC)
+            if gone_uc is not None:
+                self._charge_uc += gone_uc
+                attached.is_dirty |= attached.charge_uc is None  # from here on it counts
+                attached.has_energy |= attached.charge_uc != charge_uc
+                attached.charge_uc = charge_uc
+            return self._charge_uc
 
     # What follows is for Store.sync.
 
@@ -194,11 +226,13 @@ class NodeStore:
                 session.is_dirty = session.has_energy = False
             totals = self.totals._replace(
                 energy_uj=self._energy_uj,
+                charge_uc=self._charge_uc,
                 log_lost_bytes=self.totals.log_lost_bytes + self._lost_bytes,
             )
             self._lost_bytes_taken = self._lost_bytes
             rows = [(session, session.row()) for session in sessions]
-            return NodeBatch(logs, rows, NodeRow(self.name, self._next_boot, totals))
+            node = NodeRow(self.name, self._next_boot, totals)
+            return NodeBatch(logs, rows, node, self._places.of(self._hats_seen))
 
     def drop(self, batch: LogBatch, reason: str) -> int:
         """Put a gap in the place of what the disk did not take; return how many bytes that loses."""
@@ -216,6 +250,7 @@ class NodeStore:
                 session.commit(row)
             self.totals = batch.node.totals
             self._lost_bytes -= self._lost_bytes_taken
+            self._hats_seen -= batch.hats.keys()
             self._boots_kept += batch.new_boots
             self._size_kept += batch.written_bytes
             self._unindexed.add(batch)
@@ -314,7 +349,26 @@ class NodeStore:
         if sum(log.stored is None for log in self._live.values()) >= UNSTORED_LIMIT:
             raise StoreBehindError(self.name, UNSTORED_LIMIT)
 
-    def _session(self, number: int, hat_id: bytes) -> HatSession:
+    def _counting_session(self, session: int, told: int, total: int, unit: str) -> HatSession:
+        attached = self._required_session()
+        if session != attached.session or told > MAX_COUNT - total:
+            raise BadPositionError(self.name, f"session {session} cannot have counted {told} {unit}")
+        return attached
+
+    def _new_session(self, number: int, hat_id: bytes, *, counters_continue: bool) -> HatSession:
+        session = HatSession(number, hat_id, energy_uj=0, charge_uc=0)
+        if counters_continue:
+            newest_first = (*reversed(self._sessions.values()), self._stored_session(hat_id))
+            before = next((one for one in newest_first if one is not None and one.hat_id == hat_id), None)
+            session.energy_uj = before.energy_uj if before else None
+            session.charge_uc = before.charge_uc if before else None
+        return session
+
+    def _stored_session(self, hat_id: bytes) -> HatSession | None:
+        row = self._database.newest_session(self.name, hat_id)
+        return HatSession.load(row, None) if row else None
+
+    def _session(self, number: int, hat_id: bytes, *, counters_continue: bool) -> HatSession:
         session = self._sessions.get(number)
         if session is not None and session.hat_id == hat_id:
             return session
@@ -322,7 +376,7 @@ class NodeStore:
             raise StoreBehindError(self.name, UNSTORED_LIMIT)
         row = self._database.session(self.name, number)
         if row is None or row.hat_id != hat_id:
-            return HatSession(number, hat_id)
+            return self._new_session(number, hat_id, counters_continue=counters_continue)
         try:
             return HatSession.load(row, self._log(row.boot))
         except NoSuchBootError:

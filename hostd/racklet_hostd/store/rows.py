@@ -89,13 +89,17 @@ class BootRow(NamedTuple):
 
 
 class SessionRow(NamedTuple):
-    """A HAT session. `boot` is the number that its boot `positions.log_boot` has here; 0 before the first."""
+    """A HAT session. `boot` is the number that its boot `positions.log_boot` has here; 0 before the first.
+
+    `energy_uj` and `charge_uc` are what it told last; -1 before it told anything that counts here.
+    """
 
     session: int
     hat_id: bytes
     positions: StoredPositions
     boot: int
     energy_uj: int
+    charge_uc: int = 0
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,15 @@ CREATE TABLE journal (
 ) STRICT;
 """
 
+_CHARGE_AND_WAVEFORMS = """
+ALTER TABLE nodes ADD COLUMN charge_uc INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE sessions ADD COLUMN charge_uc INTEGER NOT NULL DEFAULT 0; -- -1 here and in energy_uj: not told yet
+CREATE TABLE hats (hat_id BLOB PRIMARY KEY, node TEXT NOT NULL) STRICT; -- where each HAT was seen last
+ALTER TABLE events ADD COLUMN about INTEGER NOT NULL DEFAULT 0; -- of a waveform: the event it belongs to
+ALTER TABLE events ADD COLUMN first_index INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE events ADD COLUMN samples BLOB NOT NULL DEFAULT x'';
+"""
+
 # The way to each version from the one before. Append only: there are indexes of every version out there.
-VERSIONS = (_VERSION_1, _ENERGY_MARKS, _TIMES_AND_JOURNAL)
+VERSIONS = (_VERSION_1, _ENERGY_MARKS, _TIMES_AND_JOURNAL, _CHARGE_AND_WAVEFORMS)
 SCHEMA_VERSION = len(VERSIONS)

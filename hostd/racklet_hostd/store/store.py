@@ -20,6 +20,7 @@ from racklet_hostd.store.database import Database
 from racklet_hostd.store.energy_marks import EnergyMark, EnergyMarks
 from racklet_hostd.store.events import EventBatch, EventStore
 from racklet_hostd.store.folder_lock import FolderLock
+from racklet_hostd.store.hat_counters import HatPlaces
 from racklet_hostd.store.journal import entry_of, replay
 from racklet_hostd.store.model import LogFailure, StoreLimits, SyncReport
 from racklet_hostd.store.node_batch import NodeBatch
@@ -53,6 +54,7 @@ class Store:
         self._limits = limits
         self._opened = opened
         self._nodes: dict[str, NodeStore] = {}
+        self._places = HatPlaces(database)
         self._syncing = Lock()
         self._upkeep = Upkeep(database, files, limits)
 
@@ -95,7 +97,7 @@ class Store:
     def node(self, name: str) -> NodeStore:
         """Return what is stored of a node, always the same object. `name` is one that a config may have."""
         if name not in self._nodes:
-            self._nodes[name] = NodeStore(name, self._database, self._files, self._limits)
+            self._nodes[name] = NodeStore(name, self._database, self._files, self._limits, self._places)
         return self._nodes[name]
 
     def sync(self, *, idle_too: bool = True) -> SyncReport:
@@ -162,6 +164,7 @@ class Store:
             with self._database.transaction():
                 if batches:
                     self._database.save_journal(rows, blob)
+                self._places.save(batch.hats for _, batch in batches)
                 self.events.save(events)
                 self.energy_marks.save(marks)
         except StoreError as error:

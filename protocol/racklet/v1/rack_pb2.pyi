@@ -44,6 +44,8 @@ class _SupplyStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SupplySta
     """The node was asked to shut down, or the rail is falling after the cut."""
     SUPPLY_STATE_TRIPPED: _SupplyState.ValueType  # 5
     """A protection cut the rail; it stays off until somebody sets it."""
+    SUPPLY_STATE_STUCK_ON: _SupplyState.ValueType  # 6
+    """The rail was cut, and does not fall, or current flows all the same: the switch is broken."""
 
 class SupplyState(_SupplyState, metaclass=_SupplyStateEnumTypeWrapper):
     """The state of a node's supply."""
@@ -60,6 +62,8 @@ SUPPLY_STATE_STOPPING: SupplyState.ValueType  # 4
 """The node was asked to shut down, or the rail is falling after the cut."""
 SUPPLY_STATE_TRIPPED: SupplyState.ValueType  # 5
 """A protection cut the rail; it stays off until somebody sets it."""
+SUPPLY_STATE_STUCK_ON: SupplyState.ValueType  # 6
+"""The rail was cut, and does not fall, or current flows all the same: the switch is broken."""
 Global___SupplyState: _TypeAlias = SupplyState  # noqa: Y015
 
 class _HatState:
@@ -363,6 +367,7 @@ class Node(_message.Message):
     POWER_WAIT_FIELD_NUMBER: _builtins.int
     PHASE_FIELD_NUMBER: _builtins.int
     FINDINGS_FIELD_NUMBER: _builtins.int
+    CHARGE_UC_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The resource name, such as "nodes/node-3"."""
     supply_state: Global___SupplyState.ValueType
@@ -379,6 +384,8 @@ class Node(_message.Message):
     """The phase that its newest boot has reached, as BootPhase names it; "unknown" before the first, empty when there is
     no boot, or its HAT has not been heard since hostd started.
     """
+    charge_uc: _builtins.int
+    """Charge taken by the node, over all sessions. It never goes back."""
     @_builtins.property
     def measurement(self) -> Global___Measurement:
         """The newest measurement; absent when there is none since hostd started, or the HAT is offline."""
@@ -409,10 +416,11 @@ class Node(_message.Message):
         power_wait: Global___PowerWait | None = ...,
         phase: _builtins.str = ...,
         findings: _abc.Iterable[_builtins.str] | None = ...,
+        charge_uc: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["hat", b"hat", "measurement", b"measurement", "power_wait", b"power_wait"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot", b"boot", "energy_uj", b"energy_uj", "findings", b"findings", "hat", b"hat", "last_line", b"last_line", "log_end", b"log_end", "measurement", b"measurement", "name", b"name", "phase", b"phase", "power_wait", b"power_wait", "supply_state", b"supply_state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot", b"boot", "charge_uc", b"charge_uc", "energy_uj", b"energy_uj", "findings", b"findings", "hat", b"hat", "last_line", b"last_line", "log_end", b"log_end", "measurement", b"measurement", "name", b"name", "phase", b"phase", "power_wait", b"power_wait", "supply_state", b"supply_state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -480,6 +488,10 @@ class Event(_message.Message):
     KIND_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     LOST_BEFORE_FIELD_NUMBER: _builtins.int
+    ABOUT_FIELD_NUMBER: _builtins.int
+    FIRST_INDEX_FIELD_NUMBER: _builtins.int
+    SUPPLY_MV_FIELD_NUMBER: _builtins.int
+    SUPPLY_MA_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """Its number in hostd's record; only grows."""
     node: _builtins.str
@@ -490,9 +502,21 @@ class Event(_message.Message):
     """The same as a sentence."""
     lost_before: _builtins.int
     """Events of this node that were lost before this one."""
+    about: _builtins.int
+    """Of a waveform: the number of the event around which it was sampled."""
+    first_index: _builtins.int
+    """Of a waveform: the index of its first sample, the others follow 20 ms apart; -1 is the sample that tripped."""
     @_builtins.property
     def event_time(self) -> _timestamp_pb2.Timestamp:
         """When it happened."""
+
+    @_builtins.property
+    def supply_mv(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Of a waveform: the voltages in millivolts."""
+
+    @_builtins.property
+    def supply_ma(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Of a waveform: the currents in milliamperes."""
 
     def __init__(
         self,
@@ -503,10 +527,14 @@ class Event(_message.Message):
         kind: _builtins.str = ...,
         message: _builtins.str = ...,
         lost_before: _builtins.int = ...,
+        about: _builtins.int = ...,
+        first_index: _builtins.int = ...,
+        supply_mv: _abc.Iterable[_builtins.int] | None = ...,
+        supply_ma: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["event_time", b"event_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_time", b"event_time", "kind", b"kind", "lost_before", b"lost_before", "message", b"message", "node", b"node", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["about", b"about", "event_time", b"event_time", "first_index", b"first_index", "kind", b"kind", "lost_before", b"lost_before", "message", b"message", "node", b"node", "sequence", b"sequence", "supply_ma", b"supply_ma", "supply_mv", b"supply_mv"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -759,12 +787,36 @@ class SetPowerResponse(_message.Message):
     SUPPLY_UV_FIELD_NUMBER: _builtins.int
     SUPPLY_UA_FIELD_NUMBER: _builtins.int
     DURATION_FIELD_NUMBER: _builtins.int
+    BEFORE_STATE_FIELD_NUMBER: _builtins.int
+    LOWEST_UA_FIELD_NUMBER: _builtins.int
+    NODE_ASKED_FIELD_NUMBER: _builtins.int
+    HALT_SIGNAL_STUCK_FIELD_NUMBER: _builtins.int
+    HALT_SIGNAL_SEEN_FIELD_NUMBER: _builtins.int
+    HALT_CURRENT_SEEN_FIELD_NUMBER: _builtins.int
+    SUPPLY_CUT_FIELD_NUMBER: _builtins.int
+    SUPPLY_SET_FIELD_NUMBER: _builtins.int
     supply_state: Global___SupplyState.ValueType
     """The supply as measured at the end."""
     supply_uv: _builtins.int
     """Its voltage."""
     supply_ua: _builtins.int
     """Its current."""
+    before_state: Global___SupplyState.ValueType
+    """The supply before."""
+    lowest_ua: _builtins.int
+    """OFF: the lowest current while the node had time to shut down."""
+    node_asked: _builtins.bool
+    """The node was asked to shut down."""
+    halt_signal_stuck: _builtins.bool
+    """Its halt signal was high before it was asked, so it told nothing."""
+    halt_signal_seen: _builtins.bool
+    """Its halt signal rose."""
+    halt_current_seen: _builtins.bool
+    """Its current stayed at that of a halted node."""
+    supply_cut: _builtins.bool
+    """The supply was cut."""
+    supply_set: _builtins.bool
+    """The supply was set."""
     @_builtins.property
     def duration(self) -> _duration_pb2.Duration:
         """How long the HAT took."""
@@ -776,10 +828,18 @@ class SetPowerResponse(_message.Message):
         supply_uv: _builtins.int = ...,
         supply_ua: _builtins.int = ...,
         duration: _duration_pb2.Duration | None = ...,
+        before_state: Global___SupplyState.ValueType = ...,
+        lowest_ua: _builtins.int = ...,
+        node_asked: _builtins.bool = ...,
+        halt_signal_stuck: _builtins.bool = ...,
+        halt_signal_seen: _builtins.bool = ...,
+        halt_current_seen: _builtins.bool = ...,
+        supply_cut: _builtins.bool = ...,
+        supply_set: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration", "supply_state", b"supply_state", "supply_ua", b"supply_ua", "supply_uv", b"supply_uv"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["before_state", b"before_state", "duration", b"duration", "halt_current_seen", b"halt_current_seen", "halt_signal_seen", b"halt_signal_seen", "halt_signal_stuck", b"halt_signal_stuck", "lowest_ua", b"lowest_ua", "node_asked", b"node_asked", "supply_cut", b"supply_cut", "supply_set", b"supply_set", "supply_state", b"supply_state", "supply_ua", b"supply_ua", "supply_uv", b"supply_uv"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -44,6 +44,8 @@ class _SupplyStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SupplySta
     """The node was asked to shut down, or the rail is falling after the cut."""
     SUPPLY_STATE_TRIPPED: _SupplyState.ValueType  # 5
     """A protection cut the rail; it stays off until a request sets it."""
+    SUPPLY_STATE_STUCK_ON: _SupplyState.ValueType  # 6
+    """The rail was cut, and does not fall, or current flows all the same: the switch is broken."""
 
 class SupplyState(_SupplyState, metaclass=_SupplyStateEnumTypeWrapper):
     """The state of the supply, the switched 5.1 V rail from the HAT to its node."""
@@ -60,6 +62,8 @@ SUPPLY_STATE_STOPPING: SupplyState.ValueType  # 4
 """The node was asked to shut down, or the rail is falling after the cut."""
 SUPPLY_STATE_TRIPPED: SupplyState.ValueType  # 5
 """A protection cut the rail; it stays off until a request sets it."""
+SUPPLY_STATE_STUCK_ON: SupplyState.ValueType  # 6
+"""The rail was cut, and does not fall, or current flows all the same: the switch is broken."""
 Global___SupplyState: _TypeAlias = SupplyState  # noqa: Y015
 
 class _ResetCause:
@@ -122,6 +126,34 @@ POWER_ACTION_CYCLE: PowerAction.ValueType  # 4
 """Cut at once, keep the minimum off time, supply on."""
 Global___PowerAction: _TypeAlias = PowerAction  # noqa: Y015
 
+class _RestorePolicy:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RestorePolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RestorePolicy.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RESTORE_POLICY_UNSPECIFIED: _RestorePolicy.ValueType  # 0
+    """Not a policy: refused."""
+    RESTORE_POLICY_OFF: _RestorePolicy.ValueType  # 1
+    """It stays off."""
+    RESTORE_POLICY_LAST: _RestorePolicy.ValueType  # 2
+    """As it was asked to be last; off after a trip."""
+    RESTORE_POLICY_ON: _RestorePolicy.ValueType  # 3
+    """It is switched on."""
+
+class RestorePolicy(_RestorePolicy, metaclass=_RestorePolicyEnumTypeWrapper):
+    """What becomes of the supply when the HAT's input power comes back."""
+
+RESTORE_POLICY_UNSPECIFIED: RestorePolicy.ValueType  # 0
+"""Not a policy: refused."""
+RESTORE_POLICY_OFF: RestorePolicy.ValueType  # 1
+"""It stays off."""
+RESTORE_POLICY_LAST: RestorePolicy.ValueType  # 2
+"""As it was asked to be last; off after a trip."""
+RESTORE_POLICY_ON: RestorePolicy.ValueType  # 3
+"""It is switched on."""
+Global___RestorePolicy: _TypeAlias = RestorePolicy  # noqa: Y015
+
 class _Result:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -148,6 +180,8 @@ class _ResultEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Result.ValueTy
     """Failed: a protection tripped on the way."""
     RESULT_NO_MONITOR: _Result.ValueType  # 9
     """Refused: the power monitor does not answer, so the supply is not switched on blind."""
+    RESULT_OVERTAKEN: _Result.ValueType  # 10
+    """OFF: a FORCE_OFF came while the node had time to shut down."""
 
 class Result(_Result, metaclass=_ResultEnumTypeWrapper):
     """How a request ended, or stands."""
@@ -172,6 +206,8 @@ RESULT_TRIPPED: Result.ValueType  # 8
 """Failed: a protection tripped on the way."""
 RESULT_NO_MONITOR: Result.ValueType  # 9
 """Refused: the power monitor does not answer, so the supply is not switched on blind."""
+RESULT_OVERTAKEN: Result.ValueType  # 10
+"""OFF: a FORCE_OFF came while the node had time to shut down."""
 Global___Result: _TypeAlias = Result  # noqa: Y015
 
 class _GapReason:
@@ -245,7 +281,10 @@ class _EventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventKind.V
     EVENT_KIND_SUPPLY_STATE: _EventKind.ValueType  # 1
     """The supply changed its state; `value` is the new SupplyState, `detail` the old."""
     EVENT_KIND_OVER_CURRENT: _EventKind.ValueType  # 2
-    """Over-current: `value` in microamperes, `limit` likewise."""
+    """Over-current: `value` in microamperes, `limit` likewise. `detail` tells of which kind: 0 above the limit for its hold
+    time; 1 a single conversion above the fast limit, `value` is then the mean right after it or the limit, if that is
+    higher; 2 I²t, where `limit` is the thermal current.
+    """
     EVENT_KIND_OVER_VOLTAGE: _EventKind.ValueType  # 3
     """Over-voltage: `value` and `limit` in microvolts."""
     EVENT_KIND_UNDER_VOLTAGE: _EventKind.ValueType  # 4
@@ -253,11 +292,17 @@ class _EventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventKind.V
     EVENT_KIND_OVER_TEMPERATURE: _EventKind.ValueType  # 5
     """Over-temperature: `value` and `limit` in thousandths of a degree Celsius."""
     EVENT_KIND_START_FAILED: _EventKind.ValueType  # 6
-    """The rail did not come up: `value` is what was measured, `limit` what was needed, in microvolts."""
+    """The rail did not come up: `value` is what was measured, `limit` what was needed, in microvolts; `detail` is the current
+    in microamperes.
+    """
     EVENT_KIND_SUPPLY_STUCK_ON: _EventKind.ValueType  # 7
-    """The rail did not fall: `value` in microvolts, `limit` likewise."""
+    """The rail did not fall, or current flows though the supply is off: `value` in microvolts, `limit` likewise; `detail` is
+    the current in microamperes.
+    """
     EVENT_KIND_MONITOR_LOST: _EventKind.ValueType  # 8
-    """The power monitor stopped answering; `detail` is the number of failed readings."""
+    """The power monitor stopped answering, or, with `value` 1, answers what cannot be; `detail` is the number of failed
+    readings.
+    """
     EVENT_KIND_MONITOR_BACK: _EventKind.ValueType  # 9
     """The power monitor answers again."""
     EVENT_KIND_HAT_STARTED: _EventKind.ValueType  # 10
@@ -268,6 +313,12 @@ class _EventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventKind.V
     """The node lost power or was reset by others while its supply was on."""
     EVENT_KIND_BAUD_RATE: _EventKind.ValueType  # 20
     """The node's baud rate was found; `value` is the rate, `detail` the one before."""
+    EVENT_KIND_SUPPLY_RESTORED: _EventKind.ValueType  # 13
+    """The restore policy switched the supply on after the input power was lost; `value` is the RestorePolicy."""
+    EVENT_KIND_WAVEFORM: _EventKind.ValueType  # 14
+    """Samples around a trip: `detail` is the sequence number of the event they belong to, `value` the index of the first
+    sample, -64 or 0 where -1 is the one that tripped, `limit` the place in `samples` from which they are to be read round.
+    """
 
 class EventKind(_EventKind, metaclass=_EventKindEnumTypeWrapper):
     """What an event tells."""
@@ -277,7 +328,10 @@ EVENT_KIND_UNSPECIFIED: EventKind.ValueType  # 0
 EVENT_KIND_SUPPLY_STATE: EventKind.ValueType  # 1
 """The supply changed its state; `value` is the new SupplyState, `detail` the old."""
 EVENT_KIND_OVER_CURRENT: EventKind.ValueType  # 2
-"""Over-current: `value` in microamperes, `limit` likewise."""
+"""Over-current: `value` in microamperes, `limit` likewise. `detail` tells of which kind: 0 above the limit for its hold
+time; 1 a single conversion above the fast limit, `value` is then the mean right after it or the limit, if that is
+higher; 2 I²t, where `limit` is the thermal current.
+"""
 EVENT_KIND_OVER_VOLTAGE: EventKind.ValueType  # 3
 """Over-voltage: `value` and `limit` in microvolts."""
 EVENT_KIND_UNDER_VOLTAGE: EventKind.ValueType  # 4
@@ -285,11 +339,17 @@ EVENT_KIND_UNDER_VOLTAGE: EventKind.ValueType  # 4
 EVENT_KIND_OVER_TEMPERATURE: EventKind.ValueType  # 5
 """Over-temperature: `value` and `limit` in thousandths of a degree Celsius."""
 EVENT_KIND_START_FAILED: EventKind.ValueType  # 6
-"""The rail did not come up: `value` is what was measured, `limit` what was needed, in microvolts."""
+"""The rail did not come up: `value` is what was measured, `limit` what was needed, in microvolts; `detail` is the current
+in microamperes.
+"""
 EVENT_KIND_SUPPLY_STUCK_ON: EventKind.ValueType  # 7
-"""The rail did not fall: `value` in microvolts, `limit` likewise."""
+"""The rail did not fall, or current flows though the supply is off: `value` in microvolts, `limit` likewise; `detail` is
+the current in microamperes.
+"""
 EVENT_KIND_MONITOR_LOST: EventKind.ValueType  # 8
-"""The power monitor stopped answering; `detail` is the number of failed readings."""
+"""The power monitor stopped answering, or, with `value` 1, answers what cannot be; `detail` is the number of failed
+readings.
+"""
 EVENT_KIND_MONITOR_BACK: EventKind.ValueType  # 9
 """The power monitor answers again."""
 EVENT_KIND_HAT_STARTED: EventKind.ValueType  # 10
@@ -300,6 +360,12 @@ EVENT_KIND_NODE_HALTED: EventKind.ValueType  # 12
 """The node lost power or was reset by others while its supply was on."""
 EVENT_KIND_BAUD_RATE: EventKind.ValueType  # 20
 """The node's baud rate was found; `value` is the rate, `detail` the one before."""
+EVENT_KIND_SUPPLY_RESTORED: EventKind.ValueType  # 13
+"""The restore policy switched the supply on after the input power was lost; `value` is the RestorePolicy."""
+EVENT_KIND_WAVEFORM: EventKind.ValueType  # 14
+"""Samples around a trip: `detail` is the sequence number of the event they belong to, `value` the index of the first
+sample, -64 or 0 where -1 is the one that tripped, `limit` the place in `samples` from which they are to be read round.
+"""
 Global___EventKind: _TypeAlias = EventKind  # noqa: Y015
 
 @_typing.final
@@ -408,6 +474,7 @@ class Hello(_message.Message):
     HAT_ID_FIELD_NUMBER: _builtins.int
     BOARD_FIELD_NUMBER: _builtins.int
     FIRMWARE_FIELD_NUMBER: _builtins.int
+    COUNTERS_CONTINUE_FIELD_NUMBER: _builtins.int
     protocol_min: _builtins.int
     """The oldest protocol version the HAT speaks."""
     protocol_max: _builtins.int
@@ -436,6 +503,10 @@ class Hello(_message.Message):
     """The board and its revision, such as "hat-a"."""
     firmware: _builtins.str
     """The firmware's version, such as "0.1.0"."""
+    counters_continue: _builtins.bool
+    """True when energy and charge of this session count on from those of the HAT's session before: the power monitor kept
+    its counters. Those hold 40 bits, so they go on modulo 2^40 mJ and 2^35 * 625 uC.
+    """
     def __init__(
         self,
         *,
@@ -453,10 +524,11 @@ class Hello(_message.Message):
         hat_id: _builtins.bytes = ...,
         board: _builtins.str = ...,
         firmware: _builtins.str = ...,
+        counters_continue: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ms", b"at_ms", "board", b"board", "boot", b"boot", "boot_continues", b"boot_continues", "event_sequence", b"event_sequence", "firmware", b"firmware", "hat_id", b"hat_id", "log_boot", b"log_boot", "log_offset", b"log_offset", "protocol_max", b"protocol_max", "protocol_min", b"protocol_min", "reset_cause", b"reset_cause", "session", b"session", "supply_state", b"supply_state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ms", b"at_ms", "board", b"board", "boot", b"boot", "boot_continues", b"boot_continues", "counters_continue", b"counters_continue", "event_sequence", b"event_sequence", "firmware", b"firmware", "hat_id", b"hat_id", "log_boot", b"log_boot", "log_offset", b"log_offset", "protocol_max", b"protocol_max", "protocol_min", b"protocol_min", "reset_cause", b"reset_cause", "session", b"session", "supply_state", b"supply_state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -556,6 +628,7 @@ class Request(_message.Message):
     SET_POWER_FIELD_NUMBER: _builtins.int
     IDENTIFY_FIELD_NUMBER: _builtins.int
     SET_LIMITS_FIELD_NUMBER: _builtins.int
+    SET_RESTORE_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     """Grows by at least 1 within a host session; a repeat carries the same id."""
     @_builtins.property
@@ -570,6 +643,10 @@ class Request(_message.Message):
     def set_limits(self) -> Global___SetLimits:
         """Replace the protection limits."""
 
+    @_builtins.property
+    def set_restore(self) -> Global___SetRestore:
+        """Set what happens when the input power comes back."""
+
     def __init__(
         self,
         *,
@@ -577,12 +654,13 @@ class Request(_message.Message):
         set_power: Global___SetPower | None = ...,
         identify: Global___Identify | None = ...,
         set_limits: Global___SetLimits | None = ...,
+        set_restore: Global___SetRestore | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["identify", b"identify", "op", b"op", "set_limits", b"set_limits", "set_power", b"set_power"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["identify", b"identify", "op", b"op", "set_limits", b"set_limits", "set_power", b"set_power", "set_restore", b"set_restore"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "identify", b"identify", "op", b"op", "set_limits", b"set_limits", "set_power", b"set_power"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "identify", b"identify", "op", b"op", "set_limits", b"set_limits", "set_power", b"set_power", "set_restore", b"set_restore"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_op: _TypeAlias = _typing.Literal["set_power", "identify", "set_limits"]  # noqa: Y015
+    _WhichOneofReturnType_op: _TypeAlias = _typing.Literal["set_power", "identify", "set_limits", "set_restore"]  # noqa: Y015
     _WhichOneofArgType_op: _TypeAlias = _typing.Literal["op", b"op"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_op) -> _WhichOneofReturnType_op | None: ...
 
@@ -656,6 +734,11 @@ class SetLimits(_message.Message):
     UNDER_VOLTAGE_MV_FIELD_NUMBER: _builtins.int
     UNDER_VOLTAGE_HOLD_MS_FIELD_NUMBER: _builtins.int
     OVER_TEMPERATURE_MC_FIELD_NUMBER: _builtins.int
+    HALT_CURRENT_MA_FIELD_NUMBER: _builtins.int
+    HALT_HOLD_MS_FIELD_NUMBER: _builtins.int
+    FAST_CURRENT_MA_FIELD_NUMBER: _builtins.int
+    THERMAL_CURRENT_MA_FIELD_NUMBER: _builtins.int
+    THERMAL_TIME_MS_FIELD_NUMBER: _builtins.int
     over_current_ma: _builtins.int
     """Trips when the current stays above this…"""
     over_current_hold_ms: _builtins.int
@@ -668,6 +751,18 @@ class SetLimits(_message.Message):
     """…for this long."""
     over_temperature_mc: _builtins.int
     """Trips at once above this temperature of the monitor."""
+    halt_current_ma: _builtins.int
+    """A node that was asked to shut down has halted when its current stays below this… 0 means the HAT's default, here and
+    in all that follows.
+    """
+    halt_hold_ms: _builtins.int
+    """…for this long."""
+    fast_current_ma: _builtins.int
+    """Trips at once, by the monitor's alert, when one conversion of the current is above this."""
+    thermal_current_ma: _builtins.int
+    """Trips when the node has been so hot as this current makes it in the long run: I²t…"""
+    thermal_time_ms: _builtins.int
+    """…with this time constant."""
     def __init__(
         self,
         *,
@@ -677,14 +772,45 @@ class SetLimits(_message.Message):
         under_voltage_mv: _builtins.int = ...,
         under_voltage_hold_ms: _builtins.int = ...,
         over_temperature_mc: _builtins.int = ...,
+        halt_current_ma: _builtins.int = ...,
+        halt_hold_ms: _builtins.int = ...,
+        fast_current_ma: _builtins.int = ...,
+        thermal_current_ma: _builtins.int = ...,
+        thermal_time_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["over_current_hold_ms", b"over_current_hold_ms", "over_current_ma", b"over_current_ma", "over_temperature_mc", b"over_temperature_mc", "over_voltage_mv", b"over_voltage_mv", "under_voltage_hold_ms", b"under_voltage_hold_ms", "under_voltage_mv", b"under_voltage_mv"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fast_current_ma", b"fast_current_ma", "halt_current_ma", b"halt_current_ma", "halt_hold_ms", b"halt_hold_ms", "over_current_hold_ms", b"over_current_hold_ms", "over_current_ma", b"over_current_ma", "over_temperature_mc", b"over_temperature_mc", "over_voltage_mv", b"over_voltage_mv", "thermal_current_ma", b"thermal_current_ma", "thermal_time_ms", b"thermal_time_ms", "under_voltage_hold_ms", b"under_voltage_hold_ms", "under_voltage_mv", b"under_voltage_mv"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SetLimits: _TypeAlias = SetLimits  # noqa: Y015
+
+@_typing.final
+class SetRestore(_message.Message):
+    """Sets the restore policy. The HAT keeps it, and writes its flash only when something changes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POLICY_FIELD_NUMBER: _builtins.int
+    DELAY_MS_FIELD_NUMBER: _builtins.int
+    policy: Global___RestorePolicy.ValueType
+    """What to do."""
+    delay_ms: _builtins.int
+    """How long the input power must have been back, at most 600000."""
+    def __init__(
+        self,
+        *,
+        policy: Global___RestorePolicy.ValueType = ...,
+        delay_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delay_ms", b"delay_ms", "policy", b"policy"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetRestore: _TypeAlias = SetRestore  # noqa: Y015
 
 @_typing.final
 class Reply(_message.Message):
@@ -698,6 +824,9 @@ class Reply(_message.Message):
     SUPPLY_UV_FIELD_NUMBER: _builtins.int
     SUPPLY_UA_FIELD_NUMBER: _builtins.int
     DURATION_MS_FIELD_NUMBER: _builtins.int
+    BEFORE_STATE_FIELD_NUMBER: _builtins.int
+    LOWEST_UA_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     """The id of the request."""
     result: Global___Result.ValueType
@@ -710,6 +839,15 @@ class Reply(_message.Message):
     """The supply's current at the end."""
     duration_ms: _builtins.int
     """How long the request took."""
+    before_state: Global___SupplyState.ValueType
+    """SetPower: the supply before."""
+    lowest_ua: _builtins.int
+    """OFF: the lowest current while the node had time to shut down."""
+    detail: _builtins.int
+    """SetPower: what was done and seen, a sum of: 1 the node was asked to shut down, 2 its halt signal was high already, 4 its
+    halt signal rose, 8 its current stayed below the halt current, 16 the supply was cut, 32 the supply was set. With
+    RESULT_INVALID: the number of the field that is out of range.
+    """
     def __init__(
         self,
         *,
@@ -719,10 +857,13 @@ class Reply(_message.Message):
         supply_uv: _builtins.int = ...,
         supply_ua: _builtins.int = ...,
         duration_ms: _builtins.int = ...,
+        before_state: Global___SupplyState.ValueType = ...,
+        lowest_ua: _builtins.int = ...,
+        detail: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["duration_ms", b"duration_ms", "id", b"id", "result", b"result", "supply_state", b"supply_state", "supply_ua", b"supply_ua", "supply_uv", b"supply_uv"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["before_state", b"before_state", "detail", b"detail", "duration_ms", b"duration_ms", "id", b"id", "lowest_ua", b"lowest_ua", "result", b"result", "supply_state", b"supply_state", "supply_ua", b"supply_ua", "supply_uv", b"supply_uv"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -807,6 +948,7 @@ class Event(_message.Message):
     DETAIL_FIELD_NUMBER: _builtins.int
     BOOT_FIELD_NUMBER: _builtins.int
     LOST_BEFORE_FIELD_NUMBER: _builtins.int
+    SAMPLES_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """Grows by 1 with every event of the session, from 1."""
     at_ms: _builtins.int
@@ -823,6 +965,10 @@ class Event(_message.Message):
     """The boot that was running."""
     lost_before: _builtins.int
     """The events right before this one that are lost: the HAT's queue was full."""
+    samples: _builtins.bytes
+    """WAVEFORM: 64 samples, 20 ms apart, each the voltage in millivolts and the current in milliamperes, as two signed
+    16-bit numbers, low byte first.
+    """
     def __init__(
         self,
         *,
@@ -834,10 +980,11 @@ class Event(_message.Message):
         detail: _builtins.int = ...,
         boot: _builtins.int = ...,
         lost_before: _builtins.int = ...,
+        samples: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ms", b"at_ms", "boot", b"boot", "detail", b"detail", "kind", b"kind", "limit", b"limit", "lost_before", b"lost_before", "sequence", b"sequence", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ms", b"at_ms", "boot", b"boot", "detail", b"detail", "kind", b"kind", "limit", b"limit", "lost_before", b"lost_before", "samples", b"samples", "sequence", b"sequence", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -869,6 +1016,7 @@ class Telemetry(_message.Message):
     LOOP_MAX_MS_FIELD_NUMBER: _builtins.int
     HEAP_FREE_BYTES_FIELD_NUMBER: _builtins.int
     BOOT_FIELD_NUMBER: _builtins.int
+    CHARGE_UC_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """Grows by 1 with every message of the session."""
     at_ms: _builtins.int
@@ -894,7 +1042,9 @@ class Telemetry(_message.Message):
     temperature_mc: _builtins.int
     """Temperature of the power monitor's die."""
     energy_uj: _builtins.int
-    """Energy since the session began. It never goes back within a session."""
+    """Energy since the session began, or since the counter that Hello.counters_continue tells of. It never goes back
+    within a session.
+    """
     input_uv: _builtins.int
     """Input voltage of the HAT."""
     log_held_bytes: _builtins.int
@@ -909,6 +1059,8 @@ class Telemetry(_message.Message):
     """Free heap of the microcontroller, in bytes."""
     boot: _builtins.int
     """The boot that is running; 0 before the first."""
+    charge_uc: _builtins.int
+    """Charge since the session began. What flows back is set off against what flows later, so it never goes back."""
     def __init__(
         self,
         *,
@@ -932,10 +1084,11 @@ class Telemetry(_message.Message):
         loop_max_ms: _builtins.int = ...,
         heap_free_bytes: _builtins.int = ...,
         boot: _builtins.int = ...,
+        charge_uc: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ms", b"at_ms", "boot", b"boot", "energy_uj", b"energy_uj", "frames_bad", b"frames_bad", "heap_free_bytes", b"heap_free_bytes", "input_uv", b"input_uv", "log_held_bytes", b"log_held_bytes", "loop_max_ms", b"loop_max_ms", "samples", b"samples", "sequence", b"sequence", "supply_max_ua", b"supply_max_ua", "supply_max_uv", b"supply_max_uv", "supply_min_ua", b"supply_min_ua", "supply_min_uv", b"supply_min_uv", "supply_state", b"supply_state", "supply_ua", b"supply_ua", "supply_uv", b"supply_uv", "supply_uw", b"supply_uw", "temperature_mc", b"temperature_mc", "uart_lost_bytes", b"uart_lost_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ms", b"at_ms", "boot", b"boot", "charge_uc", b"charge_uc", "energy_uj", b"energy_uj", "frames_bad", b"frames_bad", "heap_free_bytes", b"heap_free_bytes", "input_uv", b"input_uv", "log_held_bytes", b"log_held_bytes", "loop_max_ms", b"loop_max_ms", "samples", b"samples", "sequence", b"sequence", "supply_max_ua", b"supply_max_ua", "supply_max_uv", b"supply_max_uv", "supply_min_ua", b"supply_min_ua", "supply_min_uv", b"supply_min_uv", "supply_state", b"supply_state", "supply_ua", b"supply_ua", "supply_uv", b"supply_uv", "supply_uw", b"supply_uw", "temperature_mc", b"temperature_mc", "uart_lost_bytes", b"uart_lost_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
