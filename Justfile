@@ -20,6 +20,10 @@ demo *ARGS: setup
 soak *ARGS: setup
     @{{ python }} tools/soak {{ ARGS }}
 
+# Show that a promise of power holds, against the truth of a virtual rack: `just account power-budget`.
+account *NAME: setup
+    @{{ python }} tools/account {{ NAME }}
+
 # Run all tests. Arguments go to pytest.
 test *ARGS: setup
     pytest {{ ARGS }}

@@ -29,6 +29,7 @@ async def run(config: RackletConfig, stop: asyncio.Event, clock: Clock | None = 
         boots_per_node=config.retention.boots_per_node,
         log_days=config.retention.log_days,
         events=config.retention.events,
+        audit_bytes=config.retention.audit_bytes,
     )
     store = Store.open(config.state.folder, limits)
     try:
@@ -55,6 +56,8 @@ class Daemon:
             return "the gRPC API is not listening"
         if self.rack.sync_problem:
             return f"the disk does not take everything: {self.rack.sync_problem}"
+        if self.rack.audit.problem:
+            return self.rack.audit.problem
         return ""
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -68,6 +71,7 @@ class Daemon:
             async with asyncio.TaskGroup() as tasks:
                 period_ms = self._config.telemetry.period_ms
                 nodes = [tasks.create_task(node.run(period_ms), name=node.name) for node in self.rack.nodes]
+                policies = tasks.create_task(self.rack.run_policies(), name="policies")
                 syncing = tasks.create_task(self._sync(), name="sync")
                 await stop.wait()
                 log.info("hostd is shutting down")
@@ -75,8 +79,8 @@ class Daemon:
                 self._is_over = True
                 self.rack.sync_wanted.set()
                 await syncing
-                for node in nodes:
-                    node.cancel()
+                for task in (policies, *nodes):
+                    task.cancel()
 
     @asynccontextmanager
     async def _listening(self) -> AsyncIterator[None]:

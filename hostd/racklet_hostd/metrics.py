@@ -8,6 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from racklet_hostd.model import HatState, Measurement, SupplyState
 from racklet_hostd.node import Node
 from racklet_hostd.rack import Rack
+from racklet_hostd.rack_budget import RackBudget
 
 _MICRO = 1_000_000
 _MILLI = 1_000
@@ -31,11 +32,28 @@ class Snapshot:
             failures.add_metric((reason,), count)
         build = InfoMetricFamily("racklet_build", "The version of hostd.")
         build.add_metric((), {"version": rack.version, "python": python_version()})
-        self._metrics = [metric for metric in (*families, failures, build) if metric.samples]
+        everything = (*families, failures, build, *_budget_metrics(rack.budget))
+        self._metrics = [metric for metric in everything if metric.samples]
 
     def collect(self) -> list[Metric]:
         """Return the metrics that have samples."""
         return self._metrics
+
+
+def _budget_metrics(budget: RackBudget | None) -> Iterator[Metric]:
+    """Yield the metrics of the power budget, if there is one."""
+    if budget is None:
+        return
+    plan = budget.plan
+    limit = "What the claims of all nodes together may come to."
+    yield GaugeMetricFamily("racklet_power_budget_watts", limit, plan.rules.limit_mw / _MILLI)
+    claimed = "What the nodes claim of the power budget."
+    yield GaugeMetricFamily("racklet_power_claimed_watts", claimed, plan.reserved_mw / _MILLI)
+    yield GaugeMetricFamily("racklet_power_queue_length", "Starts that wait for the power budget.", len(plan.queue))
+    shed = CounterMetricFamily("racklet_power_shed", "Times a node was switched off to keep the budget.", labels=_NODE)
+    for node, count in budget.shed_count.items():
+        shed.add_metric((node,), count)
+    yield shed
 
 
 _FAILURES_HELP = "Times the disk did not take something, by reason."

@@ -2,19 +2,22 @@
 
 import asyncio
 import logging
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from racklet.link.v1 import link_pb2
 from racklet_hostd.bell import ChangeFeed, ShuttingDownError
 from racklet_hostd.boot_watch import BootWatch
+from racklet_hostd.caller import Caller
 from racklet_hostd.clock import Clock
 from racklet_hostd.console import Console
 from racklet_hostd.event_log import EventLog
 from racklet_hostd.hat_session import ConsoleRoom, GarbageStarted, HatNews, HatSession
 from racklet_hostd.last_line import TAIL_BYTES, ConsoleTail
 from racklet_hostd.model import Hat, HatState, Measurement, SupplyState
-from racklet_hostd.power import PowerSwitch, PowerWish
+from racklet_hostd.power import PowerSwitch, PowerWish, Transaction
+from racklet_hostd.rack_budget import RackBudget
 from racklet_hostd.recorder import HatRecord, Recorder
 from racklet_hostd.refusals import HatOfflineError, RefusedError
 from racklet_hostd.serial_port import PortUnavailableError
@@ -45,6 +48,18 @@ _SAMPLES_MAX = (1 << 31) - 1  # what the API can tell
 _TEXT_LENGTH = 64  # of what a HAT says about itself
 
 
+@dataclass(frozen=True, slots=True)
+class Commons:
+    """What the nodes of a rack share. `late` is told of power transactions whose caller has left."""
+
+    events: EventLog
+    changes: ChangeFeed
+    sync_wanted: asyncio.Event
+    clock: Clock
+    budget: RackBudget | None
+    late: Callable[[str, Transaction], None]
+
+
 class Node:
     """A node as it is now, and what can be asked of it. Lives in the event loop's thread.
 
@@ -52,22 +67,13 @@ class Node:
         revision: of the newest change of anything here, in the numbers of `changes`.
         console: who looks and who types; its bell also tells that the boot log grew.
         supply_state: as last reported.
+        budget: the rack's power budget, if there is one.
         measurement: the newest; None when there is none, or the HAT is offline.
         watch: the boot doctor at work on the newest boot.
     """
 
-    def __init__(  # noqa: PLR0913  what a node is, and what it shares with its rack
-        self,
-        name: str,
-        port: Path,
-        store: NodeStore,
-        *,
-        watch: BootWatch,
-        events: EventLog,
-        changes: ChangeFeed,
-        sync_wanted: asyncio.Event,
-        clock: Clock,
-    ) -> None:
+    def __init__(self, name: str, port: Path, store: NodeStore, watch: BootWatch, commons: Commons) -> None:
+        events, changes, clock = commons.events, commons.changes, commons.clock
         self.name = name
         self.port = port
         self.store = store
@@ -79,11 +85,12 @@ class Node:
         self.revision = changes.mark()
         self._events = events
         self._changes = changes
-        self._sync_wanted = sync_wanted
+        self._sync_wanted = commons.sync_wanted
         self._unstored_bytes = 0
         self._clock = clock
         self._recorder = Recorder(store, events, clock)
-        self._power = PowerSwitch(name, clock)
+        self.budget = commons.budget
+        self._power = PowerSwitch(name, clock, commons.budget, self._take_reply, lambda end: commons.late(name, end))
         self._session: HatSession | None = None
         self._earlier = LinkCounters()
         self._supply_hat_ms = 0  # the HAT's time of `supply_state`
@@ -118,12 +125,9 @@ class Node:
         """What went over the link since hostd started."""
         return _sum(self._earlier, self._session.link.counters) if self._session else self._earlier
 
-    async def set_power(self, wish: PowerWish) -> link_pb2.Reply:
+    async def set_power(self, wish: PowerWish, caller: Caller) -> link_pb2.Reply:
         """Move the supply; return what the HAT measured at the end. Raises RefusedError, see PowerSwitch."""
-        reply = await self._power.set(self._talking_session(), wish)
-        self.supply_state = SupplyState.of(reply.supply_state)
-        self._mark()
-        return reply
+        return await self._power.set(self._talking_session, wish, caller)
 
     async def identify(self, duration_ms: int) -> link_pb2.Reply:
         """Blink the HAT's LED. Raises RefusedError. Cancelling leaves the request to the HAT."""
@@ -223,7 +227,7 @@ class Node:
         self.supply_state = SupplyState.of(telemetry.supply_state)
         self._supply_hat_ms = telemetry.at_ms
         self.measurement = _measurement(telemetry, measure_ms) if telemetry.samples else None
-        self._mark()
+        self._mark(self.measurement)
 
     def _on_record(self, record: HatRecord) -> None:
         self._recorder.take(record)
@@ -243,13 +247,14 @@ class Node:
             case LogGap():
                 pass
         self.console.bell.ring()
-        self._mark()
+        self.mark_changed()
 
     def _on_event(self, event: link_pb2.Event) -> None:
         log.debug("event", extra={"node": self.name, "kind": event.kind, "value": event.value})
         if event.kind == link_pb2.EVENT_KIND_SUPPLY_STATE and event.at_ms >= self._supply_hat_ms:
             self.supply_state = SupplyState.of(event.value)
             self._supply_hat_ms = event.at_ms
+            self._mark()
 
     def _silence(self) -> str:
         """Say why nothing is heard from the HAT."""
@@ -295,7 +300,21 @@ class Node:
         self._events.record(self.name, self._clock.unix_ms(), kind, message)
         self.console.tell_all(message)
 
-    def _mark(self) -> None:
+    def _take_reply(self, reply: link_pb2.Reply) -> None:
+        measured = SupplyState.of(reply.supply_state)
+        if measured is not SupplyState.UNSPECIFIED:
+            self.supply_state = measured
+        self._mark()
+
+    def _mark(self, measured: Measurement | None = None) -> None:
+        """Tell of a change; `measured` is what is new of that."""
+        if self.budget is not None:
+            is_online = self.hat.state is HatState.ONLINE
+            self.budget.see(self.name, self.supply_state, measured, is_online=is_online)
+        self.mark_changed()
+
+    def mark_changed(self) -> None:
+        """Let everybody who watches the node look at it again."""
         self.revision = self._changes.mark()
 
 

@@ -39,6 +39,9 @@ class MemoryRack:
         self.events: list[rack_pb2.Event] = []
         self.refusals: dict[str, Refusal] = {}
         self.diagnoses: dict[str, rack_pb2.DiagnoseNodeResponse] = {}
+        self.power_plan = rack_pb2.GetPowerPlanResponse()
+        self.audit_entries: list[rack_pb2.AuditEntry] = []
+        self.audit_verdict = rack_pb2.VerifyAuditResponse()
         self.requests: list[Message] = []
         self.typed = bytearray()
         self.console_writer = ""

@@ -14,7 +14,12 @@ from racklet.v1 import rack_pb2, rack_pb2_grpc
 from tests.cli.memory_rack import BootLog, MemoryRack, Refusal, stamp
 
 Item = TypeVar("Item")
-_PagedRequest = rack_pb2.ListNodesRequest | rack_pb2.ListBootsRequest | rack_pb2.ListEventsRequest
+_PagedRequest = (
+    rack_pb2.ListNodesRequest
+    | rack_pb2.ListBootsRequest
+    | rack_pb2.ListEventsRequest
+    | rack_pb2.ListAuditEntriesRequest
+)
 
 
 class RackService(rack_pb2_grpc.RackServicer):
@@ -72,6 +77,7 @@ class RackService(rack_pb2_grpc.RackServicer):
     def SetPower(self, request: rack_pb2.SetPowerRequest, context: grpc.ServicerContext) -> rack_pb2.SetPowerResponse:
         node = self._node(request.name, context)
         self._rack.asked(request)
+        self._wait(context, lambda: not node.HasField("power_wait"))
         is_on = request.action in {rack_pb2.POWER_ACTION_ON, rack_pb2.POWER_ACTION_CYCLE}
         response = rack_pb2.SetPowerResponse(
             supply_state=rack_pb2.SUPPLY_STATE_ON if is_on else rack_pb2.SUPPLY_STATE_OFF,
@@ -201,6 +207,32 @@ class RackService(rack_pb2_grpc.RackServicer):
         if request.boot not in self._rack.diagnoses:
             _refuse(context, (grpc.StatusCode.NOT_FOUND, f"there is no boot {request.boot}"))
         return self._rack.diagnoses[request.boot]
+
+    def GetPowerPlan(
+        self, request: rack_pb2.GetPowerPlanRequest, context: grpc.ServicerContext
+    ) -> rack_pb2.GetPowerPlanResponse:
+        del request, context
+        return self._rack.power_plan
+
+    def SetPowerBudget(
+        self, request: rack_pb2.SetPowerBudgetRequest, context: grpc.ServicerContext
+    ) -> rack_pb2.SetPowerBudgetResponse:
+        del context
+        self._rack.asked(request)
+        return rack_pb2.SetPowerBudgetResponse()
+
+    def ListAuditEntries(
+        self, request: rack_pb2.ListAuditEntriesRequest, context: grpc.ServicerContext
+    ) -> rack_pb2.ListAuditEntriesResponse:
+        del context
+        entries, token = self._page(self._rack.audit_entries[::-1], request)
+        return rack_pb2.ListAuditEntriesResponse(entries=entries, next_page_token=token)
+
+    def VerifyAudit(
+        self, request: rack_pb2.VerifyAuditRequest, context: grpc.ServicerContext
+    ) -> rack_pb2.VerifyAuditResponse:
+        del request, context
+        return self._rack.audit_verdict
 
     def _node(self, name: str, context: grpc.ServicerContext) -> rack_pb2.Node:
         short = name.removeprefix("nodes/")

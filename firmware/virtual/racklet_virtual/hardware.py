@@ -86,6 +86,8 @@ class HatHardware:
         self._celsius = AMBIENT_CELSIUS
         self._overload_amperes = 0.0
         self._overload_until_us = 0
+        self._inrush = profile.inrush
+        self._inrush_until_us = 0
         self._driven: dict[int, int] = {}
         self._monitor = Ina228(self._sense, errors=errors, seed=seed)
 
@@ -182,8 +184,7 @@ class HatHardware:
 
     def _next_change_us(self) -> int | None:
         times = [self.supply.next_change_us(), self.node.next_change_us()]
-        if self._overload_until_us > self._at_us:
-            times.append(self._overload_until_us)
+        times += [end_us for end_us in (self._overload_until_us, self._inrush_until_us) if end_us > self._at_us]
         return min((time_us for time_us in times if time_us is not None), default=None)
 
     def _step(self, at_us: int) -> None:
@@ -195,14 +196,18 @@ class HatHardware:
         self._at_us = at_us
         if self.supply.switch_ons != switch_ons:
             self.record.begin_boot(at_us)
+            self._inrush_until_us = at_us + self._inrush.duration_us
         if self.supply.good or self.supply.volts < NODE_RESETS_VOLTS:
             self.node.power(on=self.supply.good, at_us=at_us)
         self.node.advance(at_us)
         self.supply.draw(self._amperes(), at_us)
 
     def _amperes(self) -> float:
-        overloaded = self._at_us < self._overload_until_us and self.supply.gate_on
-        return self.node.amperes + (self._overload_amperes if overloaded else 0.0)
+        amperes = self.node.amperes
+        if self.supply.gate_on:
+            amperes += self._overload_amperes if self._at_us < self._overload_until_us else 0.0
+            amperes += self._inrush.amperes if self._at_us < self._inrush_until_us else 0.0
+        return amperes
 
     def _warm(self, at_us: int) -> None:
         target = self.ambient_celsius + _CELSIUS_PER_WATT * self.supply.volts * self.supply.amperes

@@ -52,6 +52,14 @@ class Habit(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Inrush:
+    """What a node draws besides its load from when its supply is switched on: capacitors, disks, fans."""
+
+    amperes: float = 0.0
+    duration_us: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class NodeProfile:
     """How a node is. `speed` shortens the pauses, never the time on the wire."""
 
@@ -61,6 +69,7 @@ class NodeProfile:
     baud: int = 115_200
     speed: float = 1.0
     seed: int = 0
+    inrush: Inrush = Inrush()
 
 
 _SHUTDOWN = ("Racklet workload", "OpenSSH server", "network", "system log", "local file systems")

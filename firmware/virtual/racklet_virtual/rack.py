@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 
 from racklet_virtual.board import HatSetup, VirtualHat
 from racklet_virtual.firmware_process import Firmware, project_firmware
-from racklet_virtual.node import Habit, NodeProfile
+from racklet_virtual.node import Habit, Inrush, NodeProfile
 from racklet_virtual.qemu_process import find_qemu
 from racklet_virtual.script import FLAVOURS
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 MAX_NODES = 64  # of one process: a HAT takes ten descriptors
+NO_INRUSH = Inrush()
 
 
 class RackError(Exception):
@@ -45,6 +46,7 @@ class VirtualRack:
         speed: float = 1.0,
         habits: Mapping[int, Habit] | None = None,
         qemu: Collection[int] = (),
+        inrush: Inrush = NO_INRUSH,
         firmware: Firmware | None = None,
     ) -> None:
         if not 1 <= nodes <= MAX_NODES:
@@ -56,6 +58,7 @@ class VirtualRack:
         self._seed = seed
         self._speed = speed
         self._habits = dict(habits or {})
+        self._inrush = inrush
         self._machines = dict.fromkeys(qemu, find_qemu()) if qemu else {}
         self._firmware = firmware or project_firmware()
         self._started_ns = time.monotonic_ns()
@@ -128,6 +131,7 @@ class VirtualRack:
             habit=self._habits.get(number, Habit.NORMAL),
             speed=self._speed,
             seed=seed,
+            inrush=self._inrush,
         )
         unique_id = b"\xe6" + seed.to_bytes(8, "big")[:7]
         setup = HatSetup(f"usb-1.{number}", unique_id, profile, seed, self._machines.get(number))

@@ -5,11 +5,13 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from racklet.link.v1 import link_pb2
 from racklet.v1 import rack_pb2
+from racklet_hostd.budget import words
 from racklet_hostd.console_view import ConsoleOutput
 from racklet_hostd.doctor.diagnosis import Finding
 from racklet_hostd.model import Hat, HatState, Measurement, SupplyState
 from racklet_hostd.node import Node
 from racklet_hostd.rack import Rack
+from racklet_hostd.rack_budget import RackBudget
 from racklet_hostd.store import BootSummary, Chunk, Event, Piece
 
 _NS_PER_MS = 1_000_000
@@ -74,6 +76,19 @@ def node_message(node: Node) -> rack_pb2.Node:
         hat=_hat(node, node.hat),
         phase=node.watch.phase or "",
         findings=node.watch.findings,
+        power_wait=wait_message(node.budget, node.name) if node.budget else None,
+    )
+
+
+def wait_message(budget: RackBudget, node: str) -> rack_pb2.PowerWait | None:
+    """Return why a start of a node waits; None when none does."""
+    wait = budget.waits.get(node)
+    if wait is None:
+        return None
+    return rack_pb2.PowerWait(
+        position=wait.position,
+        reason=words.wait_reason(wait, budget.plan.rules.limit_mw),
+        wait_time=timestamp(budget.wait_since_unix_ms(node)),
     )
 
 

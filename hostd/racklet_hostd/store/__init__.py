@@ -1,5 +1,7 @@
 """What hostd keeps on disk: boot logs, events, counters."""
 
+from racklet_hostd.store.audit import AuditLog
+from racklet_hostd.store.audit_chain import AuditEntry
 from racklet_hostd.store.boot_log import BootLog
 from racklet_hostd.store.energy_marks import BEFORE_LOG, EnergyMark, EnergyMarks
 from racklet_hostd.store.events import EventStore
@@ -20,6 +22,8 @@ from racklet_link.events import StoredPositions
 __all__ = [
     "BEFORE_LOG",
     "MAX_UNIX_MS",
+    "AuditEntry",
+    "AuditLog",
     "BootLog",
     "BootSummary",
     "Chunk",

@@ -19,6 +19,7 @@ class StoreLimits:
         boots_per_node: number of a node's boots.
         log_days: days since the last byte of a boot, or of a segment of a longer one; 0 for no limit.
         events: number of events.
+        audit_bytes: size of the audit log's files.
         free_bytes_kept: boot logs are not written when the disk has less left, so that events and counters still are.
         segment_bytes: size from which a segment file is followed by a new one; retention takes whole segments.
         journal_bytes: size from which the journal is emptied at once, and not only after a minute.
@@ -29,6 +30,7 @@ class StoreLimits:
     boots_per_node: int = 1000
     log_days: int = 0
     events: int = 100_000
+    audit_bytes: int = 16 * MIB
     free_bytes_kept: int = 16 * MIB
     segment_bytes: int = MIB
     journal_bytes: int = 64 * MIB

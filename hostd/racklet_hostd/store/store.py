@@ -1,4 +1,4 @@
-"""The state folder: `index.sqlite3` for what is looked up, `logs/` for the bytes of the boot logs.
+"""The state folder: `index.sqlite3` for lookups, `logs/` for the bytes of boot logs, `audit/` for the audit log.
 
 What a sync stores becomes valid all at once, with one commit in the index: rows and bytes stand in its journal, see
 `journal`. So a crash at any moment leaves the folder as after some sync that was complete, and perhaps bytes beyond,
@@ -12,7 +12,9 @@ from pathlib import Path
 from threading import Lock
 from typing import Self
 
+from racklet_hostd.clock import SystemClock
 from racklet_hostd.errors import StoreError
+from racklet_hostd.store.audit import AuditLog
 from racklet_hostd.store.boot_log import LogBatch
 from racklet_hostd.store.database import Database
 from racklet_hostd.store.energy_marks import EnergyMark, EnergyMarks
@@ -36,10 +38,14 @@ class Store:
 
     Attributes:
         events: the events of the rack.
+        audit: what was asked of hostd; it writes by itself, not with `sync`.
         energy_marks: where the nodes' energy counters stood in their boots.
     """
 
-    def __init__(self, database: Database, files: SegmentFolder, limits: StoreLimits, opened: ExitStack) -> None:
+    def __init__(
+        self, database: Database, files: SegmentFolder, audit: AuditLog, limits: StoreLimits, opened: ExitStack
+    ) -> None:
+        self.audit = audit
         self.events = EventStore(database, limits.events)
         self.energy_marks = EnergyMarks(database)
         self._database = database
@@ -63,6 +69,8 @@ class Store:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 opened.callback(FolderLock(folder).close)
                 files = SegmentFolder(folder / "logs", limits.segment_bytes)
+                audit = AuditLog(folder / "audit", limits.audit_bytes, SystemClock().unix_ms)
+                opened.callback(audit.close)
             except OSError as error:
                 raise StoreError(f"the state folder {folder} cannot be used: {error.strerror}") from error
             opened.callback(files.close)
@@ -72,7 +80,7 @@ class Store:
             database = Database(index)
             opened.callback(database.close)
             replay(database, files)
-            return cls(database, files, limits, opened.pop_all())
+            return cls(database, files, audit, limits, opened.pop_all())
 
     def close(self) -> SyncReport:
         """Sync a last time and let go of the folder."""

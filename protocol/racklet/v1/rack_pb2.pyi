@@ -122,6 +122,34 @@ POWER_ACTION_CYCLE: PowerAction.ValueType  # 4
 """Cut at once, wait, and switch on again."""
 Global___PowerAction: _TypeAlias = PowerAction  # noqa: Y015
 
+class _PowerPhase:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PowerPhaseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PowerPhase.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    POWER_PHASE_UNSPECIFIED: _PowerPhase.ValueType  # 0
+    """Not known: its HAT has not been heard since hostd started. It counts as if it were on."""
+    POWER_PHASE_OFF: _PowerPhase.ValueType  # 1
+    """It counts nothing."""
+    POWER_PHASE_STARTING: _PowerPhase.ValueType  # 2
+    """It counts its inrush."""
+    POWER_PHASE_ON: _PowerPhase.ValueType  # 3
+    """It counts its peak."""
+
+class PowerPhase(_PowerPhase, metaclass=_PowerPhaseEnumTypeWrapper):
+    """How a node counts in the power budget."""
+
+POWER_PHASE_UNSPECIFIED: PowerPhase.ValueType  # 0
+"""Not known: its HAT has not been heard since hostd started. It counts as if it were on."""
+POWER_PHASE_OFF: PowerPhase.ValueType  # 1
+"""It counts nothing."""
+POWER_PHASE_STARTING: PowerPhase.ValueType  # 2
+"""It counts its inrush."""
+POWER_PHASE_ON: PowerPhase.ValueType  # 3
+"""It counts its peak."""
+Global___PowerPhase: _TypeAlias = PowerPhase  # noqa: Y015
+
 @_typing.final
 class RackInfo(_message.Message):
     """The rack and its daemon."""
@@ -300,6 +328,7 @@ class Node(_message.Message):
     LOG_END_FIELD_NUMBER: _builtins.int
     LAST_LINE_FIELD_NUMBER: _builtins.int
     HAT_FIELD_NUMBER: _builtins.int
+    POWER_WAIT_FIELD_NUMBER: _builtins.int
     PHASE_FIELD_NUMBER: _builtins.int
     FINDINGS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
@@ -327,6 +356,10 @@ class Node(_message.Message):
         """The HAT."""
 
     @_builtins.property
+    def power_wait(self) -> Global___PowerWait:
+        """Why a start of it has not begun; absent when none waits."""
+
+    @_builtins.property
     def findings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The ids of the signatures found in its newest boot, in the order they were made."""
 
@@ -341,12 +374,13 @@ class Node(_message.Message):
         log_end: _builtins.int = ...,
         last_line: _builtins.str = ...,
         hat: Global___Hat | None = ...,
+        power_wait: Global___PowerWait | None = ...,
         phase: _builtins.str = ...,
         findings: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["hat", b"hat", "measurement", b"measurement"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["hat", b"hat", "measurement", b"measurement", "power_wait", b"power_wait"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot", b"boot", "energy_uj", b"energy_uj", "findings", b"findings", "hat", b"hat", "last_line", b"last_line", "log_end", b"log_end", "measurement", b"measurement", "name", b"name", "phase", b"phase", "supply_state", b"supply_state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot", b"boot", "energy_uj", b"energy_uj", "findings", b"findings", "hat", b"hat", "last_line", b"last_line", "log_end", b"log_end", "measurement", b"measurement", "name", b"name", "phase", b"phase", "power_wait", b"power_wait", "supply_state", b"supply_state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1357,3 +1391,388 @@ class DiagnoseNodeResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DiagnoseNodeResponse: _TypeAlias = DiagnoseNodeResponse  # noqa: Y015
+
+@_typing.final
+class PowerWait(_message.Message):
+    """A start that waits for the power budget."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSITION_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    WAIT_TIME_FIELD_NUMBER: _builtins.int
+    position: _builtins.int
+    """Its place in the queue; 1 is the next."""
+    reason: _builtins.str
+    """Why it waits, for a person."""
+    @_builtins.property
+    def wait_time(self) -> _timestamp_pb2.Timestamp:
+        """Since when."""
+
+    def __init__(
+        self,
+        *,
+        position: _builtins.int = ...,
+        reason: _builtins.str = ...,
+        wait_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["wait_time", b"wait_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["position", b"position", "reason", b"reason", "wait_time", b"wait_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PowerWait: _TypeAlias = PowerWait  # noqa: Y015
+
+@_typing.final
+class PowerClaim(_message.Message):
+    """A node in the power plan. Numbers are milliwatts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    PHASE_FIELD_NUMBER: _builtins.int
+    PEAK_MW_FIELD_NUMBER: _builtins.int
+    MEASURED_PEAK_MW_FIELD_NUMBER: _builtins.int
+    INRUSH_MW_FIELD_NUMBER: _builtins.int
+    CLAIM_MW_FIELD_NUMBER: _builtins.int
+    DRAWN_MW_FIELD_NUMBER: _builtins.int
+    WAIT_FIELD_NUMBER: _builtins.int
+    SHED_POSITION_FIELD_NUMBER: _builtins.int
+    IS_SHED_FIELD_NUMBER: _builtins.int
+    node: _builtins.str
+    """The node's resource name."""
+    priority: _builtins.int
+    """The higher, the earlier it is admitted and the later it is shed."""
+    phase: Global___PowerPhase.ValueType
+    """How it counts."""
+    peak_mw: _builtins.int
+    """The most it draws while it runs, as configured."""
+    measured_peak_mw: _builtins.int
+    """The most that was measured while it ran, since hostd started."""
+    inrush_mw: _builtins.int
+    """The most it draws while it starts: as configured, or measured since hostd started when that was more."""
+    claim_mw: _builtins.int
+    """What it counts now."""
+    drawn_mw: _builtins.int
+    """What it drew when it was measured last."""
+    shed_position: _builtins.int
+    """Its place in the order of shedding; 1 is the first, 0 is for what does not run."""
+    is_shed: _builtins.bool
+    """True while it is being switched off to keep the budget."""
+    @_builtins.property
+    def wait(self) -> Global___PowerWait:
+        """Why a start of it has not begun; absent when none waits."""
+
+    def __init__(
+        self,
+        *,
+        node: _builtins.str = ...,
+        priority: _builtins.int = ...,
+        phase: Global___PowerPhase.ValueType = ...,
+        peak_mw: _builtins.int = ...,
+        measured_peak_mw: _builtins.int = ...,
+        inrush_mw: _builtins.int = ...,
+        claim_mw: _builtins.int = ...,
+        drawn_mw: _builtins.int = ...,
+        wait: Global___PowerWait | None = ...,
+        shed_position: _builtins.int = ...,
+        is_shed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["wait", b"wait"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["claim_mw", b"claim_mw", "drawn_mw", b"drawn_mw", "inrush_mw", b"inrush_mw", "is_shed", b"is_shed", "measured_peak_mw", b"measured_peak_mw", "node", b"node", "peak_mw", b"peak_mw", "phase", b"phase", "priority", b"priority", "shed_position", b"shed_position", "wait", b"wait"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PowerClaim: _TypeAlias = PowerClaim  # noqa: Y015
+
+@_typing.final
+class GetPowerPlanRequest(_message.Message):
+    """Request of GetPowerPlan."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPowerPlanRequest: _TypeAlias = GetPowerPlanRequest  # noqa: Y015
+
+@_typing.final
+class GetPowerPlanResponse(_message.Message):
+    """Response of GetPowerPlan. Numbers are milliwatts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IS_CONFIGURED_FIELD_NUMBER: _builtins.int
+    CAPACITY_MW_FIELD_NUMBER: _builtins.int
+    RESERVE_MW_FIELD_NUMBER: _builtins.int
+    HARD_LIMIT_MW_FIELD_NUMBER: _builtins.int
+    CLAIMED_MW_FIELD_NUMBER: _builtins.int
+    DRAWN_MW_FIELD_NUMBER: _builtins.int
+    EXCEED_TIME_FIELD_NUMBER: _builtins.int
+    EXCEED_LIMIT_FIELD_NUMBER: _builtins.int
+    CLAIMS_FIELD_NUMBER: _builtins.int
+    is_configured: _builtins.bool
+    """False when no budget is configured; then nothing else is set."""
+    capacity_mw: _builtins.int
+    """What the supply is rated for."""
+    reserve_mw: _builtins.int
+    """What of it is kept back."""
+    hard_limit_mw: _builtins.int
+    """Drawn above it, nodes are cut at once."""
+    claimed_mw: _builtins.int
+    """What all claims come to."""
+    drawn_mw: _builtins.int
+    """What all nodes drew when they were measured last."""
+    @_builtins.property
+    def exceed_time(self) -> _timestamp_pb2.Timestamp:
+        """Since when claims or draw pass capacity less reserve; absent while they do not."""
+
+    @_builtins.property
+    def exceed_limit(self) -> _duration_pb2.Duration:
+        """For how long they may."""
+
+    @_builtins.property
+    def claims(self) -> _containers.RepeatedCompositeFieldContainer[Global___PowerClaim]:
+        """The nodes, by name."""
+
+    def __init__(
+        self,
+        *,
+        is_configured: _builtins.bool = ...,
+        capacity_mw: _builtins.int = ...,
+        reserve_mw: _builtins.int = ...,
+        hard_limit_mw: _builtins.int = ...,
+        claimed_mw: _builtins.int = ...,
+        drawn_mw: _builtins.int = ...,
+        exceed_time: _timestamp_pb2.Timestamp | None = ...,
+        exceed_limit: _duration_pb2.Duration | None = ...,
+        claims: _abc.Iterable[Global___PowerClaim] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["exceed_limit", b"exceed_limit", "exceed_time", b"exceed_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["capacity_mw", b"capacity_mw", "claimed_mw", b"claimed_mw", "claims", b"claims", "drawn_mw", b"drawn_mw", "exceed_limit", b"exceed_limit", "exceed_time", b"exceed_time", "hard_limit_mw", b"hard_limit_mw", "is_configured", b"is_configured", "reserve_mw", b"reserve_mw"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPowerPlanResponse: _TypeAlias = GetPowerPlanResponse  # noqa: Y015
+
+@_typing.final
+class SetPowerBudgetRequest(_message.Message):
+    """Request of SetPowerBudget."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CAPACITY_MW_FIELD_NUMBER: _builtins.int
+    capacity_mw: _builtins.int
+    """What the supply is rated for, in milliwatts; more than the reserve."""
+    def __init__(
+        self,
+        *,
+        capacity_mw: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["capacity_mw", b"capacity_mw"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetPowerBudgetRequest: _TypeAlias = SetPowerBudgetRequest  # noqa: Y015
+
+@_typing.final
+class SetPowerBudgetResponse(_message.Message):
+    """Response of SetPowerBudget."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetPowerBudgetResponse: _TypeAlias = SetPowerBudgetResponse  # noqa: Y015
+
+@_typing.final
+class AuditEntry(_message.Message):
+    """Something in the audit log."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    ENTRY_TIME_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    ASKED_FIELD_NUMBER: _builtins.int
+    WHO_FIELD_NUMBER: _builtins.int
+    PEER_FIELD_NUMBER: _builtins.int
+    METHOD_FIELD_NUMBER: _builtins.int
+    NODE_FIELD_NUMBER: _builtins.int
+    ARGUMENTS_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    DURATION_FIELD_NUMBER: _builtins.int
+    sequence: _builtins.int
+    """Its number; the next has the next."""
+    kind: _builtins.str
+    """"asked" before a call is carried out; "ended" with its outcome; "late" for a power transaction that ended after its
+    caller had left; "note" for what concerns the log itself.
+    """
+    asked: _builtins.int
+    """The sequence of the "asked" that this one ends; 0 when there is none."""
+    who: _builtins.str
+    """Who: the user whose socket it is, "loopback", or a policy of hostd's such as "policy:budget"."""
+    peer: _builtins.str
+    """From where, as gRPC tells it."""
+    method: _builtins.str
+    """What, such as "SetPower"."""
+    node: _builtins.str
+    """The node's name; empty when it concerns none."""
+    arguments: _builtins.str
+    """With what, such as "action=off force=true"."""
+    outcome: _builtins.str
+    """What came of it: "OK", or a gRPC status and its sentence."""
+    @_builtins.property
+    def entry_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was written."""
+
+    @_builtins.property
+    def duration(self) -> _duration_pb2.Duration:
+        """How long it took."""
+
+    def __init__(
+        self,
+        *,
+        sequence: _builtins.int = ...,
+        entry_time: _timestamp_pb2.Timestamp | None = ...,
+        kind: _builtins.str = ...,
+        asked: _builtins.int = ...,
+        who: _builtins.str = ...,
+        peer: _builtins.str = ...,
+        method: _builtins.str = ...,
+        node: _builtins.str = ...,
+        arguments: _builtins.str = ...,
+        outcome: _builtins.str = ...,
+        duration: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration", "entry_time", b"entry_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arguments", b"arguments", "asked", b"asked", "duration", b"duration", "entry_time", b"entry_time", "kind", b"kind", "method", b"method", "node", b"node", "outcome", b"outcome", "peer", b"peer", "sequence", b"sequence", "who", b"who"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AuditEntry: _TypeAlias = AuditEntry  # noqa: Y015
+
+@_typing.final
+class ListAuditEntriesRequest(_message.Message):
+    """Request of ListAuditEntries."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """At most so many entries; 0 means 100, more than 1000 means 1000."""
+    page_token: _builtins.str
+    """The next_page_token of the call before."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAuditEntriesRequest: _TypeAlias = ListAuditEntriesRequest  # noqa: Y015
+
+@_typing.final
+class ListAuditEntriesResponse(_message.Message):
+    """Response of ListAuditEntries."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRIES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Present when there are more."""
+    @_builtins.property
+    def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___AuditEntry]:
+        """The entries, newest first."""
+
+    def __init__(
+        self,
+        *,
+        entries: _abc.Iterable[Global___AuditEntry] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAuditEntriesResponse: _TypeAlias = ListAuditEntriesResponse  # noqa: Y015
+
+@_typing.final
+class VerifyAuditRequest(_message.Message):
+    """Request of VerifyAudit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerifyAuditRequest: _TypeAlias = VerifyAuditRequest  # noqa: Y015
+
+@_typing.final
+class VerifyAuditResponse(_message.Message):
+    """Response of VerifyAudit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROBLEM_FIELD_NUMBER: _builtins.int
+    FIRST_SEQUENCE_FIELD_NUMBER: _builtins.int
+    LAST_SEQUENCE_FIELD_NUMBER: _builtins.int
+    LAST_HASH_FIELD_NUMBER: _builtins.int
+    problem: _builtins.str
+    """What is wrong, and where; empty when the chain is whole."""
+    first_sequence: _builtins.int
+    """The oldest entry that is kept."""
+    last_sequence: _builtins.int
+    """The newest entry."""
+    last_hash: _builtins.str
+    """The newest entry's hash, in hex. Who notes it down elsewhere can tell later whether the end was cut off."""
+    def __init__(
+        self,
+        *,
+        problem: _builtins.str = ...,
+        first_sequence: _builtins.int = ...,
+        last_sequence: _builtins.int = ...,
+        last_hash: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_sequence", b"first_sequence", "last_hash", b"last_hash", "last_sequence", b"last_sequence", "problem", b"problem"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerifyAuditResponse: _TypeAlias = VerifyAuditResponse  # noqa: Y015
