@@ -269,6 +269,7 @@ def test_every_number_in_the_config_has_its_unit_or_what_it_counts_in_its_name()
         "_ms",
         "_days",
         "_s",
+        "_days",
         "_w",
         "_bytes",
         "_percent",

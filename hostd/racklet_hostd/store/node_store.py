@@ -284,11 +284,11 @@ class NodeStore:
         """
         with self._lock:
             in_use = self._used()
-            self._unindexed.save(self._database, self.name)
             retirement = Retirement(self._boots_kept, self._size_kept, cutoff_ms=cutoff_ms)
-            retirement.apply(self._database, self.name, self._limits, in_use)
-            self._database.save_node(NodeRow(self.name, self._next_boot, self._totals_after(retirement)))
-            return retirement
+        self._unindexed.save(self._database, self.name)  # which only syncs change
+        retirement.apply(self._database, self.name, self._limits, in_use)
+        self._database.save_node(NodeRow(self.name, self._next_boot, self._totals_after(retirement)))
+        return retirement
 
     def commit_index(self, retirement: Retirement) -> None:
         """Take in that the index is durable."""
