@@ -27,7 +27,7 @@ def test_seven_nodes_at_once_never_pass_the_limit_of_their_supply() -> None:
 def test_the_accounts_are_listed_when_none_is_named() -> None:
     done = subprocess.run([*ACCOUNT, "--help"], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0
-    for name in ("power-budget", "energy", "requests"):
+    for name in ("power-budget", "energy", "requests", "trip-latency"):
         assert name in done.stdout
 
 

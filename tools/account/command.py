@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from racklet_hostd.cli.errors import CommandError
-from tools.account import energy, power_budget, power_requests
+from tools.account import energy, power_budget, power_requests, trip_latency
 from tools.rig import RigError
 
 if TYPE_CHECKING:
@@ -43,6 +43,12 @@ def show_energy() -> None:
 def show_requests() -> None:
     """Ask for power over a line with 10,000 bad frames: nothing is done twice, nothing is lost silently."""
     _end(holds=power_requests.account(_console()))
+
+
+@app.command("trip-latency")
+def show_trip_latency() -> None:
+    """Short nodes again and again: how long until the gate is off, with the alert pin and without."""
+    _run(trip_latency.account)
 
 
 def _run(account: Callable[[Console], Awaitable[bool]]) -> None:

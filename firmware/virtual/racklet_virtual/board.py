@@ -59,6 +59,7 @@ class VirtualHat:
         self.node = VirtualNode(self.hardware, now_us, self.look_again)
         self.cable = UsbCable(setup.seed)
         self._ports = ports
+        self.alert_wired = True  # False: the alert pin does not reach the chip, which then has the monitor's flags only
         self._alerts = 0
         self._input_back = Alarm(lambda: self._set_input(INPUT_VOLTS))
         self._tick_alarm = Alarm(self._tick)
@@ -158,7 +159,8 @@ class VirtualHat:
         self.hardware.advance(self.now_us())
         if self.hardware.alerts != self._alerts:
             self._alerts = self.hardware.alerts
-            self.chip.fall(Pin.ALERT)
+            if self.alert_wired:
+                self.chip.fall(Pin.ALERT)
         output = self.hardware.node.take_output()
         if output:
             self.chip.receive(output)

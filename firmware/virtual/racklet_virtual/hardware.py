@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections import deque
 from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING
 
@@ -56,6 +57,7 @@ _RIPPLE = 0.02  # of the node's current, rms
 _CELSIUS_PER_WATT = 2.5
 _THERMAL_TAU_US = 45e6
 AMBIENT_CELSIUS = 27.0
+_ALERTS_KEPT = 16
 _MAX_BURST_US = 25_000  # a world that was late makes its node late, instead of overrunning the UART
 
 
@@ -99,7 +101,7 @@ class HatHardware:
         self._alert_due_us: int | None = None  # when a conversion ends that raises the alert
         self._alert_was_low = False
         self.alerts = 0  # how often the alert fell
-        self.alert_us = 0  # when it did last
+        self.alerts_us: deque[int] = deque(maxlen=_ALERTS_KEPT)  # when
         self.part = part
         self.limits = error_budget.INA228 if part is MonitorPart.INA228 else error_budget.INA226
         self._errors = errors or error_budget.drawn(self.limits, seed)
@@ -245,7 +247,7 @@ class HatHardware:
         is_low = self.monitor_connected and monitor.is_alerting
         if is_low and not self._alert_was_low:
             self.alerts += 1
-            self.alert_us = now_us
+            self.alerts_us.append(now_us)
         self._alert_was_low = is_low
         if self._alert_due_us is None and monitor.exceeds(self.supply.amperes):
             self._alert_due_us = now_us + 1 + round(self._random.random() * monitor.cycle_us)

@@ -1,4 +1,4 @@
-"""How far the counters of HATs went: see docs/decisions/0004-who-owns-a-joule.md."""
+"""How far the counters of HATs went: see docs/decisions/0006-who-owns-a-joule.md."""
 
 from racklet_hostd.store.database import HATS_KEPT, Database
 

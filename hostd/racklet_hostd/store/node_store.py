@@ -84,7 +84,7 @@ class NodeStore:
     ) -> StoredPositions:
         """Take up a HAT session and return what is durable of it: 0, 0, 1 when it is new.
 
-        From where its counters are counted says docs/decisions/0004-who-owns-a-joule.md.
+        From where its counters are counted says docs/decisions/0006-who-owns-a-joule.md.
 
         Raises:
             StoreBehindError: UNSTORED_LIMIT sessions wait for a sync already.
