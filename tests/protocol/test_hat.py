@@ -13,6 +13,7 @@ from racklet_link.event_queue import EventQueue
 from racklet_link.hat import HatLink
 from racklet_link.limits import (
     HELLO_EVERY_MS,
+    KEEPALIVE_EVERY_MS,
     LINK_LOST_AFTER_MS,
     REPLIES_KEPT,
     RESEND_AFTER_MS,
@@ -27,6 +28,7 @@ SESSION = 77
 DONE, PENDING = link_pb2.RESULT_DONE, link_pb2.RESULT_PENDING
 POWER_ON = link_pb2.SetPower(action=link_pb2.POWER_ACTION_ON)
 TRIP = link_pb2.EVENT_KIND_OVER_CURRENT
+ALIVE = ["console_acknowledge"]  # what it says when there is nothing to say
 
 
 class WatchedDuties(Duties):
@@ -182,7 +184,7 @@ def test_without_a_version_in_common_it_falls_silent_until_the_next_knock(versio
 def test_a_link_on_which_nothing_is_heard_is_lost() -> None:
     bench = Bench()
     bench.now_ms += LINK_LOST_AFTER_MS
-    assert bench.bodies() == []
+    assert bench.bodies() == ALIVE
     assert bench.link.is_up
     bench.now_ms += 1
     assert bench.bodies() == ["hello"]
@@ -363,10 +365,31 @@ def test_telemetry_comes_at_once_and_then_in_the_period_asked_for_within_bounds(
     while (bench.now_ms - begin_ms) < period_ms - 1:
         bench.now_ms += min(1000, period_ms - 1 - (bench.now_ms - begin_ms))
         bench.hear(link_pb2.Acknowledge())
-        assert bench.bodies() == []
+        assert "telemetry" not in bench.bodies()
     bench.now_ms += 1
     (frame,) = bench.said()
     assert frame.telemetry == link_pb2.Telemetry(sequence=2, at_ms=bench.now_ms, samples=50)
+
+
+def test_it_gives_a_sign_of_life_every_second_when_nothing_else_is_due() -> None:
+    bench = Bench()
+    for _ in range(3):
+        bench.now_ms += KEEPALIVE_EVERY_MS - 1
+        bench.hear(link_pb2.Acknowledge())
+        assert bench.bodies() == []
+        bench.now_ms += 1
+        assert bench.bodies() == ALIVE
+
+
+def test_whatever_it_says_puts_the_sign_of_life_off() -> None:
+    bench = Bench()
+    bench.now_ms += KEEPALIVE_EVERY_MS - 1
+    bench.hear(link_pb2.Request(id=1, identify=link_pb2.Identify()))
+    assert bench.bodies() == ["reply"]
+    bench.now_ms += KEEPALIVE_EVERY_MS - 1
+    assert bench.bodies() == []
+    bench.now_ms += 1
+    assert bench.bodies() == ALIVE
 
 
 def test_replies_come_first_then_input_events_telemetry_and_the_log() -> None:
@@ -386,7 +409,7 @@ def test_what_is_not_acknowledged_in_time_is_sent_again() -> None:
     bench.now_ms += 100
     assert bench.bodies() == ["event", "log_record"]
     bench.stay_up(RESEND_AFTER_MS)
-    assert bench.bodies() == []
+    assert bench.bodies() == ALIVE
     bench.now_ms += 1
     assert bench.bodies() == ["event", "log_record"]
 
@@ -401,7 +424,7 @@ def test_an_acknowledgement_of_something_puts_off_sending_the_rest_again() -> No
     bench.stay_up(2000)
     bench.hear(link_pb2.Acknowledge(log_offset=3, event_sequence=2))
     bench.stay_up(RESEND_AFTER_MS)
-    assert bench.bodies() == []
+    assert bench.bodies() == ALIVE
     bench.now_ms += 1
     assert bench.bodies() == ["event", "log_record"]
 
