@@ -20,6 +20,10 @@ demo *ARGS: setup
 soak *ARGS: setup
     @{{ python }} tools/soak {{ ARGS }}
 
+# Show that a promise of power holds, against the truth of a virtual rack. Without a name: which there are.
+account *NAME: setup
+    @{{ python }} tools/account {{ NAME }}
+
 # Check the boards and write what a board house needs into build/hardware. Installs KiCad 9 where it is missing.
 hardware *ARGS: setup
     @hardware/check {{ ARGS }}

@@ -17,10 +17,12 @@ import aiohttp
 from racklet.v1 import rack_pb2
 from racklet_hostd.cli.address import Address
 from racklet_hostd.cli.connection import Connection, connect
+from racklet_virtual.firmware_process import FirmwareUnavailableError
+from racklet_virtual.qemu_process import QemuUnavailableError
 from racklet_virtual.rack import VirtualRack
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from types import TracebackType
 
     from racklet_virtual.node import Habit
@@ -38,10 +40,20 @@ class RigError(Exception):
 class Rig:
     """An async context manager. `rack` is the virtual rack, `connection` the way to hostd."""
 
-    def __init__(self, nodes: int, seed: int, habits: Mapping[int, Habit] | None = None) -> None:
+    def __init__(
+        self,
+        nodes: int,
+        seed: int,
+        *,
+        habits: Mapping[int, Habit] | None = None,
+        bauds: Mapping[int, int] | None = None,
+        qemu: Collection[int] = (),
+    ) -> None:
         self._nodes = nodes
         self._seed = seed
         self._habits = habits
+        self._bauds = bauds
+        self._qemu = qemu
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -127,7 +139,11 @@ class Rig:
                 await self.kill_hostd()
 
     def _make_rack(self) -> VirtualRack:
-        return VirtualRack(self.folder / "rack", self._nodes, self._seed, habits=self._habits)
+        folder = self.folder / "rack"
+        try:
+            return VirtualRack(folder, self._nodes, self._seed, habits=self._habits, bauds=self._bauds, qemu=self._qemu)
+        except (FirmwareUnavailableError, QemuUnavailableError) as error:
+            raise RigError(str(error)) from error
 
     async def _wait_until_ready(self) -> None:
         try:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from racklet_hostd import __version__, daemon
 from racklet_hostd.config import RackletConfig, find_config_file, load_config
+from racklet_hostd.doctor.signatures import signatures_with
 from racklet_hostd.errors import ConfigError, RackletError
 from racklet_hostd.log import start_logging
 
@@ -26,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     path = find_config_file(options.config)
     try:
         config = load_config(path)
+        signatures_with(config.doctor.signatures)  # what is wrong in it is wrong in the config
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_CONFIG

@@ -6,7 +6,6 @@
 import ipaddress
 import os
 import re
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
@@ -15,6 +14,7 @@ import platformdirs
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from racklet_hostd.config_file import ConfigFile
+from racklet_hostd.default_socket import default_socket
 from racklet_hostd.errors import ConfigError, ConfigProblem
 
 CONFIG_VARIABLE = "RACKLET_CONFIG"
@@ -40,14 +40,6 @@ class Address(NamedTuple):
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return self.host == "localhost"
-
-
-def default_socket() -> Path:
-    """Return the unix socket of a hostd that was not told another."""
-    with warnings.catch_warnings(
-        action="ignore"
-    ):  # that there is no $XDG_RUNTIME_DIR, and it takes the temporary folder
-        return Path(platformdirs.user_runtime_dir("racklet", appauthor=False)) / "racklet.sock"
 
 
 def _parse_address(value: object) -> object:
@@ -110,6 +102,62 @@ class NodeConfig(_Section):
     port: PathFromText = Field(
         description="The serial port of its HAT. Under /dev/serial/by-path it is a slot, whichever HAT is in it."
     )
+    restore: Literal["kept", "off", "last", "on"] = Field(
+        default="kept",
+        description="What becomes of its supply when the HAT's input power was lost and is back: off, last (as it was"
+        " asked to be last) or on. The HAT keeps that without hostd; kept leaves it what it has.",
+    )
+    restore_delay_ms: int = Field(
+        default=0, ge=0, le=600_000, description="For how long the input power must be back before, in milliseconds."
+    )
+    peak_w: float | None = Field(
+        default=None,
+        ge=0.1,
+        le=100,
+        description="The most the node draws while it runs, in watts; a power budget needs it.",
+    )
+    inrush_w: float | None = Field(
+        default=None, ge=0.1, le=100, description="The most it draws while it starts, in watts; without it peak_w."
+    )
+    start_s: float = Field(
+        default=10,
+        ge=0,
+        le=600,
+        description="How long it counts as starting once it is on, in seconds.",
+    )
+    priority: int = Field(
+        default=0, ge=-100, le=100, description="The higher, the earlier it is admitted and the later it is shed."
+    )
+
+
+class WatchdogConfig(_Section):
+    """What is expected of a node, and what hostd does when it does not come."""
+
+    node: str = Field(description="The name of the node that is watched.")
+    boot_s: int = Field(
+        default=180, ge=0, le=3600, description="How long after its supply came on it need not give a sign, in seconds."
+    )
+    console_silence_s: int = Field(
+        default=0,
+        ge=0,
+        le=86_400,
+        description="How long its console may be silent, in seconds; 0 when silence tells nothing.",
+    )
+    probe_tcp: Annotated[ListenAddress | None, BeforeValidator(_empty_is_none)] = Field(
+        default=None, description='A TCP address of it that must take connections; "" means none.'
+    )
+    probe_http: str = Field(default="", description='A page of it that must be there, as a URL; "" means none.')
+    probe_command: Annotated[tuple[str, ...], Field(strict=False)] = Field(
+        default=(), description="A command, in words, that must end with exit code 0; no shell sees it."
+    )
+    probe_every_s: int = Field(default=10, ge=1, le=3600, description="The time between two probes, in seconds.")
+    probe_timeout_s: int = Field(default=5, ge=1, le=600, description="How long a probe may take, in seconds.")
+    probe_failures: int = Field(
+        default=3, ge=1, le=100, description="After how many failed probes in a row the node is taken for dead."
+    )
+    cycles_per_hour: int = Field(
+        default=0, ge=0, le=60, description="How often its supply is cycled in an hour at most; 0 means only report."
+    )
 
 
 class StateConfig(_Section):
@@ -166,7 +214,13 @@ class RetentionConfig(_Section):
         default=256 * MIB, ge=MIB, le=1 << 50, description="The size of a node's boot logs on disk, in bytes."
     )
     boots_per_node: int = Field(default=1000, ge=2, le=1_000_000, description="The number of boots of a node.")
+    log_days: int = Field(
+        default=0, ge=0, le=36_500, description="How old boot logs get, in days since their last byte. 0 means any age."
+    )
     events: int = Field(default=100_000, ge=100, le=100_000_000, description="The number of events of the rack.")
+    audit_bytes: int = Field(
+        default=16 * MIB, ge=MIB, le=1 << 40, description="The size of the audit log on disk, in bytes."
+    )
 
 
 class StoreConfig(_Section):
@@ -181,11 +235,46 @@ class StoreConfig(_Section):
     )
 
 
+class PowerConfig(_Section):
+    """The rack's supply, which hostd keeps the nodes inside of."""
+
+    capacity_w: float = Field(
+        default=0, ge=0, le=100_000, description="What the rack's supply is rated for, in watts. 0 means no budget."
+    )
+    reserve_w: float = Field(default=0, ge=0, le=100_000, description="What of it is kept back, in watts.")
+    hard_limit_percent: int = Field(
+        default=110,  # supplies of this class limit their current from there on
+        ge=100,
+        le=200,
+        description="Drawn above this share of the capacity, nodes are cut at once.",
+    )
+    exceeded_s: float = Field(
+        default=30,
+        ge=0,
+        le=3600,
+        description="For how long claims or draw may exceed the budget before nodes are shed, in seconds.",
+    )
+    shed_grace_s: float = Field(
+        default=60, ge=1, le=600, description="How long a node that is shed may take to shut down, in seconds."
+    )
+    queue: int = Field(default=64, ge=1, le=1000, description="The most starts that wait; the next is refused.")
+
+
+class DoctorConfig(_Section):
+    """What the boot doctor looks for."""
+
+    signatures: Annotated[PathFromText | None, BeforeValidator(_empty_is_none)] = Field(
+        default=None,
+        description='A file of your own signatures, which join those of hostd; see docs/doctor.md. "": none.',
+    )
+
+
 class RackletConfig(_Section):
     """Everything in racklet.toml."""
 
     rack: RackConfig = Field(default_factory=RackConfig)
     nodes: Annotated[tuple[NodeConfig, ...], Field(strict=False)] = Field(default=(), alias="node")
+    watchdogs: Annotated[tuple[WatchdogConfig, ...], Field(strict=False)] = Field(default=(), alias="watchdog")
     state: StateConfig = Field(default_factory=StateConfig)
     grpc: GrpcConfig = Field(default_factory=GrpcConfig)
     http: HttpConfig = Field(default_factory=HttpConfig)
@@ -193,6 +282,8 @@ class RackletConfig(_Section):
     telemetry: TelemetryConfig = Field(default_factory=TelemetryConfig)
     retention: RetentionConfig = Field(default_factory=RetentionConfig)
     store: StoreConfig = Field(default_factory=StoreConfig)
+    power: PowerConfig = Field(default_factory=PowerConfig)
+    doctor: DoctorConfig = Field(default_factory=DoctorConfig)
 
 
 def find_config_file(option: Path | None) -> Path | None:
@@ -221,7 +312,7 @@ def load_config(path: Path | None) -> RackletConfig:
         config = RackletConfig.model_validate(file.data)
     except ValidationError as error:
         raise ConfigError(path, file.explain(error, RackletConfig)) from error
-    if problems := tuple(_repetitions(config, file)):
+    if problems := (*_repetitions(config, file), *_power_problems(config, file), *_watchdog_problems(config, file)):
         raise ConfigError(path, problems)
     return config
 
@@ -237,3 +328,30 @@ def _repetitions(config: RackletConfig, file: ConfigFile) -> Iterator[ConfigProb
                     f'expected a {key} of its own, found "{value}", which node[{first[value]}] has already',
                 )
             first.setdefault(value, index)
+
+
+def _power_problems(config: RackletConfig, file: ConfigFile) -> Iterator[ConfigProblem]:
+    power = config.power
+    if not power.capacity_w:
+        return
+    if power.reserve_w >= power.capacity_w:
+        expected = f"expected less than capacity_w, which is {power.capacity_w:g}, found {power.reserve_w:g}"
+        yield file.problem(("power", "reserve_w"), expected)
+    for index, node in enumerate(config.nodes):
+        if node.peak_w is None:
+            yield file.problem(("node", index, "peak_w"), "expected this key, since power.capacity_w sets a budget")
+
+
+def _watchdog_problems(config: RackletConfig, file: ConfigFile) -> Iterator[ConfigProblem]:
+    names = {node.name for node in config.nodes}
+    for index, watchdog in enumerate(config.watchdogs):
+        place = ("watchdog", index)
+        if watchdog.node not in names:
+            yield file.problem((*place, "node"), f'expected the name of a node, found "{watchdog.node}"')
+        if any(earlier.node == watchdog.node for earlier in config.watchdogs[:index]):
+            yield file.problem((*place, "node"), f"expected one [[watchdog]] for {watchdog.node}, found another")
+        probes = [key for key in ("probe_tcp", "probe_http", "probe_command") if getattr(watchdog, key)]
+        if len(probes) > 1:
+            yield file.problem((*place, probes[1]), f"expected one probe, found {probes[0]} as well")
+        if not probes and not watchdog.console_silence_s:
+            yield file.problem((*place, "node"), "expected console_silence_s or a probe, found neither")

@@ -154,7 +154,8 @@ def _expectation(detail: Mapping[str, Any], field: FieldInfo | None) -> str:
         if hasattr(mark, name)
     }
     if len(bounds) == 2:  # noqa: PLR2004  both ends
-        return f"a whole number from {bounds['ge']} to {bounds['le']}"
+        kind = "a whole number" if field and field.annotation is int else "a number"
+        return f"{kind} from {bounds['ge']} to {bounds['le']}"
     if detail["type"] == "tuple_type":
         return f"[[{detail['loc'][-1]}]]"
     if detail["type"] == "value_error":

@@ -81,4 +81,4 @@ class NoSuchBootError(StoreError):
     def __init__(self, node: str, number: int) -> None:
         self.node = node
         self.number = number
-        super().__init__(f"boot {number} of {node} is not kept")
+        super().__init__(f"boot {number} of {node} is not kept; see racklet boots {node}")

@@ -8,10 +8,12 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from racklet_hostd.model import HatState, Measurement, SupplyState
 from racklet_hostd.node import Node
 from racklet_hostd.rack import Rack
+from racklet_hostd.rack_budget import RackBudget
 
 _MICRO = 1_000_000
 _MILLI = 1_000
 _LINK_ERRORS = ("cobs", "crc", "garbage", "malformed", "oversize", "unexpected")
+_UART_ERRORS = ("break", "framing", "overrun", "parity")
 _STATES = tuple((state, state.name.lower()) for state in SupplyState if state is not SupplyState.UNSPECIFIED)
 _NODE = ("node",)
 
@@ -31,14 +33,32 @@ class Snapshot:
             failures.add_metric((reason,), count)
         build = InfoMetricFamily("racklet_build", "The version of hostd.")
         build.add_metric((), {"version": rack.version, "python": python_version()})
-        self._metrics = [metric for metric in (*families, failures, build) if metric.samples]
+        everything = (*families, failures, build, *_budget_metrics(rack.budget))
+        self._metrics = [metric for metric in everything if metric.samples]
 
     def collect(self) -> list[Metric]:
         """Return the metrics that have samples."""
         return self._metrics
 
 
+def _budget_metrics(budget: RackBudget | None) -> Iterator[Metric]:
+    """Yield the metrics of the power budget, if there is one."""
+    if budget is None:
+        return
+    plan = budget.plan
+    limit = "What the claims of all nodes together may come to."
+    yield GaugeMetricFamily("racklet_power_budget_watts", limit, plan.rules.limit_mw / _MILLI)
+    claimed = "What the nodes claim of the power budget."
+    yield GaugeMetricFamily("racklet_power_claimed_watts", claimed, plan.reserved_mw / _MILLI)
+    yield GaugeMetricFamily("racklet_power_queue_length", "Starts that wait for the power budget.", len(plan.queue))
+    shed = CounterMetricFamily("racklet_power_shed", "Times a node was switched off to keep the budget.", labels=_NODE)
+    for node, count in budget.shed_count.items():
+        shed.add_metric((node,), count)
+    yield shed
+
+
 _FAILURES_HELP = "Times the disk did not take something, by reason."
+_UART_HELP = "Characters of the console that came damaged, and times the HAT came too late to them, by kind."
 _ERRORS_HELP = "Frames that were dropped, and stretches of 2048 bytes without a frame, by reason."
 
 
@@ -57,12 +77,14 @@ class _Families:
         self._state = gauge("racklet_supply_state", state, labels=("node", "state"))
         self._hat = InfoMetricFamily("racklet_hat", "The HAT that is in the node's slot, or was last.", labels=_NODE)
         self._joules = counter("racklet_energy_joules", "Energy the node took, over all restarts.", labels=_NODE)
+        self._coulombs = counter("racklet_charge_coulombs", "Charge the node took, over all restarts.", labels=_NODE)
         self._boots = counter("racklet_boots", "Boots of the node that were recorded.", labels=_NODE)
         self._log = counter("racklet_boot_log_bytes", "Bytes of boot logs that were stored.", labels=_NODE)
         self._lost = counter("racklet_boot_log_lost_bytes", "Bytes of boot logs that are lost.", labels=_NODE)
         frames = "Good frames on the link, by direction as hostd sees it."
         self._frames = counter("racklet_link_frames", frames, labels=("node", "direction"))
         self._errors = counter("racklet_link_errors", _ERRORS_HELP, labels=("node", "reason"))
+        self._uart = counter("racklet_uart_errors", _UART_HELP, labels=("node", "kind"))
 
     def __iter__(self) -> Iterator[Metric]:
         yield from vars(self).values()
@@ -82,6 +104,7 @@ class _Families:
             self._hat.add_metric(label, about)
         totals = node.store.totals
         self._joules.add_metric(label, totals.energy_uj / _MICRO)
+        self._coulombs.add_metric(label, totals.charge_uc / _MICRO)
         self._boots.add_metric(label, totals.boots)
         self._log.add_metric(label, totals.log_bytes)
         self._lost.add_metric(label, totals.log_lost_bytes)
@@ -90,6 +113,8 @@ class _Families:
         self._frames.add_metric((node.name, "sent"), counters.frames_sent)
         for reason in _LINK_ERRORS:
             self._errors.add_metric((node.name, reason), counters.errors[reason])
+        for kind in _UART_ERRORS:
+            self._uart.add_metric((node.name, kind), node.uart_errors[kind])
 
     def _add_measurement(self, label: tuple[str], measured: Measurement) -> None:
         self._volts.add_metric(label, measured.supply_uv / _MICRO)

@@ -2,19 +2,23 @@
 
 import asyncio
 import logging
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from racklet.link.v1 import link_pb2
 from racklet_hostd.bell import ChangeFeed, ShuttingDownError
 from racklet_hostd.boot_watch import BootWatch
+from racklet_hostd.caller import Caller
 from racklet_hostd.clock import Clock
 from racklet_hostd.console import Console
 from racklet_hostd.event_log import EventLog
-from racklet_hostd.hat_session import ConsoleRoom, GarbageStarted, HatNews, HatSession
+from racklet_hostd.hat_session import Answer, ConsoleRoom, GarbageStarted, HatNews, HatSession
 from racklet_hostd.last_line import TAIL_BYTES, ConsoleTail
 from racklet_hostd.model import Hat, HatState, Measurement, SupplyState
-from racklet_hostd.power import PowerSwitch, PowerWish
+from racklet_hostd.power import PowerSwitch, PowerWish, Transaction
+from racklet_hostd.rack_budget import RackBudget
 from racklet_hostd.recorder import HatRecord, Recorder
 from racklet_hostd.refusals import HatOfflineError, RefusedError
 from racklet_hostd.serial_port import PortUnavailableError
@@ -31,6 +35,7 @@ from racklet_link.events import (
 )
 from racklet_link.host import LinkCounters
 from racklet_link.limits import LINK_LOST_AFTER_MS, PROTOCOL_MAX, PROTOCOL_MIN
+from racklet_link.requester import Operation  # noqa: TC001  as the others
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +50,18 @@ _SAMPLES_MAX = (1 << 31) - 1  # what the API can tell
 _TEXT_LENGTH = 64  # of what a HAT says about itself
 
 
+@dataclass(frozen=True, slots=True)
+class Commons:
+    """What the nodes of a rack share. `late` is told of power transactions whose caller has left."""
+
+    events: EventLog
+    changes: ChangeFeed
+    sync_wanted: asyncio.Event
+    clock: Clock
+    budget: RackBudget | None
+    late: Callable[[str, Transaction], None]
+
+
 class Node:
     """A node as it is now, and what can be asked of it. Lives in the event loop's thread.
 
@@ -52,39 +69,38 @@ class Node:
         revision: of the newest change of anything here, in the numbers of `changes`.
         console: who looks and who types; its bell also tells that the boot log grew.
         supply_state: as last reported.
+        uart_errors: since hostd started, characters that came damaged from the node, by kind, and "overrun": how often
+            the HAT came too late to them.
+        budget: the rack's power budget, if there is one.
         measurement: the newest; None when there is none, or the HAT is offline.
+        settings: what is asked of the HAT whenever the talk with it begins.
+        watch: the boot doctor at work on the newest boot.
     """
 
-    def __init__(  # noqa: PLR0913  what a node is, and what it shares with its rack
-        self,
-        name: str,
-        port: Path,
-        store: NodeStore,
-        *,
-        events: EventLog,
-        changes: ChangeFeed,
-        sync_wanted: asyncio.Event,
-        clock: Clock,
-    ) -> None:
+    def __init__(self, name: str, port: Path, store: NodeStore, watch: BootWatch, commons: Commons) -> None:
+        events, changes, clock = commons.events, commons.changes, commons.clock
         self.name = name
         self.port = port
         self.store = store
         self.supply_state = SupplyState.UNSPECIFIED
         self.measurement: Measurement | None = None
         self.hat = Hat(HatState.OFFLINE, f"{port} was not opened yet", clock.unix_ms())
+        self.settings: tuple[Operation, ...] = ()
         self.console = Console(name, lambda: self._online_session)
+        self.watch = watch
         self.revision = changes.mark()
         self._events = events
         self._changes = changes
-        self._sync_wanted = sync_wanted
+        self._sync_wanted = commons.sync_wanted
         self._unstored_bytes = 0
         self._clock = clock
         self._recorder = Recorder(store, events, clock)
-        self._watch = BootWatch(name, events)
-        self._power = PowerSwitch(name, clock)
+        self.budget = commons.budget
+        self._power = PowerSwitch(name, clock, commons.budget, self._take_reply, lambda end: commons.late(name, end))
         self._session: HatSession | None = None
         self._earlier = LinkCounters()
         self._supply_hat_ms = 0  # the HAT's time of `supply_state`
+        self.uart_errors: Counter[str] = Counter()
         self._tail = ConsoleTail(_stored_tail(store.newest))
 
     async def run(self, telemetry_period_ms: int) -> None:
@@ -116,12 +132,9 @@ class Node:
         """What went over the link since hostd started."""
         return _sum(self._earlier, self._session.link.counters) if self._session else self._earlier
 
-    async def set_power(self, wish: PowerWish) -> link_pb2.Reply:
+    async def set_power(self, wish: PowerWish, caller: Caller) -> link_pb2.Reply:
         """Move the supply; return what the HAT measured at the end. Raises RefusedError, see PowerSwitch."""
-        reply = await self._power.set(self._talking_session(), wish)
-        self.supply_state = SupplyState.of(reply.supply_state)
-        self._mark()
-        return reply
+        return await self._power.set(self._talking_session, wish, caller)
 
     async def identify(self, duration_ms: int) -> link_pb2.Reply:
         """Blink the HAT's LED. Raises RefusedError. Cancelling leaves the request to the HAT."""
@@ -131,10 +144,16 @@ class Node:
             raise answer
         return answer
 
+    def prepare_sync(self) -> None:
+        """Let the boot doctor see all that the next sync takes, so that what it finds is durable with that."""
+        if self.watch.look():
+            self._mark()
+
     def acknowledge(self) -> None:
         """Tell the HAT what is durable. Called all the time, so the boot doctor listens here for silence."""
-        if self._online_session is not None and self.supply_state is SupplyState.ON:
-            self._watch.listen(self._clock.unix_ms(), self.hat.state_ms)
+        is_on = self._online_session is not None and self.supply_state is SupplyState.ON
+        if is_on and self.watch.listen(self._clock.unix_ms(), self.hat.state_ms):
+            self._mark()
         if self._session is not None and self._session.link.is_up:
             self._unstored_bytes = self._recorder.unstored_bytes
             self._session.link.acknowledge(self._recorder.positions(), self._clock.monotonic_ms())
@@ -190,13 +209,22 @@ class Node:
 
     def _on_hello(self, hello: link_pb2.Hello) -> None:
         stored = self._recorder.attach(hello)
-        self._watch.take_up(self._recorder.log)
+        self.watch.take_up(self._recorder.log)
         if self._session is None:
             return
         self._session.link.welcome(stored, self._clock.unix_ms(), self._clock.monotonic_ms())
         self.supply_state = SupplyState.of(hello.supply_state)
         self._supply_hat_ms = hello.at_ms
         self._set_hat(HatState.ONLINE, "", hello, self._session.link.version)
+        for operation in self.settings:
+            self._session.request(operation, IDENTIFY_TIMEOUT_MS).add_done_callback(self._on_setting)
+
+    def _on_setting(self, answer: asyncio.Future[Answer]) -> None:
+        result = answer.result()
+        if isinstance(result, link_pb2.Reply) and result.result != link_pb2.RESULT_DONE:
+            told = f"The HAT does not take a setting of the config: result {result.result}, field {result.detail}."
+            log.warning("setting refused", extra={"node": self.name, "result": result.result, "field": result.detail})
+            self._events.record(self.name, self._clock.unix_ms(), "setting_refused", told)
 
     def _on_incompatible(self, hello: link_pb2.Hello) -> None:
         speaks = f"speaks link protocol {hello.protocol_min} to {hello.protocol_max}"
@@ -211,17 +239,22 @@ class Node:
 
     def _on_telemetry(self, telemetry: link_pb2.Telemetry) -> None:
         measure_ms = self._recorder.take_telemetry(telemetry)
+        self.watch.meter(measure_ms, self._recorder.energy_uj)
         self.supply_state = SupplyState.of(telemetry.supply_state)
         self._supply_hat_ms = telemetry.at_ms
         self.measurement = _measurement(telemetry, measure_ms) if telemetry.samples else None
-        self._mark()
+        self._mark(self.measurement)
 
     def _on_record(self, record: HatRecord) -> None:
         self._recorder.take(record)
-        self._watch.follow(self._recorder.log, record.data if isinstance(record, LogData) else b"")
+        self.watch.follow(self._recorder.log, record.data if isinstance(record, LogData) else b"")
         match record:
-            case LogData(data=data):
+            case LogData(data=data, damage=damage):
                 self._tail.feed(data)
+                if damage is not None:
+                    self.uart_errors.update(
+                        framing=damage.framing_errors, parity=damage.parity_errors, **{"break": damage.breaks}
+                    )
                 self._unstored_bytes += len(data)
                 if self._unstored_bytes >= URGENT_BYTES:
                     self._sync_wanted.set()
@@ -231,16 +264,17 @@ class Node:
                 log.info("boot started", extra={"node": self.name, "boot": newest.number if newest else 0})
             case EventReceived(event):
                 self._on_event(event)
-            case LogGap():
-                pass
+            case LogGap(reason=reason):
+                self.uart_errors["overrun"] += reason == "GAP_REASON_UART_OVERRUN"
         self.console.bell.ring()
-        self._mark()
+        self.mark_changed()
 
     def _on_event(self, event: link_pb2.Event) -> None:
         log.debug("event", extra={"node": self.name, "kind": event.kind, "value": event.value})
         if event.kind == link_pb2.EVENT_KIND_SUPPLY_STATE and event.at_ms >= self._supply_hat_ms:
             self.supply_state = SupplyState.of(event.value)
             self._supply_hat_ms = event.at_ms
+            self._mark()
 
     def _silence(self) -> str:
         """Say why nothing is heard from the HAT."""
@@ -286,7 +320,21 @@ class Node:
         self._events.record(self.name, self._clock.unix_ms(), kind, message)
         self.console.tell_all(message)
 
-    def _mark(self) -> None:
+    def _take_reply(self, reply: link_pb2.Reply) -> None:
+        measured = SupplyState.of(reply.supply_state)
+        if measured is not SupplyState.UNSPECIFIED:
+            self.supply_state = measured
+        self._mark()
+
+    def _mark(self, measured: Measurement | None = None) -> None:
+        """Tell of a change; `measured` is what is new of that."""
+        if self.budget is not None:
+            is_online = self.hat.state is HatState.ONLINE
+            self.budget.see(self.name, self.supply_state, measured, is_online=is_online)
+        self.mark_changed()
+
+    def mark_changed(self) -> None:
+        """Let everybody who watches the node look at it again."""
         self.revision = self._changes.mark()
 
 

@@ -5,15 +5,25 @@ import logging
 import re
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 
 from racklet_hostd import __version__
 from racklet_hostd.bell import Bell, ChangeFeed
+from racklet_hostd.boot_watch import BootWatch
+from racklet_hostd.caller import BUDGET_POLICY, WATCHDOG_POLICY, Caller
 from racklet_hostd.clock import Clock
-from racklet_hostd.config import RackletConfig
+from racklet_hostd.config import RackletConfig, WatchdogConfig
+from racklet_hostd.doctor.signatures import signatures_with
 from racklet_hostd.event_log import EventLog
-from racklet_hostd.node import Node
-from racklet_hostd.refusals import UnknownNodeError
+from racklet_hostd.hat_settings import settings_of
+from racklet_hostd.model import PowerAction
+from racklet_hostd.node import Commons, Node
+from racklet_hostd.phase_energy import PhaseEnergy
+from racklet_hostd.power import PowerWish, Transaction
+from racklet_hostd.rack_budget import RackBudget
+from racklet_hostd.refusals import RefusedError, UnknownNodeError
 from racklet_hostd.store import LogFailure, Store, SyncReport
+from racklet_hostd.watchdog.guard import Guard
 
 log = logging.getLogger(__name__)
 
@@ -29,11 +39,15 @@ class _Failing:
 class Rack:
     """The nodes of a rack, in the order of their names, and what they share.
 
+    Raises ConfigError when a table of signatures is wrong.
+
     Attributes:
         closing: rings never, and closes when hostd shuts down.
         changes: numbers every change of a node.
         sync_wanted: set when a HAT holds so much that is not stored that it cannot wait for the period's end.
         store_failures: how often the disk did not take something, by reason.
+        signatures: what the boot doctor looks for.
+        energy_marks: where the nodes' energy counters stood in their boots.
         sync_problem: what the disk did not take, until it takes such again; "" when all is well.
     """
 
@@ -43,24 +57,24 @@ class Rack:
         self.clock = clock
         self.start_ms = clock.unix_ms()
         self.events = EventLog(store.events)
+        self.audit = store.audit
         self.changes = ChangeFeed()
         self.sync_wanted = asyncio.Event()
         self.closing = Bell()
+        self.signatures = signatures_with(config.doctor.signatures)
+        self.energy_marks = store.energy_marks
         self.store_failures = Counter({"disk_full": 0, "disk_error": 0, "index": 0})
         self.sync_problem = ""
         self._failing: dict[str, _Failing] = {}
+        self._watchdogs = config.watchdogs
+        self.budget = RackBudget(config, self.events, clock, self._mark_changed) if config.power.capacity_w else None
+        commons = Commons(self.events, self.changes, self.sync_wanted, clock, self.budget, self._tell_late)
         self._nodes = {
-            node.name: Node(
-                node.name,
-                node.port,
-                store.node(node.name),
-                events=self.events,
-                changes=self.changes,
-                sync_wanted=self.sync_wanted,
-                clock=clock,
-            )
+            node.name: Node(node.name, node.port, store.node(node.name), self._watch(node.name, store), commons)
             for node in sorted(config.nodes, key=lambda node: name_order(node.name))
         }
+        for node in config.nodes:
+            self._nodes[node.name].settings = settings_of(node)
 
     @property
     def nodes(self) -> list[Node]:
@@ -73,6 +87,19 @@ class Rack:
         if node is None:
             raise UnknownNodeError(name, list(self._nodes))
         return node
+
+    async def run_policies(self) -> None:
+        """Do what the config asks hostd to do by itself, until the rack is closed."""
+        async with asyncio.TaskGroup() as tasks:
+            if self.budget is not None:
+                tasks.create_task(self.budget.run(partial(self._set_power, BUDGET_POLICY)), name="budget")
+            for watchdog in self._watchdogs:
+                tasks.create_task(self._guard(watchdog), name=f"watchdog of {watchdog.node}")
+
+    def prepare_sync(self) -> None:
+        """Do what belongs before a sync."""
+        for node in self._nodes.values():
+            node.prepare_sync()
 
     def take_sync(self, report: SyncReport) -> None:
         """Acknowledge what is durable now; tell of what the disk did not take, once until it takes such again."""
@@ -101,8 +128,52 @@ class Rack:
         log_bytes = self.node(failure.node).store.totals.log_bytes
         self._failing[failure.node] = _Failing(failure.problem, log_bytes)
 
+    async def _guard(self, watchdog: WatchdogConfig) -> None:
+        cycle = partial(self._set_power, WATCHDOG_POLICY, watchdog.node, PowerWish(PowerAction.CYCLE))
+        guard = Guard(self.node(watchdog.node), watchdog, self.events, self.clock, cycle)
+        await guard.run()
+
+    async def _set_power(self, policy: Caller, name: str, wish: PowerWish) -> None:
+        """Move a supply for a policy, on the record. Raises RefusedError."""
+        about = {"who": policy.who, "peer": policy.peer, "method": "SetPower", "node": name}
+        arguments = {"action": wish.word}
+        asked = await self.audit.record("asked", **about, arguments=arguments)
+        start_ms = self.clock.monotonic_ms()
+        outcome = "it was not waited for"
+        try:
+            await self.node(name).set_power(wish, policy)
+            outcome = "OK"
+        except RefusedError as error:
+            outcome = str(error)
+            raise
+        finally:
+            took_ms = self.clock.monotonic_ms() - start_ms
+            ended = {"asked": asked, "arguments": arguments, "outcome": outcome, "duration_ms": took_ms}
+            self.audit.append("ended", **about, **ended)
+
+    def _tell_late(self, name: str, transaction: Transaction) -> None:
+        """Put on record how a power transaction ended whose caller has left."""
+        self.audit.append(
+            "late",
+            who=transaction.caller.who,
+            peer=transaction.caller.peer,
+            method="SetPower",
+            node=name,
+            arguments={"action": transaction.wish.word},
+            outcome=transaction.result_word,
+            duration_ms=transaction.took_ms,
+        )
+
+    def _watch(self, node: str, store: Store) -> BootWatch:
+        return BootWatch(node, self.events, self.signatures, PhaseEnergy(node, store.energy_marks))
+
+    def _mark_changed(self, name: str) -> None:
+        self._nodes[name].mark_changed()
+
     def close(self) -> None:
         """Let go of every caller, for hostd is shutting down."""
+        if self.budget is not None:
+            self.budget.close()
         for bell in (self.closing, self.changes.bell, self.events.grown):
             bell.close()
         for node in self._nodes.values():

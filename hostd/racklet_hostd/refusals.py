@@ -6,6 +6,9 @@ RefusedError
 ├── NoAnswerError          the HAT gave no final answer, so the outcome is not known
 ├── TooManyRequestsError   the callers: too many requests to one HAT at once
 ├── PowerBusyError         the caller: another power transaction runs
+├── PowerOvertakenError    another caller: its force-off ended this transaction
+├── NeverFitsError         the caller, or who configured the power budget
+├── QueueFullError         the callers: too many starts wait for the power budget
 ├── PowerFailedError       the node or its rail did not follow, or the HAT refused
 └── ConsoleInUseError      the caller: somebody else writes on the console
 """
@@ -64,6 +67,30 @@ class PowerBusyError(RefusedError):
         super().__init__(f"{node} is busy with another power transaction, {running}; try again when it has ended")
 
 
+class PowerOvertakenError(RefusedError):
+    """A force-off ended the transaction before it was over. `by` says whose."""
+
+    def __init__(self, node: str, action: str, by: str) -> None:
+        self.node = node
+        super().__init__(f"{action} of {node} was overtaken by a force-off of {by}")
+
+
+class NeverFitsError(RefusedError):
+    """The power budget will not let the node start, however long it waits."""
+
+    def __init__(self, node: str, why: str) -> None:
+        self.node = node
+        super().__init__(f"the power budget does not let {node} start: {why}")
+
+
+class QueueFullError(RefusedError):
+    """As many starts as may be wait for the power budget."""
+
+    def __init__(self, node: str, limit: int) -> None:
+        self.node = node
+        super().__init__(f"{limit} starts wait for the power budget already; try {node} again later")
+
+
 class PowerFailedError(RefusedError):
     """A power transaction ended, but not as wished. `reply` holds the result and what was measured."""
 
@@ -76,6 +103,7 @@ class PowerFailedError(RefusedError):
 class ConsoleInUseError(RefusedError):
     """Somebody else writes on the console."""
 
-    def __init__(self, node: str) -> None:
+    def __init__(self, node: str, writer: str) -> None:
         self.node = node
-        super().__init__(f"somebody else is writing on the console of {node}; take it over, or look only")
+        self.writer = writer
+        super().__init__(f"{writer or 'somebody else'} is writing on the console of {node}; take it over, or look only")

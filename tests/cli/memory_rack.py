@@ -39,8 +39,14 @@ class MemoryRack:
         self.events: list[rack_pb2.Event] = []
         self.refusals: dict[str, Refusal] = {}
         self.diagnoses: dict[str, rack_pb2.DiagnoseNodeResponse] = {}
+        self.power_plan = rack_pb2.GetPowerPlanResponse()
+        self.audit_entries: list[rack_pb2.AuditEntry] = []
+        self.audit_verdict = rack_pb2.VerifyAuditResponse()
         self.requests: list[Message] = []
         self.typed = bytearray()
+        self.console_writer = ""
+        self.tells_typed = True
+        self.company: list[rack_pb2.ConsoleSeat] = []
         self.console_output: list[rack_pb2.AttachConsoleResponse] = []
         self.page_limit = 1_000
         self.is_leaving = False
@@ -78,6 +84,10 @@ class MemoryRack:
     def add_gap(self, name: str, number: int, lost_bytes: int, reason: str) -> None:
         """Lose bytes."""
         self._append(name, number, lost_bytes, gap=rack_pb2.Gap(lost_bytes=lost_bytes, reason=reason))
+
+    def add_line_errors(self, name: str, number: int, **counts: int) -> None:
+        """Say that what comes next is damaged."""
+        self._append(name, number, 0, line_errors=rack_pb2.LineErrors(**counts))
 
     def add_event(self, kind: str, message: str, name: str = "", lost_before: int = 0) -> None:
         """Let something happen."""

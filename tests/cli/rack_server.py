@@ -14,7 +14,12 @@ from racklet.v1 import rack_pb2, rack_pb2_grpc
 from tests.cli.memory_rack import BootLog, MemoryRack, Refusal, stamp
 
 Item = TypeVar("Item")
-_PagedRequest = rack_pb2.ListNodesRequest | rack_pb2.ListBootsRequest | rack_pb2.ListEventsRequest
+_PagedRequest = (
+    rack_pb2.ListNodesRequest
+    | rack_pb2.ListBootsRequest
+    | rack_pb2.ListEventsRequest
+    | rack_pb2.ListAuditEntriesRequest
+)
 
 
 class RackService(rack_pb2_grpc.RackServicer):
@@ -72,6 +77,7 @@ class RackService(rack_pb2_grpc.RackServicer):
     def SetPower(self, request: rack_pb2.SetPowerRequest, context: grpc.ServicerContext) -> rack_pb2.SetPowerResponse:
         node = self._node(request.name, context)
         self._rack.asked(request)
+        self._wait(context, lambda: not node.HasField("power_wait"))
         is_on = request.action in {rack_pb2.POWER_ACTION_ON, rack_pb2.POWER_ACTION_CYCLE}
         response = rack_pb2.SetPowerResponse(
             supply_state=rack_pb2.SUPPLY_STATE_ON if is_on else rack_pb2.SUPPLY_STATE_OFF,
@@ -108,7 +114,8 @@ class RackService(rack_pb2_grpc.RackServicer):
         node, _, which = request.name.partition("/boots/")
         self._node(node, context)
         boots = self._rack.boots[node]
-        number = max(boots, default=0) if which == "-" else int(which)
+        newest = _boot_at(boots, request) if request.HasField("start_time") else max(boots, default=0)
+        number = newest if which == "-" else int(which)
         if number not in boots:
             _refuse(context, (grpc.StatusCode.NOT_FOUND, f"there is no boot {which}"))
         if request.offset > boots[number].end and not request.follow:
@@ -126,9 +133,10 @@ class RackService(rack_pb2_grpc.RackServicer):
         while True:
             log = boots[number]
             for piece in [_cut(piece, offset) for piece in list(log.pieces) if _end(piece) > offset]:
-                yield piece
+                if not _is_before(piece, request):
+                    yield piece
                 offset = _end(piece)
-            if not request.follow:
+            if not request.follow and (not request.following_boots or number == max(boots)):
                 return
             if log.is_over and log.end <= offset:
                 if not request.following_boots:
@@ -142,7 +150,14 @@ class RackService(rack_pb2_grpc.RackServicer):
     ) -> Iterator[rack_pb2.AttachConsoleResponse]:
         first = next(request_iterator)
         self._node(first.name, context)
+        if self._rack.console_writer and not (first.read_only or first.take_over):
+            _refuse(context, (grpc.StatusCode.FAILED_PRECONDITION, f"{self._rack.console_writer} is writing"))
         self._rack.asked(first)
+        writes = not first.read_only
+        you = rack_pb2.ConsoleSeat(caller=first.caller, writes=writes, is_you=True, sit_time=stamp(0))
+        yield rack_pb2.AttachConsoleResponse(
+            seats=[you, *self._rack.company], typed_offset=first.input_offset, is_resumed=False
+        )
         typist = threading.Thread(target=self._take_typed, args=(request_iterator,))
         typist.start()
         shown = 0
@@ -154,10 +169,16 @@ class RackService(rack_pb2_grpc.RackServicer):
     def _take_typed(self, requests: Iterator[rack_pb2.AttachConsoleRequest]) -> None:
         with suppress(grpc.RpcError):  # the caller left
             for request in requests:
+                if request.take_over:
+                    self._rack.say(seats=[rack_pb2.ConsoleSeat(caller="you", writes=True, is_you=True)])
+                    continue
                 with self._rack.changed:
                     self._rack.typed += request.data
                     self._rack.changed.notify_all()
-                self._rack.say(data=request.data.replace(b"\r", b"\r\n"))
+                self._rack.say(
+                    data=request.data.replace(b"\r", b"\r\n"),
+                    typed_offset=(request.input_offset + len(request.data)) * self._rack.tells_typed,
+                )
 
     def ListEvents(
         self, request: rack_pb2.ListEventsRequest, context: grpc.ServicerContext
@@ -186,6 +207,32 @@ class RackService(rack_pb2_grpc.RackServicer):
         if request.boot not in self._rack.diagnoses:
             _refuse(context, (grpc.StatusCode.NOT_FOUND, f"there is no boot {request.boot}"))
         return self._rack.diagnoses[request.boot]
+
+    def GetPowerPlan(
+        self, request: rack_pb2.GetPowerPlanRequest, context: grpc.ServicerContext
+    ) -> rack_pb2.GetPowerPlanResponse:
+        del request, context
+        return self._rack.power_plan
+
+    def SetPowerBudget(
+        self, request: rack_pb2.SetPowerBudgetRequest, context: grpc.ServicerContext
+    ) -> rack_pb2.SetPowerBudgetResponse:
+        del context
+        self._rack.asked(request)
+        return rack_pb2.SetPowerBudgetResponse()
+
+    def ListAuditEntries(
+        self, request: rack_pb2.ListAuditEntriesRequest, context: grpc.ServicerContext
+    ) -> rack_pb2.ListAuditEntriesResponse:
+        del context
+        entries, token = self._page(self._rack.audit_entries[::-1], request)
+        return rack_pb2.ListAuditEntriesResponse(entries=entries, next_page_token=token)
+
+    def VerifyAudit(
+        self, request: rack_pb2.VerifyAuditRequest, context: grpc.ServicerContext
+    ) -> rack_pb2.VerifyAuditResponse:
+        del request, context
+        return self._rack.audit_verdict
 
     def _node(self, name: str, context: grpc.ServicerContext) -> rack_pb2.Node:
         short = name.removeprefix("nodes/")
@@ -247,7 +294,17 @@ def _boot(name: str, log: BootLog) -> rack_pb2.Boot:
         log_end=log.end,
         lost_bytes=lost_bytes,
         from_supply_on=True,
+        cause=rack_pb2.BOOT_CAUSE_SUPPLY_ON,
     )
+
+
+def _is_before(piece: rack_pb2.ReadBootLogResponse, request: rack_pb2.ReadBootLogRequest) -> bool:
+    return piece.receive_time.ToNanoseconds() < request.start_time.ToNanoseconds()
+
+
+def _boot_at(boots: dict[int, BootLog], request: rack_pb2.ReadBootLogRequest) -> int:
+    begun = [number for number, log in boots.items() if log.pieces and _is_before(log.pieces[0], request)]
+    return max(begun, default=min(boots, default=0))
 
 
 def _end(piece: rack_pb2.ReadBootLogResponse) -> int:

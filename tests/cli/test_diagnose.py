@@ -16,7 +16,9 @@ def panicked(rack: MemoryRack) -> rack_pb2.DiagnoseNodeResponse:
     response = rack_pb2.DiagnoseNodeResponse(
         boot="nodes/node-1/boots/17",
         phases=[
-            rack_pb2.BootPhase(phase="u-boot", offset=4, start_time=stamp(0), duration=Duration(seconds=3)),
+            rack_pb2.BootPhase(
+                phase="u-boot", offset=4, start_time=stamp(0), duration=Duration(seconds=3), energy_uj=9_600_000
+            ),
             rack_pb2.BootPhase(phase="kernel", offset=900, start_time=stamp(3), duration=Duration(seconds=4000)),
         ],
         findings=[
@@ -43,8 +45,8 @@ def test_phases_and_findings_are_told_and_the_exit_code_says_that_there_are_some
     lines = run("diagnose", "node-1", code=1).stdout.splitlines()
     assert lines[0] == f"node-1, boot 17: {panicked.verdict}"
     assert [line.split()[0] for line in lines[2:5]] == ["PHASE", "u-boot", "kernel"]
-    assert lines[3].split()[-3:] == ["3.0", "s", "4"]
-    assert lines[4].split()[-2:] == ["1:06:40", "900"]
+    assert lines[3].split()[-6:] == ["3.0", "s", "9.6", "J", "3.20", "4"]
+    assert lines[4].split()[-4:] == ["1:06:40", "-", "-", "900"]
     assert lines[6].startswith("kernel-panic  in kernel, at ")
     assert lines[6].endswith(", offset 4711, 3 times")
     assert lines[7:] == [

@@ -7,8 +7,10 @@ from pathlib import Path
 import grpc
 import pytest
 
-from racklet_hostd.cli.address import Address, default_socket
-from tests.cli.conftest import Run
+from racklet.v1 import rack_pb2
+from racklet_hostd.cli.address import Address
+from racklet_hostd.default_socket import default_socket
+from tests.cli.conftest import Run, Start
 from tests.cli.memory_rack import MemoryRack
 from tests.cli.rack_server import RackServer
 
@@ -142,6 +144,40 @@ def test_a_refusal_cannot_reach_the_terminal_with_escapes(rack: MemoryRack, run:
 )
 def test_wrong_usage_ends_with_2(run: Run, arguments: tuple[str, ...]) -> None:
     run(*arguments, code=2)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("--all-boots",), ("--force",), ("--grep", "("), ("--raw", "--ansi", "strip"), ("--export", "f", "--json")],
+)
+def test_options_of_logs_that_do_not_fit_are_told_before_hostd_is_asked(run: Run, options: tuple[str, ...]) -> None:
+    assert options[0] in run("logs", "n", *options, "--address", "unix:/nowhere", code=2).stderr
+
+
+def test_a_node_that_never_booted_is_told_in_a_sentence(rack: MemoryRack, run: Run) -> None:
+    rack.add_node("node-1")
+    assert run("logs", "node-1", "--boot", "-1", code=4).stderr == "racklet: node-1: it has no boot yet\n"
+    searched = run("logs", "node-1", "--all-boots", "--grep", "x", code=1)
+    assert searched.stderr == "racklet: node-1 has no boot yet\n"
+    assert run("boots", "node-1").stdout == "node-1 has not booted yet.\n"
+    assert run("events", "node-1").stdout == "Nothing is recorded of node-1.\n"
+    assert run("events").stdout == "Nothing is recorded.\n"
+
+
+def test_who_follows_an_offline_hat_is_told_why_nothing_comes(rack: MemoryRack, start: Start) -> None:
+    node = rack.add_node("node-1")
+    node.hat.state, node.hat.problem = rack_pb2.HAT_STATE_OFFLINE, "it was unplugged"
+    rack.add_boot("node-1", 1)
+    process = start("logs", "node-1", "--follow")
+    assert process.stderr
+    assert process.stderr.readline() == b"racklet: node-1: HAT is offline: it was unplugged\n"
+
+
+def test_the_console_of_no_node_is_not_found(start: Start) -> None:
+    process = start("console", "node-9")
+    assert process.wait(20) == 4
+    assert process.stderr
+    assert b"there is no node node-9" in process.stderr.read()
 
 
 def test_help_tells_the_exit_codes(run: Run) -> None:

@@ -7,7 +7,6 @@ from rich.console import Console
 
 from racklet.v1 import rack_pb2
 from racklet_hostd.cli.live import RackView
-from racklet_hostd.cli.stage import Stage, StageWatch
 from tests.cli.memory_rack import START_S, MemoryRack
 
 
@@ -22,7 +21,7 @@ def drawn(view: RackView, width: int = 80, height: int = 24) -> list[str]:
 def memory() -> MemoryRack:
     memory = MemoryRack()
     memory.add_node("node-10", supply_state=rack_pb2.SUPPLY_STATE_TRIPPED)
-    memory.add_node("node-2", last_line="raspberrypi login: ", boot="nodes/node-2/boots/17")
+    memory.add_node("node-2", last_line="raspberrypi login: ", boot="nodes/node-2/boots/17", phase="login")
     lost = memory.add_node("node-3", last_line="x" * 200)
     lost.ClearField("measurement")
     lost.hat.state = rack_pb2.HAT_STATE_OFFLINE
@@ -42,7 +41,7 @@ def test_it_shows_each_node_with_its_last_line_or_trouble(view: RackView) -> Non
     head, _, _, *rows = drawn(view)
     assert head.startswith("shelf  3 nodes, 2 online  6.24 W")
     assert [" ".join(row.split()) for row in rows] == [
-        "node-2 ● on 5.098 0.612 3.12 812.4 J 17 0:42 ready",
+        "node-2 ● on 5.098 0.612 3.12 812.4 J 17 0:42 login",
         "raspberrypi login:",
         "node-3 ✗ offline - - - 812.4 J - - -",
         "HAT is offline: /dev/ttyACM3 is not there",
@@ -102,9 +101,20 @@ def test_an_empty_rack_is_drawn_too() -> None:
     assert lines[3] == "No nodes yet; `racklet nodes` says how to add one."
 
 
-@pytest.mark.parametrize("begun", ["", "[", "[    0", "[    0.59", "[   12.5901"])
-def test_a_kernel_line_that_has_only_begun_is_no_service(begun: str) -> None:
-    watch = StageWatch()
-    watch.see("", "")
-    watch.see("nodes/node-1/boots/1", "[    0.000000] Booting Linux on physical CPU 0x0")
-    assert watch.see("nodes/node-1/boots/1", begun) is Stage.KERNEL
+def test_what_the_boot_doctor_found_stands_before_the_last_line(view: RackView, memory: MemoryRack) -> None:
+    node = memory.nodes["nodes/node-2"]
+    node.phase = "kernel"
+    node.findings.extend(["root-not-found", "kernel-panic"])
+    node.last_line = "---[ end Kernel panic ]---"
+    view.update([node])
+    rows = drawn(view)[3:5]
+    assert rows[0].endswith("0:42  kernel")
+    assert rows[1] == "  root-not-found, kernel-panic: ---[ end Kernel panic ]---"
+
+
+@pytest.mark.parametrize("phase", ["", "unknown"])
+def test_a_phase_that_is_not_known_is_a_dash(view: RackView, memory: MemoryRack, phase: str) -> None:
+    node = memory.nodes["nodes/node-2"]
+    node.phase = phase
+    view.update([node])
+    assert drawn(view)[3].endswith("0:42  -")

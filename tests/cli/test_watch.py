@@ -14,7 +14,7 @@ from tests.cli.rack_server import RackServer
 def nodes(rack: MemoryRack) -> None:
     rack.add_node("node-1")
     rack.add_node("node-10")
-    rack.add_node("node-2", last_line="raspberrypi login: ")
+    rack.add_node("node-2", last_line="raspberrypi login: ", phase="login")
     rack.add_boot("node-2", 17)
 
 
@@ -28,7 +28,7 @@ def test_a_terminal_shows_the_rack_and_its_changes_until_ctrl_c(rack: MemoryRack
     terminal = on_terminal("watch")
     terminal.expect(rb"shelf.*3 nodes, 3 online")
     terminal.expect(rb"node-1\b")
-    terminal.expect(rb"node-2\b.* on .*ready")
+    terminal.expect(rb"node-2\b.* on .*login")
     terminal.expect(rb"node-10\b")
     switch_off(rack, "node-2")
     terminal.expect(rb"node-2\b.* off ")

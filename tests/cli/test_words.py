@@ -1,4 +1,7 @@
-"""Names, numbers, keys and stages: the small pure parts."""
+"""Names, numbers and keys: the small pure parts."""
+
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import typer
@@ -6,9 +9,47 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from racklet_hostd.cli import units
+from racklet_hostd.cli.console_input import ConsoleInput
 from racklet_hostd.cli.names import boot_number, natural_key, node_resource, short_name
-from racklet_hostd.cli.raw_terminal import EscapeKey, KeyAction
-from racklet_hostd.cli.stage import Stage, StageWatch
+from racklet_hostd.cli.raw_terminal import EscapeKey, KeyAction, Question
+from racklet_hostd.cli.since import moment
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "ago"),
+    [
+        ("90s", timedelta(seconds=90)),
+        ("10m", timedelta(minutes=10)),
+        ("10 min ago", timedelta(minutes=10)),
+        ("1 hour ago", timedelta(hours=1)),
+        ("2 hours", timedelta(hours=2)),
+        ("3d", timedelta(days=3)),
+        ("2026-11-22T11:30:00Z", timedelta(minutes=30)),
+        ("2026-11-22 13:30+02:00", timedelta(minutes=30)),
+    ],
+)
+def test_a_moment_is_a_time_or_how_long_ago_it_was(text: str, ago: timedelta) -> None:
+    assert moment(text, NOW) == NOW - ago
+
+
+def test_a_time_without_a_zone_is_one_of_this_computer() -> None:
+    assert moment("2026-11-22T11:30", NOW) == datetime(2026, 11, 22, 11, 30).astimezone(UTC)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "now", "10", "10 parsec", "-5m", "999999999d", "0001-01-01", "1969-12-31T00:00Z", "٣m", "22.11.2026"]
+)
+def test_what_is_no_moment_is_wrong_usage(text: str) -> None:
+    with pytest.raises(typer.BadParameter):
+        moment(text, NOW)
+
+
+@given(st.text())
+def test_any_text_is_a_moment_or_wrong_usage(text: str) -> None:
+    with suppress(typer.BadParameter):
+        assert moment(text, NOW).tzinfo is UTC
 
 
 def test_a_node_is_named_with_or_without_its_collection() -> None:
@@ -55,61 +96,49 @@ def test_a_lost_count_of_zero_means_unknown() -> None:
 
 
 @pytest.mark.parametrize(
-    ("typed", "passed", "action"),
+    ("typed", "found"),
     [
-        (b"ls\r", b"ls\r", None),
-        (b"\x1dq", b"", KeyAction.LEAVE),
-        (b"ab\x1dqcd", b"ab", KeyAction.LEAVE),
-        (b"a\x1d?b", b"ab", KeyAction.HELP),
-        (b"\x1d\x1d", b"\x1d", None),
-        (b"\x1dx", b"\x1dx", None),
-        (b"q?\x03", b"q?\x03", None),
+        (b"ls\r", [b"ls\r"]),
+        (b"\x1dq", [KeyAction.LEAVE]),
+        (b"ab\x1dqcd", [b"ab", KeyAction.LEAVE]),
+        (b"a\x1d?b", [b"a", KeyAction.HELP, b"b"]),
+        (b"\x1d\x1d", [b"\x1d"]),
+        (b"\x1dx", [b"\x1dx"]),
+        (b"q?\x03", [b"q?\x03"]),
+        (b"\x1dw\x1dt\x1di", [KeyAction.WHO, KeyAction.TAKE_OVER, KeyAction.IDENTIFY]),
+        (b"\x1dcyz", [Question(KeyAction.CYCLE), KeyAction.CYCLE, b"z"]),
+        (
+            b"\x1dfn\x1doY",
+            [Question(KeyAction.FORCE_OFF), KeyAction.NOTHING, Question(KeyAction.POWER_ON), KeyAction.POWER_ON],
+        ),
+        (b"\x1ds\x1dq", [Question(KeyAction.SHUT_DOWN), KeyAction.NOTHING, b"q"]),
     ],
 )
 def test_the_escape_key_is_found_also_when_it_comes_byte_by_byte(
-    typed: bytes, passed: bytes, action: KeyAction | None
+    typed: bytes, found: list[bytes | KeyAction | Question]
 ) -> None:
-    assert EscapeKey().feed(typed) == (passed, action)
+    assert EscapeKey().feed(typed) == found
     slow = EscapeKey()
-    got, actions = b"", []
+    pieces: list[bytes | KeyAction | Question] = []
     for code in typed:
-        part, found = slow.feed(bytes((code,)))
-        got += part
-        actions.append(found)
-        if found is KeyAction.LEAVE:
+        for wanted in slow.feed(bytes((code,))):
+            if isinstance(wanted, bytes) and pieces and isinstance(pieces[-1], bytes):
+                pieces[-1] += wanted
+            else:
+                pieces.append(wanted)
+        if KeyAction.LEAVE in pieces:
             break
-    assert got == passed
-    assert [found for found in actions if found] == ([action] if action else [])
+    assert pieces == found
 
 
-BOOT = (
-    ("U-Boot 2025.01 (Jun 24 2026 - 09:07:15 +0000)", Stage.FIRMWARE),
-    ("[    0.000000] Booting Linux on physical CPU 0x0", Stage.KERNEL),
-    ("[  OK  ] Reached target basic.target.", Stage.SERVICES),
-    ("[    9.123456] random: crng init done", Stage.SERVICES),
-    ("raspberrypi login: ", Stage.READY),
-    ("[   70.123456] usb 1-1: new device", Stage.READY),
-    ("[   99.000001] reboot: Power down", Stage.HALTED),
-)
-
-
-def test_a_boot_goes_through_its_stages_and_never_back() -> None:
-    watch = StageWatch()
-    assert [watch.see("boots/1", line) for line, _ in BOOT] == [stage for _, stage in BOOT]
-
-
-def test_a_new_boot_begins_at_the_firmware() -> None:
-    watch = StageWatch()
-    watch.see("boots/1", "raspberrypi login: ")
-    assert watch.see("boots/2", "") is Stage.FIRMWARE
-
-
-def test_the_stage_of_a_node_that_ran_before_is_unknown_until_it_shows() -> None:
-    watch = StageWatch()
-    assert watch.see("boots/1", "job 17 done") is Stage.UNKNOWN
-
-
-def test_a_panic_stays_a_panic() -> None:
-    watch = StageWatch()
-    watch.see("boots/1", "[    1.234567] Kernel panic - not syncing: VFS: Unable to mount root fs")
-    assert watch.see("boots/1", "[    1.300000] ---[ end Kernel panic ]---") is Stage.PANIC
+def test_what_is_typed_is_held_until_hostd_tells_to_have_it() -> None:
+    typed = ConsoleInput()
+    assert [typed.type(data).input_offset for data in (b"abc", b"de")] == [0, 3]
+    typed.told(4)
+    typed.told(2)
+    rest = typed.rest()
+    assert rest is not None
+    assert (typed.offset, rest.data, rest.input_offset) == (4, b"e", 4)
+    assert typed.give_up() == 1
+    assert typed.rest() is None
+    assert typed.type(b"f").input_offset == 4

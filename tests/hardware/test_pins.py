@@ -48,7 +48,7 @@ def test_each_pin_of_the_firmware_is_the_net_of_that_name(hat: Netlist, name: st
 def test_each_gpio_that_the_board_connects_is_in_the_firmware(hat: Netlist) -> None:
     connected = {gpio: net for gpio, pin in PIN_OF_GPIO.items() for net in hat.nets if f"U10.{pin}" in hat.nets[net]}
     unknown = {net for gpio, net in connected.items() if firmware_pins().get(net) != gpio}
-    assert unknown <= {"ALERT"}  # its interrupt comes with the firmware's alert limits
+    assert unknown == set()
 
 
 def test_the_uart_and_the_i2c_bus_can_reach_their_pins() -> None:

@@ -11,7 +11,8 @@ import grpc
 import pytest
 
 from racklet.v1 import rack_pb2
-from racklet_hostd import console
+from racklet_hostd import console_view
+from racklet_hostd.console import CALLERS_REMEMBERED, Caller, Console
 from tests.hostd.rig import Rig, running_rack, until
 
 
@@ -23,6 +24,10 @@ class Terminal:
         self.shown = b""
         self.lost_bytes = 0
         self.notices: list[str] = []
+        self.company: list[tuple[str, bool, bool]] = []
+        self.typed_offset = 0
+        self.is_resumed = False
+        self.place = ("", 0)
 
     async def send(self, data: bytes = b"", **fields: object) -> None:
         await self.call.write(rack_pb2.AttachConsoleRequest(data=data, **fields))  # type: ignore[arg-type]
@@ -35,6 +40,10 @@ class Terminal:
                 self.shown += response.data
                 self.lost_bytes += response.lost_bytes
                 self.notices += [response.notice] if response.notice else []
+                self.company = [(seat.caller, seat.writes, seat.is_you) for seat in response.seats] or self.company
+                self.typed_offset = max(self.typed_offset, response.typed_offset)
+                self.is_resumed |= response.is_resumed
+                self.place = (response.boot, response.offset + len(response.data)) if response.data else self.place
 
 
 @asynccontextmanager
@@ -153,20 +162,20 @@ async def test_a_new_boot_is_announced_between_the_bytes(tmp_path: Path) -> None
 async def test_a_reader_that_is_far_behind_sees_what_is_new_and_how_much_it_missed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(console, "BEHIND_LIMIT_BYTES", 1000)
-    monkeypatch.setattr(console, "BEHIND_KEPT_BYTES", 100)
+    monkeypatch.setattr(console_view, "BEHIND_LIMIT_BYTES", 1000)
+    monkeypatch.setattr(console_view, "BEHIND_KEPT_BYTES", 100)
     async with running_rack(tmp_path) as rig:
         hat = rig.hats["node-1"]
         hat.boot()
         await rig.until_node(lambda node: node.boot != "")
-        view = console.ConsoleView(rig.daemon.rack.node("node-1").store)
+        view = console_view.ConsoleView(rig.daemon.rack.node("node-1").store)
         hat.say(bytes(5000) + b"z" * 100)
         await until(lambda: hat.all_acknowledged)
-        assert view.next_output() == [console.ConsoleOutput(b"z" * 100, lost_bytes=5000)]
+        assert view.next_output() == [console_view.ConsoleOutput(b"z" * 100, 5000, boot=1, offset=5000)]
         hat.lose(7)
         hat.say(b"after")
         await until(lambda: hat.all_acknowledged)
-        assert view.next_output() == [console.ConsoleOutput(b"after", lost_bytes=7)]
+        assert view.next_output() == [console_view.ConsoleOutput(b"after", 7, boot=1, offset=5107)]
         assert view.next_output() == []
 
 
@@ -200,3 +209,87 @@ async def test_a_console_ends_with_unavailable_when_hostd_goes(tmp_path: Path) -
         with pytest.raises(grpc.aio.AioRpcError, match="hostd is shutting down") as caught:
             await terminal.read_until(lambda _: False)
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_everybody_is_told_who_is_there_and_who_writes(tmp_path: Path) -> None:
+    async with running_rack(tmp_path) as rig, attached(rig, caller="ada@lab") as ada:
+        await ada.read_until(lambda each: each.company == [("ada@lab", True, True)])
+        async with attached(rig, seats=2, caller="bob\x1b@lab", read_only=True) as bob:
+            await bob.read_until(lambda each: each.company == [("ada@lab", True, False), ("bob@lab", False, True)])
+            await ada.read_until(lambda each: each.company == [("ada@lab", True, True), ("bob@lab", False, False)])
+            await bob.send(take_over=True)
+            await ada.read_until(lambda each: each.company == [("ada@lab", False, True), ("bob@lab", True, False)])
+            await ada.read_until(lambda each: any("bob@lab took over" in notice for notice in each.notices))
+            await bob.send(b"yes")
+            await until(lambda: rig.hats["node-1"].typed == b"yes")
+            async with attached(rig, seats=99) as third:
+                with pytest.raises(grpc.aio.AioRpcError, match="bob@lab is writing on the console of node-1"):
+                    await third.read_until(lambda _: False)
+        await ada.read_until(lambda each: each.company == [("ada@lab", False, True)])
+
+
+async def test_who_comes_back_goes_on_and_nothing_is_typed_twice(tmp_path: Path) -> None:
+    async with running_rack(tmp_path) as rig:
+        hat = rig.hats["node-1"]
+        hat.boot()
+        hat.say(b"seen ")
+        await rig.until_node(lambda node: node.boot != "")
+        async with attached(rig, caller_id="k1", data=b"abc") as first:
+            hat.say(b"one ")
+            await first.read_until(lambda each: each.typed_offset == 3 and each.place[1] == 9)
+            assert not first.is_resumed
+            # The stream is still there as far as hostd knows; the caller does not wait for its end.
+            place = {"from_boot": first.place[0], "from_offset": first.place[1]}
+            hat.say(b"two ")
+            async with attached(rig, caller_id="k1", data=b"bcdef", input_offset=1, **place) as second:
+                await second.read_until(lambda each: each.shown == b"two " and each.typed_offset == 6)
+                assert second.is_resumed
+                await until(lambda: hat.typed == b"abcdef")
+                assert len(rig.daemon.rack.node("node-1").console.seats) == 1
+                while await first.call.read() is not grpc.aio.EOF:
+                    pass
+                assert await first.call.code() is grpc.StatusCode.OK
+
+
+async def test_input_that_leaves_out_some_is_refused(tmp_path: Path) -> None:
+    async with running_rack(tmp_path) as rig, attached(rig, caller_id="k1") as terminal:
+        await terminal.send(b"x", input_offset=7)
+        with pytest.raises(grpc.aio.AioRpcError, match="input_offset: expected at most 0") as caught:
+            await terminal.read_until(lambda _: False)
+        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_a_view_goes_on_where_one_before_a_restart_ended(tmp_path: Path) -> None:
+    async with running_rack(tmp_path) as rig:
+        hat, store = rig.hats["node-1"], rig.daemon.rack.node("node-1").store
+        empty = console_view.ConsoleView(store, 3, 2)
+        assert empty.next_output() == []
+        for text in (b"one", b"two"):
+            hat.boot()
+            hat.say(text)
+        await until(lambda: hat.all_acknowledged)
+        behind, ahead = console_view.ConsoleView(store, 1, 1), console_view.ConsoleView(store, 3, 2)
+        gone = console_view.ConsoleView(store, 0, 0)
+        assert [each.data or each.notice for view in (behind, behind, behind) for each in view.next_output()] == [
+            b"ne",
+            "boot 2 begins",
+            b"two",
+        ]
+        assert ahead.next_output() == gone.next_output() == []
+        hat.boot()
+        hat.say(b"three")
+        await until(lambda: hat.all_acknowledged)
+        shown = [each.data or each.notice for view in (ahead, ahead) for each in view.next_output()]
+        assert shown == [b"ree"]
+        hat.boot()
+        hat.boot()
+        await until(lambda: hat.all_acknowledged)
+        assert [each.notice for each in behind.next_output()] == ["boot 5 begins, and 2 before it are not shown"]
+
+
+def test_only_so_many_callers_are_remembered() -> None:
+    console = Console("node-1", lambda: None)
+    for number in range(CALLERS_REMEMBERED + 1):
+        console.leave(console.sit(Caller("", str(number)), 0, writes=False, input_offset=5))
+    assert not console.sit(Caller("", "0"), 0, writes=False).is_resumed
+    assert console.sit(Caller("", "2"), 0, writes=False).is_resumed

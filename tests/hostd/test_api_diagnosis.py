@@ -12,8 +12,10 @@ from racklet.link.v1 import link_pb2
 from racklet.v1 import rack_pb2
 from racklet_hostd import hat_events
 from racklet_hostd.boot_watch import CATCH_UP_BYTES, BootWatch, LogDiagnosis
+from racklet_hostd.doctor.signatures import known_signatures
 from racklet_hostd.event_log import EventLog
-from racklet_hostd.store import Event
+from racklet_hostd.phase_energy import PhaseEnergy
+from racklet_hostd.store import Event, Store
 from tests.hostd.pty_hat import PtyHat
 from tests.hostd.rig import TIMEOUT_S, JumpingClock, Rig, running_rack, until
 from tests.hostd.store_rig import begun_log, opened
@@ -43,6 +45,10 @@ async def until_findings(rig: Rig, count: int) -> list[str]:
         while len(found := await findings(rig)) < count:  # noqa: ASYNC110 - hostd is outside of this test
             await asyncio.sleep(0.01)
     return found
+
+
+def watching(store: Store, events: EventLog) -> BootWatch:
+    return BootWatch("node-1", events, known_signatures(), PhaseEnergy("node-1", store.energy_marks))
 
 
 def finding_events(events: EventLog) -> list[Event]:
@@ -145,7 +151,7 @@ def test_a_log_that_streams_tells_the_same_as_one_that_is_read(tmp_path: Path) -
     with opened(tmp_path) as store:
         log = begun_log(store.node("node-1"))
         events = EventLog(store.events)
-        watch = BootWatch("node-1", events)
+        watch = watching(store, events)
         data = LOADER + KERNEL + PANIC
         for start in range(0, len(data), 7):
             log.append(start, 2000, data[start : start + 7])
@@ -154,9 +160,10 @@ def test_a_log_that_streams_tells_the_same_as_one_that_is_read(tmp_path: Path) -
         watch.follow(log, b"")
         log.append(len(data) + 100, 3000, b"Out of memory: Killed process 7\n")
         watch.follow(log, b"Out of memory: Killed process 7\n")
-        read = LogDiagnosis(log)
+        watch.look()
+        read = LogDiagnosis(log, known_signatures())
         read.catch_up(1 << 20)
-        again = BootWatch("node-1", events)
+        again = watching(store, events)
         again.take_up(log)
         told = [event.message.split()[0] for event in reversed(finding_events(events))]
     assert told == [finding.signature for finding in read.diagnosis.findings] == ["kernel-panic", "out-of-memory"]
@@ -170,7 +177,7 @@ def test_of_a_long_log_the_beginning_and_the_end_are_read(tmp_path: Path) -> Non
             log.append(start, 2000 + start, data[start : start + 4096])
             if start % (64 * 4096) == 0:
                 store.sync()
-        read = LogDiagnosis(log)
+        read = LogDiagnosis(log, known_signatures())
         read.catch_up(CATCH_UP_BYTES)
     assert read.skipped_bytes == len(data) - CATCH_UP_BYTES
     assert [phase.phase for phase in read.diagnosis.phases] == ["u-boot", "kernel"]

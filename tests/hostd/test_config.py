@@ -161,6 +161,61 @@ def test_a_long_value_is_cut(tmp_path: Path) -> None:
     assert len(refusal(tmp_path, f"[log]\nlevel = '{'x' * 10_000}'")) < 200
 
 
+POWER = "\n[power]\ncapacity_w = 60\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (NODES + POWER, "racklet.toml:2: node[0].peak_w: expected this key, since power.capacity_w sets a budget"),
+        (
+            "[power]\ncapacity_w = 60\nreserve_w = 60.0",
+            "3: power.reserve_w: expected less than capacity_w, which is 60",
+        ),
+        ("[power]\ncapacity_w = -1", "2: power.capacity_w: expected a number from 0 to 100000, found -1"),
+        ("[power]\ncapacity_w = nan", "power.capacity_w: expected a number from 0 to 100000, found NaN"),
+        ("[power]\nqueue = 0", "2: power.queue: expected a whole number from 1 to 1000, found 0"),
+        (NODES + "peak_w = 'much'", "9: node[1].peak_w: expected a number from 0.1 to 100, found"),
+    ],
+)
+def test_a_power_budget_that_cannot_be_is_said_with_its_line(tmp_path: Path, text: str, said: str) -> None:
+    assert said in refusal(tmp_path, text)
+
+
+def test_without_a_power_section_there_is_no_budget(tmp_path: Path) -> None:
+    assert load_config(written(tmp_path, NODES)).power.capacity_w == 0
+
+
+@pytest.mark.parametrize(
+    ("watchdog", "told"),
+    [
+        (
+            "node = 'c'\nconsole_silence_s = 5",
+            'racklet.toml:10: watchdog[0].node: expected the name of a node, found "c"',
+        ),
+        ("node = 'node-1'", "racklet.toml:10: watchdog[0].node: expected console_silence_s or a probe, found neither"),
+        (
+            "node = 'node-1'\nprobe_http = 'http://a'\nprobe_tcp = 'a:22'",
+            "racklet.toml:11: watchdog[0].probe_http: expected one probe, found probe_tcp as well",
+        ),
+        (
+            "node = 'node-1'\nconsole_silence_s = 5\n[[watchdog]]\nnode = 'node-1'\nconsole_silence_s = 5",
+            "racklet.toml:13: watchdog[1].node: expected one [[watchdog]] for node-1, found another",
+        ),
+    ],
+)
+def test_a_watchdog_watches_a_node_by_something(tmp_path: Path, watchdog: str, told: str) -> None:
+    assert told in refusal(tmp_path, f"{NODES}[[watchdog]]\n{watchdog}")
+
+
+def test_the_example_of_six_boards_on_60_watts_holds_its_promise() -> None:
+    config = load_config(ROOT / "docs" / "examples" / "six-boards-60-watts.toml")
+    limit_w = config.power.capacity_w - config.power.reserve_w
+    peaks_w = [node.peak_w or 0 for node in config.nodes]
+    assert (len(peaks_w), sum(peaks_w)) == (6, 42)
+    assert 4 * (config.nodes[0].inrush_w or 0) <= limit_w < 5 * (config.nodes[0].inrush_w or 0)
+
+
 def test_a_config_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
         load_config(None).rack.name = "x"
@@ -186,20 +241,23 @@ def test_the_example_shows_every_key_with_its_default_and_its_description() -> N
     prose = " ".join(text.replace("\n# ", " ").split())
     example, default = load_config(ROOT / "docs" / "racklet.toml"), RackletConfig()
     for name, section in sections():
-        header = "[[node]]" if name == "nodes" else f"[{name}]"
+        header = {"nodes": "[[node]]", "watchdogs": "[[watchdog]]"}.get(name, f"[{name}]")
         assert header in text
         for key, field in section.model_fields.items():
             assert f"\n{key} = " in text.partition(header)[2].partition("\n[")[0], f"{header} {key}"
             assert str(field.description) in prose, f"{header} {key}"
-            if (name, key) not in {("state", "folder"), ("grpc", "socket")} and name != "nodes":
+            if (name, key) not in {("state", "folder"), ("grpc", "socket")} and name not in LISTS:
                 assert getattr(getattr(example, name), key) == getattr(getattr(default, name), key)
+
+
+LISTS = ("nodes", "watchdogs")
 
 
 def sections() -> list[tuple[str, type[BaseModel]]]:
     """Return the tables of the config and what stands in them."""
     found = []
     for name, field in RackletConfig.model_fields.items():
-        section = get_args(field.annotation)[0] if name == "nodes" else field.annotation
+        section = get_args(field.annotation)[0] if name in LISTS else field.annotation
         assert isinstance(section, type)
         assert issubclass(section, BaseModel)
         found.append((name, section))
@@ -207,7 +265,21 @@ def sections() -> list[tuple[str, type[BaseModel]]]:
 
 
 def test_every_number_in_the_config_has_its_unit_or_what_it_counts_in_its_name() -> None:
-    endings = ("_ms", "_bytes_per_node", "boots_per_node", "events")
+    endings = (
+        "_ms",
+        "_days",
+        "_s",
+        "_days",
+        "_w",
+        "_bytes",
+        "_percent",
+        "_per_node",
+        "events",
+        "priority",
+        "queue",
+        "_failures",
+        "_per_hour",
+    )
     for _, section in sections():
         for key, field in section.model_fields.items():
-            assert field.annotation is not int or key.endswith(endings)
+            assert field.annotation not in {int, float} or key.endswith(endings)

@@ -133,6 +133,20 @@ def test_no_micropython_is_said_in_one_sentence(tmp_path: Path) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_no_qemu_is_said_in_one_sentence_that_names_the_package(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [*COMMAND, "--node", "3=qemu", "--folder", str(tmp_path / "v")],
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "`sudo apt install qemu-system-arm`" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 async def test_every_fault_can_be_injected_and_cleared(start_rack: StartRack) -> None:
     rack = await start_rack("import time\nwhile True: time.sleep_ms(50)\n")
     for name in FAULTS:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from racklet_virtual.error_budget import MonitorErrors
 from racklet_virtual.hardware import MONITOR_ADDRESS, HatHardware, NoAcknowledgeError, Pin
-from racklet_virtual.ina228 import MonitorErrors, Register
-from racklet_virtual.node import NodeProfile
+from racklet_virtual.ina228 import Register
+from racklet_virtual.node import Inrush, NodeProfile
 from racklet_virtual.record import SentBoots
 from racklet_virtual.script import NodeState
 
@@ -152,6 +153,21 @@ def test_an_overload_shows_and_ends(bench: Bench) -> None:
     assert bench.hat.supply.amperes < 2
 
 
+def test_a_start_draws_its_inrush_for_a_while_each_time(bench: Bench, tmp_path: Path) -> None:
+    with closing(SentBoots(tmp_path / "more")) as record:
+        profile = NodeProfile("node-1", speed=50, inrush=Inrush(amperes=3.0, duration_us=200 * MS))
+        bench.hat = HatHardware(profile, record, errors=MonitorErrors())
+        for _ in range(2):
+            bench.pulse(Pin.GATE_SET)
+            bench.run(0.1)
+            assert bench.hat.supply.amperes > 3
+            bench.run(0.2)
+            assert 0 < bench.hat.supply.amperes < 3
+            bench.pulse(Pin.GATE_CLEAR)
+            bench.run(1)
+            assert bench.hat.supply.amperes == 0
+
+
 def test_the_adc_sees_the_input_through_its_divider(bench: Bench) -> None:
     assert bench.hat.read_adc(Pin.INPUT_VOLTS, 0) / 65535 * 3.3 * 11 == pytest.approx(12.0, abs=0.06)
     assert bench.hat.read_adc(27, 0) < 200
@@ -179,4 +195,4 @@ def test_a_late_world_makes_its_node_late_instead_of_bursting(bench: Bench) -> N
     bench.hat.node.take_output()
     bench.at_us += 2 * SECOND_US
     bench.hat.advance(bench.at_us)
-    assert len(bench.hat.node.take_output()) < 0.03 * 11_520
+    assert sum(len(sent.data) for sent in bench.hat.node.take_output()) < 0.03 * 11_520

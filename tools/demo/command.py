@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from racklet_virtual.special_nodes import NODE_HELP, SpecialNodeError, parse_special_nodes
 from tools.demo.check import NODES, check
 from tools.demo.screen import show
 from tools.rig import Rig, RigError
@@ -24,24 +25,29 @@ def main(
     *,
     checked: Annotated[bool, typer.Option("--check", help="Run unattended, and check everything.")] = False,
     seed: Annotated[int, typer.Option(help="Another seed makes other noise.")] = 1,
+    node: Annotated[list[str] | None, typer.Option(metavar="N=HABIT", help=NODE_HELP)] = None,
 ) -> None:
     """Run a virtual rack of five nodes and hostd until Ctrl-C; with --check, until everything was checked."""
     console = Console()
     try:
-        raise typer.Exit(asyncio.run(_run(console, seed, checked=checked)))
+        special = parse_special_nodes(node or [], NODES)
+        rig = Rig(NODES, seed, habits=special.habits, qemu=special.qemu)
+        raise typer.Exit(asyncio.run(_run(console, rig, checked=checked)))
+    except SpecialNodeError as error:
+        raise typer.BadParameter(str(error), param_hint="--node") from error
     except RigError as error:
         print(f"demo: {error}", file=sys.stderr)
         raise typer.Exit(_FAILED) from error
 
 
-async def _run(console: Console, seed: int, *, checked: bool) -> int:
+async def _run(console: Console, rig: Rig, *, checked: bool) -> int:
     """Run the demo or the check, stopped by a signal at any time; return the exit code."""
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stopped.set)
     holds = False
-    async with Rig(NODES, seed) as rig, asyncio.TaskGroup() as tasks:
+    async with rig, asyncio.TaskGroup() as tasks:
         stopping = tasks.create_task(stopped.wait(), name="stop")
         job = tasks.create_task(check(rig, console) if checked else show(rig, console), name="demo")
         await asyncio.wait((stopping, job), return_when=asyncio.FIRST_COMPLETED)

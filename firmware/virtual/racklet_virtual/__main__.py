@@ -20,8 +20,10 @@ from rich.table import Table
 from racklet_virtual.control import ControlError, ask, control_server
 from racklet_virtual.fault_catalogue import FAULTS
 from racklet_virtual.firmware_process import FirmwareUnavailableError
-from racklet_virtual.node import Habit
+from racklet_virtual.node import BAUDS
+from racklet_virtual.qemu_process import QemuUnavailableError
 from racklet_virtual.rack import MAX_NODES, RackError, VirtualRack
+from racklet_virtual.special_nodes import NODE_HELP, SpecialNodeError, SpecialNodes, parse_special_nodes
 
 _FAILED = 1
 
@@ -50,7 +52,8 @@ class Options:
     nodes: int
     seed: int
     speed: float
-    habits: dict[int, Habit]
+    special: SpecialNodes
+    bauds: dict[int, int]
     keep: bool
 
 
@@ -63,7 +66,11 @@ def run(  # noqa: PLR0913  options of a command
     speed: Annotated[float, typer.Option(help="Shortens the pauses of the nodes.", min=0.1, max=100)] = 1.0,
     node: Annotated[
         list[str] | None,
-        typer.Option(metavar="N=HABIT", help=f"What a node does at every boot: {', '.join(Habit)}. Repeatable."),
+        typer.Option(metavar="N=HABIT", help=NODE_HELP),
+    ] = None,
+    baud: Annotated[
+        list[str] | None,
+        typer.Option(metavar="N=RATE", help=f"The rate of a node's console: {', '.join(map(str, BAUDS))}. Repeatable."),
     ] = None,
     folder: FolderOption = _DEFAULT_FOLDER,
     keep: Annotated[bool, typer.Option("--keep", help="Keep what the nodes sent when it ends.")] = False,
@@ -71,10 +78,14 @@ def run(  # noqa: PLR0913  options of a command
     """Run a virtual rack until Ctrl-C; or steer one that runs, with one of the commands."""
     if context.invoked_subcommand is not None:
         return
-    habits = dict(_parse_habit(word, nodes) for word in node or [])
+    bauds = dict(_parse_baud(word, nodes) for word in baud or [])
     try:
-        asyncio.run(_run(Options(folder.resolve(), nodes, seed, speed, habits, keep)))
-    except (RackError, FirmwareUnavailableError) as error:
+        special = parse_special_nodes(node or [], nodes)
+    except SpecialNodeError as error:
+        raise typer.BadParameter(str(error), param_hint="--node") from error
+    try:
+        asyncio.run(_run(Options(folder.resolve(), nodes, seed, speed, special, bauds, keep)))
+    except (RackError, FirmwareUnavailableError, QemuUnavailableError) as error:
         _fail(str(error))
 
 
@@ -112,15 +123,15 @@ def status(*, folder: FolderOption = _DEFAULT_FOLDER) -> None:
     typer.echo(json.dumps(reply["nodes"], indent=2))
 
 
-def _parse_habit(word: str, nodes: int) -> tuple[int, Habit]:
-    number, _, habit = word.partition("=")
+def _parse_baud(word: str, nodes: int) -> tuple[int, int]:
+    number, _, rate = word.partition("=")
     number = number.removeprefix("node-")
-    if not number.isdecimal() or not 1 <= int(number) <= nodes or habit not in tuple(Habit):
+    if not number.isdecimal() or not 1 <= int(number) <= nodes or rate not in map(str, BAUDS):
         raise typer.BadParameter(
-            f"expected N=HABIT with N from 1 to {nodes} and HABIT of {', '.join(Habit)}, not {word!r}",
-            param_hint="--node",
+            f"expected N=RATE with N from 1 to {nodes} and RATE of {', '.join(map(str, BAUDS))}, not {word!r}",
+            param_hint="--baud",
         )
-    return int(number), Habit(habit)
+    return int(number), int(rate)
 
 
 def _fail(sentence: str) -> NoReturn:
@@ -130,7 +141,15 @@ def _fail(sentence: str) -> NoReturn:
 
 async def _run(options: Options) -> None:
     made_folder = not options.folder.exists()
-    rack = VirtualRack(options.folder, options.nodes, options.seed, speed=options.speed, habits=options.habits)
+    rack = VirtualRack(
+        options.folder,
+        options.nodes,
+        options.seed,
+        speed=options.speed,
+        habits=options.special.habits,
+        qemu=options.special.qemu,
+        bauds=options.bauds,
+    )
     config = options.folder / "racklet.toml"
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -12,15 +12,18 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 
 from racklet_virtual.board import HatSetup, VirtualHat
 from racklet_virtual.firmware_process import Firmware, project_firmware
-from racklet_virtual.node import Habit, NodeProfile
+from racklet_virtual.hardware import MonitorPart
+from racklet_virtual.node import BAUDS, Habit, Inrush, NodeProfile
+from racklet_virtual.qemu_process import find_qemu
 from racklet_virtual.script import FLAVOURS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
     from types import TracebackType
 
 MAX_NODES = 64  # of one process: a HAT takes ten descriptors
+NO_INRUSH = Inrush()
 
 
 class RackError(Exception):
@@ -31,10 +34,11 @@ class VirtualRack:
     """An async context manager: inside it the HATs run; after it no process and no port is left.
 
     What the nodes sent stays in `folder`. Entering raises RackError when another rack uses the folder, and
-    FirmwareUnavailableError from the constructor when there is nothing to run the firmware with.
+    FirmwareUnavailableError from the constructor when there is nothing to run the firmware with. The nodes whose
+    numbers are in `qemu` are QEMU machines; QemuUnavailableError says what they lack here.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  a rack has many sides, each with a default
         self,
         folder: Path,
         nodes: int = 5,
@@ -42,6 +46,10 @@ class VirtualRack:
         *,
         speed: float = 1.0,
         habits: Mapping[int, Habit] | None = None,
+        bauds: Mapping[int, int] | None = None,
+        parts: Mapping[int, MonitorPart] | None = None,
+        qemu: Collection[int] = (),
+        inrush: Inrush = NO_INRUSH,
         firmware: Firmware | None = None,
     ) -> None:
         if not 1 <= nodes <= MAX_NODES:
@@ -53,6 +61,10 @@ class VirtualRack:
         self._seed = seed
         self._speed = speed
         self._habits = dict(habits or {})
+        self._bauds = dict(bauds or {})
+        self._parts = dict(parts or {})
+        self._inrush = inrush
+        self._machines = dict.fromkeys(qemu, find_qemu()) if qemu else {}
         self._firmware = firmware or project_firmware()
         self._started_ns = time.monotonic_ns()
         self._stack = AsyncExitStack()
@@ -122,8 +134,12 @@ class VirtualRack:
             name=name,
             flavour=FLAVOURS[index % len(FLAVOURS)],
             habit=self._habits.get(number, Habit.NORMAL),
+            baud=self._bauds.get(number, BAUDS[0]),
             speed=self._speed,
             seed=seed,
+            inrush=self._inrush,
         )
-        setup = HatSetup(f"usb-1.{number}", b"\xe6" + seed.to_bytes(8, "big")[:7], profile, seed)
+        part = self._parts.get(number, MonitorPart.INA228)
+        unique_id = b"\xe6" + seed.to_bytes(8, "big")[:7]
+        setup = HatSetup(f"usb-1.{number}", unique_id, profile, seed, part, self._machines.get(number))
         return VirtualHat(self.folder / "hats" / name, self.ports, setup, self._firmware, self.now_us)

@@ -88,15 +88,15 @@ class VirtualNode:
         self._hardware.node.obey(order, self._now_us())
         self._moved()
 
-    def reset(self) -> None:
-        """Make it start again by itself."""
+    def reset(self, *, holds_low: bool = True) -> None:
+        """Make it start again by itself; its line is low meanwhile, or stays high."""
         self._advance()
-        self._hardware.node.reset(self._now_us())
+        self._hardware.node.reset(self._now_us(), holds_low=holds_low)
         self._moved()
 
     def set_habit(self, habit: Habit) -> None:
-        """Choose what it does at every boot from the next one on."""
-        self._hardware.node.habit = habit
+        """Choose what it does at every boot from the next one on. Raises NodeRefusesError."""
+        self._hardware.node.set_habit(habit)
 
     def brown_out(self, duration_ms: int) -> None:
         """Let its rail sag, so that it resets while its supply stays on."""

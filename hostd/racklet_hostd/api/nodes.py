@@ -7,6 +7,7 @@ from racklet.link.v1 import link_pb2
 from racklet.v1 import rack_pb2
 from racklet_hostd.api import arguments, convert
 from racklet_hostd.api.status import BadArgumentError
+from racklet_hostd.caller import Caller
 from racklet_hostd.node import Node
 from racklet_hostd.rack import Rack, name_order
 from racklet_hostd.refusals import PowerFailedError
@@ -47,10 +48,10 @@ async def watch_nodes(rack: Rack, request: rack_pb2.WatchNodesRequest) -> AsyncI
             await rack.changes.bell.wait()
 
 
-async def set_power(rack: Rack, request: rack_pb2.SetPowerRequest) -> rack_pb2.SetPowerResponse:
+async def set_power(rack: Rack, request: rack_pb2.SetPowerRequest, caller: Caller) -> rack_pb2.SetPowerResponse:
     """Move a supply; return what was measured."""
     node = find_node(rack, request.name)
-    return convert.power_message(await node.set_power(arguments.power_wish(request)))
+    return convert.power_message(await node.set_power(arguments.power_wish(request), caller))
 
 
 async def identify_node(rack: Rack, request: rack_pb2.IdentifyNodeRequest) -> rack_pb2.IdentifyNodeResponse:

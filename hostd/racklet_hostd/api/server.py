@@ -8,6 +8,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc  # type: ignore[i
 from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped]
 
 from racklet.v1 import rack_pb2, rack_pb2_grpc
+from racklet_hostd.api.audit import AuditInterceptor
 from racklet_hostd.api.service import RackService
 from racklet_hostd.config import Address, GrpcConfig
 from racklet_hostd.listening import ListenError, make_way, only_owner, tcp_problem
@@ -41,7 +42,9 @@ class ApiServer:
         self.tcp_port: int | None = None
         self._config = config
         self._socket_inode = 0  # so that another hostd's socket is not removed
-        self._server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=CALLS_LIMIT)
+        self._server = grpc.aio.server(
+            interceptors=[AuditInterceptor(rack)], options=_OPTIONS, maximum_concurrent_rpcs=CALLS_LIMIT
+        )
         rack_pb2_grpc.add_RackServicer_to_server(RackService(rack), self._server)
         self._health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 import grpc
 
 from racklet.v1 import rack_pb2, rack_pb2_grpc
-from racklet_hostd.api import boots, console, convert, diagnosis, events, nodes
+from racklet_hostd.api import audit, boots, console, convert, diagnosis, events, nodes, power
+from racklet_hostd.api.callers import caller_of
 from racklet_hostd.api.status import refusals
 from racklet_hostd.rack import Rack
 
@@ -46,7 +47,7 @@ class RackService(rack_pb2_grpc.RackServicer):
     async def SetPower(self, request: rack_pb2.SetPowerRequest, context: Context) -> rack_pb2.SetPowerResponse:
         """Move a supply."""
         async with refusals(context):
-            return await nodes.set_power(self._rack, request)
+            return await nodes.set_power(self._rack, request, caller_of(context))
 
     async def IdentifyNode(
         self, request: rack_pb2.IdentifyNodeRequest, context: Context
@@ -94,3 +95,34 @@ class RackService(rack_pb2_grpc.RackServicer):
         """Diagnose a boot."""
         async with refusals(context):
             return await diagnosis.diagnose_node(self._rack, request)
+
+    async def GetPowerPlan(
+        self,
+        request: rack_pb2.GetPowerPlanRequest,  # noqa: ARG002
+        context: Context,  # noqa: ARG002
+    ) -> rack_pb2.GetPowerPlanResponse:
+        """Tell how the power budget stands."""
+        return power.power_plan(self._rack)
+
+    async def SetPowerBudget(
+        self, request: rack_pb2.SetPowerBudgetRequest, context: Context
+    ) -> rack_pb2.SetPowerBudgetResponse:
+        """Change the power budget."""
+        async with refusals(context):
+            return power.set_power_budget(self._rack, request)
+
+    async def ListAuditEntries(
+        self, request: rack_pb2.ListAuditEntriesRequest, context: Context
+    ) -> rack_pb2.ListAuditEntriesResponse:
+        """List the audit log."""
+        async with refusals(context):
+            return await audit.list_entries(self._rack, request)
+
+    async def VerifyAudit(
+        self,
+        request: rack_pb2.VerifyAuditRequest,  # noqa: ARG002
+        context: Context,
+    ) -> rack_pb2.VerifyAuditResponse:
+        """Verify the audit log."""
+        async with refusals(context):
+            return await audit.verify(self._rack)

@@ -11,9 +11,12 @@ from racklet_hostd.errors import NoSuchBootError, RackletError
 from racklet_hostd.refusals import (
     ConsoleInUseError,
     HatOfflineError,
+    NeverFitsError,
     NoAnswerError,
     PowerBusyError,
     PowerFailedError,
+    PowerOvertakenError,
+    QueueFullError,
     TooManyRequestsError,
     UnknownNodeError,
 )
@@ -31,16 +34,29 @@ class NothingThereError(RackletError):
     """The request asks for something that there is none of."""
 
 
+class NoBudgetError(RackletError):
+    """The request is about a power budget, and there is none."""
+
+
+class AuditUnreadableError(RackletError):
+    """The disk does not give the audit log."""
+
+
 _CODES: Final = {
+    AuditUnreadableError: grpc.StatusCode.UNAVAILABLE,
     BadArgumentError: grpc.StatusCode.INVALID_ARGUMENT,
     BeyondEndError: grpc.StatusCode.OUT_OF_RANGE,
     ConsoleInUseError: grpc.StatusCode.FAILED_PRECONDITION,
     HatOfflineError: grpc.StatusCode.UNAVAILABLE,
+    NeverFitsError: grpc.StatusCode.FAILED_PRECONDITION,
     NoAnswerError: grpc.StatusCode.DEADLINE_EXCEEDED,
+    NoBudgetError: grpc.StatusCode.FAILED_PRECONDITION,
     NoSuchBootError: grpc.StatusCode.NOT_FOUND,
     NothingThereError: grpc.StatusCode.NOT_FOUND,
     PowerBusyError: grpc.StatusCode.ABORTED,
     PowerFailedError: grpc.StatusCode.FAILED_PRECONDITION,
+    PowerOvertakenError: grpc.StatusCode.ABORTED,
+    QueueFullError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     ShuttingDownError: grpc.StatusCode.UNAVAILABLE,
     TooManyRequestsError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     UnknownNodeError: grpc.StatusCode.NOT_FOUND,

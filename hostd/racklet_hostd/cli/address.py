@@ -2,12 +2,12 @@
 
 import os
 import re
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
 import typer
+
+from racklet_hostd.default_socket import default_socket
 
 ADDRESS_VARIABLE = "RACKLET_ADDRESS"
 _LOOPBACK = "127.0.0.1:50551"
@@ -49,9 +49,3 @@ class Address:
         if not os.access(path, os.R_OK | os.W_OK):
             return "you may not open that socket"
         return "no hostd answers on it"
-
-
-def default_socket() -> Path:
-    """Return the path of hostd's socket in this user's runtime folder."""
-    with warnings.catch_warnings(action="ignore"):  # platformdirs warns without XDG_RUNTIME_DIR, but has an answer
-        return Path(platformdirs.user_runtime_dir("racklet", appauthor=False)) / "racklet.sock"

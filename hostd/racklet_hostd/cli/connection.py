@@ -93,10 +93,10 @@ class Connection:
                         yield response
             except (LostError, RefusedError) as error:
                 was_taken = was_taken or asyncio.get_running_loop().time() - start_s > _TAKEN_AFTER_S
-                if not isinstance(error, LostError) and not (was_taken and error.status in _MAYBE_LOST_NAMES):
+                if not may_come_back(error, was_taken=was_taken):
                     raise
                 on_change(False)  # noqa: FBT003 - the one argument
-                await self._until_it_answers()
+                await self.until_it_answers()
                 on_change(True)  # noqa: FBT003 - the one argument
             else:
                 return
@@ -131,7 +131,8 @@ class Connection:
         reason = printable(error.details() or "") or f"hostd answered {error.code().name}"
         return kind(about, error.code().name, reason)
 
-    async def _until_it_answers(self) -> None:
+    async def until_it_answers(self) -> None:
+        """Wait for a hostd that went away."""
         await asyncio.sleep(_RETRY_PAUSE_S)
         while not await self._answers():  # noqa: ASYNC110 - the event is another process's
             await asyncio.sleep(_RETRY_PAUSE_S)
@@ -165,6 +166,11 @@ class Console:
             await self._call.done_writing()
             async with asyncio.timeout(_GOODBYE_S):
                 await self._call.code()
+
+
+def may_come_back(error: LostError | RefusedError, *, was_taken: bool) -> bool:
+    """Tell whether what broke off with `error` can go on later; a call that `was_taken` once was right."""
+    return isinstance(error, LostError) or (was_taken and error.status in _MAYBE_LOST_NAMES)
 
 
 @asynccontextmanager

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from rich.align import AlignMethod
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -11,7 +11,6 @@ from rich.text import Text
 from racklet.v1 import rack_pb2
 from racklet_hostd.cli import units
 from racklet_hostd.cli.names import boot_number, natural_key, short_name
-from racklet_hostd.cli.stage import Stage, StageWatch
 from racklet_hostd.cli.tables import NONE, hat_word, measured, problem, supply_word
 from racklet_hostd.cli.terminal_text import printable
 
@@ -28,7 +27,7 @@ _COLUMNS: tuple[tuple[str, int, AlignMethod], ...] = (
     ("ENERGY", 10, "right"),
     ("BOOT", 5, "right"),
     ("UP", 8, "right"),
-    (" STAGE", 9, "left"),
+    (" PHASE", 9, "left"),
 )
 _MARKS: dict[int, tuple[str, str]] = {
     rack_pb2.SUPPLY_STATE_OFF: ("○", "dim"),
@@ -36,15 +35,16 @@ _MARKS: dict[int, tuple[str, str]] = {
     rack_pb2.SUPPLY_STATE_ON: ("●", "green"),
     rack_pb2.SUPPLY_STATE_STOPPING: ("◑", "yellow"),
     rack_pb2.SUPPLY_STATE_TRIPPED: ("▲", "bold red"),
+    rack_pb2.SUPPLY_STATE_STUCK_ON: ("▲", "bold red"),
 }
-_STAGE_STYLES = {Stage.READY: "green", Stage.PANIC: "bold red", Stage.HALTED: "dim"}
+_PHASE_STYLES = {"login": "green", "halted": "dim"}
+_FOUND_STYLE = "bold red"
 _SUPPLIED = frozenset({rack_pb2.SUPPLY_STATE_STARTING, rack_pb2.SUPPLY_STATE_ON, rack_pb2.SUPPLY_STATE_STOPPING})
 
 
 @dataclass(slots=True)
 class _Row:
     node: rack_pb2.Node
-    stage: StageWatch = field(default_factory=StageWatch)
     boot_start_s: int = 0
 
     @property
@@ -59,8 +59,9 @@ class _Row:
 class RackView:
     """Nodes as `update` saw them last. `note` stands in the head line, such as that hostd is away.
 
-    Fits any width from 80 columns on. Each node has a second line with what its console said last, or what is wrong
-    with its HAT; on a wide screen that stands beside the numbers, and on one too low for all the lines it is left out.
+    Fits any width from 80 columns on. Each node has a second line with what the boot doctor found and what its console
+    said last, or what is wrong with its HAT; on a wide screen that stands beside the numbers, and on one too low for
+    all the lines it is left out.
     """
 
     def __init__(self, title: str, unix_now_s: Callable[[], float] = time.time) -> None:
@@ -84,7 +85,6 @@ class RackView:
                 begun.append(node.name)
             row = self._rows.setdefault(node.name, _Row(node))
             row.node = node
-            row.stage.see(node.boot, node.last_line)
         return begun
 
     def boot_started(self, name: str, unix_s: int) -> None:
@@ -126,7 +126,6 @@ class RackView:
         node = row.node
         mark, style = _MARKS.get(node.supply_state, ("?", "dim")) if row.is_online else ("✗", "red")
         word = supply_word(node.supply_state) if row.is_online else hat_word(node.hat.state)
-        stage = row.stage.stage if row.runs else Stage.UNKNOWN
         uptime = units.span(self._unix_now_s() - row.boot_start_s) if row.runs and row.boot_start_s else ""
         return [
             Text(printable(short_name(node.name)), "bold"),
@@ -135,8 +134,15 @@ class RackView:
             Text(units.energy(node.energy_uj)),
             Text(boot_number(node.boot)) if node.boot else NONE.copy(),
             Text(uptime) if uptime else NONE.copy(),
-            Text(f" {stage.name.lower()}", _STAGE_STYLES.get(stage, "")) if stage else Text(" -", "dim"),
+            _phase(row),
         ]
+
+
+def _phase(row: _Row) -> Text:
+    phase = printable(row.node.phase)
+    if not row.runs or phase in {"", "unknown"}:
+        return Text(" -", "dim")
+    return Text(f" {phase}", _FOUND_STYLE if row.node.findings else _PHASE_STYLES.get(phase, ""))
 
 
 def _line(name_width: int, cells: list[Text]) -> Text:
@@ -148,5 +154,7 @@ def _line(name_width: int, cells: list[Text]) -> Text:
 
 
 def _words(row: _Row) -> Text:
-    wrong = problem(row.node)
-    return Text.assemble("  ", wrong or (printable(row.node.last_line), "dim"))
+    if wrong := problem(row.node):
+        return Text.assemble("  ", wrong)
+    found = f"{printable(', '.join(row.node.findings))}: " if row.runs and row.node.findings else ""
+    return Text.assemble("  ", (found, _FOUND_STYLE), (printable(row.node.last_line), "dim"))

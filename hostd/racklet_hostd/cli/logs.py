@@ -2,8 +2,11 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
+from typing import Any
 
 import typer
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from racklet.v1 import rack_pb2
 from racklet_hostd.cli import log_options as options
@@ -18,18 +21,25 @@ from racklet_hostd.cli.log_printers import BytePrinter, Dressing, JsonPrinter, L
 from racklet_hostd.cli.names import boot_number, short_name
 from racklet_hostd.cli.output import Output, remark, remark_presence
 from racklet_hostd.cli.session import Session, command
+from racklet_hostd.cli.tables import problem
 
 _ALL = 1_000_000  # more boots than are ever kept
 _NEWEST = "-"
 
 
-@command
+def _check(*, as_json: bool, node: str, offset: int, **given: Any) -> None:  # noqa: ANN401 - the options of `logs`
+    del node
+    LogOptions(offset=offset, **given).check(as_json=as_json)
+
+
+@partial(command, check=_check)
 async def logs(  # noqa: PLR0913 - one for each option of the command
     session: Session,
     node: NodeArgument,
     *,
     boot: options.BootOption = None,
     offset: options.FromOption = 0,
+    since: options.SinceOption = None,
     follow: FollowOption = False,
     raw: options.RawOption = False,
     timestamps: options.TimestampsOption = False,
@@ -47,14 +57,24 @@ async def logs(  # noqa: PLR0913 - one for each option of the command
     into the next ones, a --boot to its end, and a restart of hostd loses nothing. With --grep the exit code is 1
     when no line matches.
     """
-    asked = LogOptions(boot, offset, follow, raw, timestamps, ansi, grep, ignore_case, all_boots, export, force)
-    asked.check(as_json=session.output.as_json)
+    asked = LogOptions(boot, offset, since, follow, raw, timestamps, ansi, grep, ignore_case, all_boots, export, force)
     if grep is not None:
         await _grep(session, node, asked)
     elif export is not None:
         await _export(session, node, asked)
     else:
-        await _print(session.connection, await _place(session.connection, node, asked), _printer(session.output, asked))
+        place = await _place(session.connection, node, asked)
+        if follow:
+            await _remark_offline(session.connection, node)
+        await _print(session.connection, place, _printer(session.output, asked))
+
+
+async def _remark_offline(connection: Connection, node: str) -> None:
+    """Say on stderr why nothing will come, if that is so."""
+    request = rack_pb2.GetNodeRequest(name=node)
+    found = (await connection.ask(connection.rack.GetNode, request, short_name(node))).node
+    if wrong := problem(found):
+        remark(f"{short_name(node)}: {wrong.plain}")
 
 
 async def _grep(session: Session, node: str, asked: LogOptions) -> None:
@@ -85,19 +105,26 @@ async def _export(session: Session, node: str, asked: LogOptions) -> None:
 async def _place(connection: Connection, node: str, asked: LogOptions) -> rack_pb2.ReadBootLogRequest:
     """Return the request for the boot and offset that are asked for."""
     number: int | str = asked.boot or _NEWEST
+    start = None
+    if asked.since is not None:
+        start = Timestamp()
+        start.FromDatetime(asked.since)
     if asked.boot and asked.boot < 0:
         number = await _number_back(connection, node, -asked.boot)
     return rack_pb2.ReadBootLogRequest(
         name=f"{node}/boots/{number}",
         offset=asked.offset,
+        start_time=start,
         follow=asked.follow,
-        following_boots=asked.follow and number == _NEWEST,
+        following_boots=(asked.follow or asked.since is not None) and number == _NEWEST,
     )
 
 
 async def _number_back(connection: Connection, node: str, back: int) -> str:
     """Return the number of the boot so many before the newest."""
     boots = await newest_boots(connection, node, back + 1)
+    if not boots:
+        raise NotFoundError(short_name(node), "NOT_FOUND", "it has no boot yet")
     if len(boots) <= back:
         kept = "1 boot is" if len(boots) == 1 else f"{len(boots)} boots are"
         raise NotFoundError(short_name(node), "NOT_FOUND", f"{kept} kept, so there is none {back} before the newest")
@@ -106,7 +133,10 @@ async def _number_back(connection: Connection, node: str, back: int) -> str:
 
 async def _print_all(connection: Connection, node: str, printer: LogPrinter) -> None:
     """Print every boot that is kept, newest first; one that is dropped meanwhile is left out with a remark."""
-    for boot in await newest_boots(connection, node, _ALL):
+    boots = await newest_boots(connection, node, _ALL)
+    if not boots:
+        remark(f"{short_name(node)} has no boot yet")
+    for boot in boots:
         printer.boot(boot.name)
         try:
             await _print(connection, rack_pb2.ReadBootLogRequest(name=boot.name), printer)
@@ -115,13 +145,19 @@ async def _print_all(connection: Connection, node: str, printer: LogPrinter) -> 
 
 
 async def _print(connection: Connection, place: rack_pb2.ReadBootLogRequest, printer: LogPrinter) -> None:
-    """Print from `place` on, which moves along."""
+    """Print from `place` on, which moves along; a gap of unknown length that comes again after a break only once."""
+    gap_place = ("", 0)
     try:
         async with aclosing(_pieces(connection, place)) as pieces:
             async for piece in pieces:
+                is_gap = piece.HasField("gap") and not piece.gap.lost_bytes
+                if is_gap and (piece.boot, piece.offset) == gap_place:
+                    continue
+                gap_place = (piece.boot, piece.offset) if is_gap else gap_place
                 if piece.boot != place.name and not place.name.endswith(f"/{_NEWEST}"):
                     printer.boot(piece.boot)
                 printer.piece(piece)
+                place.ClearField("start_time")
                 place.name, place.offset = piece.boot, piece.offset + (len(piece.data) or piece.gap.lost_bytes)
     finally:
         printer.finish()

@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
-from racklet_hostd.cli import boots, console, diagnose, events, logs, nodes, power, watch
+from racklet_hostd.cli import audit, boots, console, diagnose, events, logs, nodes, power, watch
 from racklet_hostd.cli.address import ADDRESS_VARIABLE
 from racklet_hostd.cli.session import ADDRESS_HELP
 
 _EPILOG = (
-    "Exit codes: 0 done; 1 the request failed, or `diagnose` found something; 2 wrong usage; "
+    "Exit codes: 0 done; 1 the request failed, or `diagnose` or `audit --verify` found something; 2 wrong usage; "
     "3 hostd cannot be reached; 4 not found; 130 Ctrl-C."
 )
 
@@ -58,6 +58,7 @@ app.command()(boots.boots)
 app.command()(diagnose.diagnose)
 app.command()(console.console)
 app.command()(events.events)
+app.command()(audit.audit)
 app.command()(nodes.identify)
 app.command()(nodes.info)
 

@@ -15,6 +15,7 @@ from racklet_hostd.cli.errors import CommandError, ExitCode, RefusedError
 from racklet_hostd.cli.names import short_name
 from racklet_hostd.cli.nodes import all_nodes
 from racklet_hostd.cli.output import remark
+from racklet_hostd.cli.power_plan import budget, plan, tell_waits
 from racklet_hostd.cli.session import Session, command
 from racklet_hostd.cli.standard_input import confirmed
 from racklet_hostd.cli.tables import supply_text
@@ -23,7 +24,7 @@ _LONGEST_GRACE_S = 600
 _LONGEST_OFF_S = 60
 _MS_PER_S = 1_000
 
-app = typer.Typer(no_args_is_help=True, help="Switch nodes on and off.")
+app = typer.Typer(no_args_is_help=True, help="Switch nodes on and off, within the power budget.")
 
 AllOption = Annotated[bool, typer.Option("--all", help="Every node of the rack.")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="With --all: do not ask.")]
@@ -96,6 +97,10 @@ async def power_cycle(
     await _move(session, chosen, request)
 
 
+app.command()(plan)
+app.command()(budget)
+
+
 async def _chosen(session: Session, deed: str, nodes: list[str] | None, *, every: bool, yes: bool) -> list[str]:
     if bool(nodes) == every:
         raise typer.BadParameter("name the nodes, or give --all", param_hint="NODE")
@@ -120,7 +125,10 @@ async def _move(session: Session, nodes: list[str], request: rack_pb2.SetPowerRe
     """Move all `nodes` at the same time and show each result as it comes."""
     width = max((len(short_name(node)) for node in nodes), default=0)
     async with asyncio.TaskGroup() as tasks:
+        waits = tasks.create_task(tell_waits(session.connection, nodes), name="waits")
         moves = [tasks.create_task(_move_one(session, node, request, width)) for node in nodes]
+        await asyncio.wait(moves)
+        waits.cancel()
     failures = {move.result() for move in moves} - {ExitCode.OK}
     if failures:
         raise typer.Exit(failures.pop() if len(failures) == 1 else ExitCode.FAILED)

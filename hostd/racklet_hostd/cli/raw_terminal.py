@@ -5,9 +5,11 @@ import termios
 import tty
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from enum import Enum, auto
 
 _ESCAPE = b"\x1d"  # Ctrl-]
+_YES = (b"y", b"Y")
 
 
 class KeyAction(Enum):
@@ -15,38 +17,73 @@ class KeyAction(Enum):
 
     LEAVE = auto()
     HELP = auto()
+    WHO = auto()
+    TAKE_OVER = auto()
+    IDENTIFY = auto()
+    POWER_ON = auto()
+    SHUT_DOWN = auto()
+    FORCE_OFF = auto()
+    CYCLE = auto()
+    NOTHING = auto()  # a question was not answered with yes
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """The person wants something that is done only after another key, `y`."""
+
+    action: KeyAction
+
+
+_KEYS = {
+    b"q": KeyAction.LEAVE,
+    b"?": KeyAction.HELP,
+    b"w": KeyAction.WHO,
+    b"t": KeyAction.TAKE_OVER,
+    b"i": KeyAction.IDENTIFY,
+    b"o": KeyAction.POWER_ON,
+    b"s": KeyAction.SHUT_DOWN,
+    b"f": KeyAction.FORCE_OFF,
+    b"c": KeyAction.CYCLE,
+}
+_ASKED = frozenset({KeyAction.POWER_ON, KeyAction.SHUT_DOWN, KeyAction.FORCE_OFF, KeyAction.CYCLE})
 
 
 class EscapeKey:
-    """Finds the escape key among what is typed: Ctrl-] then q leaves, then ? helps.
+    """Finds the escape key among what is typed: Ctrl-] then q leaves, then ? helps, and so on.
 
-    Ctrl-] twice types one Ctrl-]; Ctrl-] and any other key types both.
+    Ctrl-] twice types one Ctrl-]; Ctrl-] and any other key types both. What moves the supply is asked back first.
     """
 
     def __init__(self) -> None:
         self._is_armed = False
+        self._asked: KeyAction | None = None
 
-    def feed(self, typed: bytes) -> tuple[bytes, KeyAction | None]:
-        """Return the bytes meant for the node, and the first action; what is typed after LEAVE is dropped."""
-        passed = bytearray()
-        action: KeyAction | None = None
+    def feed(self, typed: bytes) -> list[bytes | KeyAction | Question]:
+        """Return the bytes meant for the node, and what is wanted, in order; what is typed after LEAVE is dropped."""
+        found: list[bytes | KeyAction | Question] = []
         for code in typed:
-            key = bytes((code,))
-            if not self._is_armed:
-                self._is_armed = key == _ESCAPE
-                passed += b"" if self._is_armed else key
-                continue
-            self._is_armed = False
-            match key:
-                case b"q":
-                    return bytes(passed), KeyAction.LEAVE
-                case b"?":
-                    action = KeyAction.HELP
-                case _ if key == _ESCAPE:
-                    passed += key
-                case _:
-                    passed += _ESCAPE + key
-        return bytes(passed), action
+            wanted = self._key(bytes((code,)))
+            if isinstance(wanted, bytes) and found and isinstance(found[-1], bytes):
+                found[-1] += wanted
+            elif wanted:
+                found.append(wanted)
+            if wanted is KeyAction.LEAVE:
+                break
+        return found
+
+    def _key(self, key: bytes) -> bytes | KeyAction | Question:
+        if self._asked is not None:
+            asked, self._asked = self._asked, None
+            return asked if key in _YES else KeyAction.NOTHING
+        if not self._is_armed:
+            self._is_armed = key == _ESCAPE
+            return b"" if self._is_armed else key
+        self._is_armed = False
+        action = _KEYS.get(key)
+        if action in _ASKED:
+            self._asked = action
+            return Question(action)
+        return action or (key if key == _ESCAPE else _ESCAPE + key)
 
 
 @contextmanager

@@ -32,14 +32,20 @@ class Session:
     output: Output
 
 
-def command(function: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+def command(
+    function: Callable[..., Coroutine[Any, Any, None]], check: Callable[..., None] | None = None
+) -> Callable[..., None]:
     """Make a typer command of a coroutine whose first argument is the session; add --address and --json to it.
+
+    `check` gets the options and as_json before hostd is asked for anything, and raises a usage error.
 
     CommandError becomes its sentence and exit code; a reader of stdout that went away ends the command in silence.
     """
 
     @functools.wraps(function)
     def run(context: typer.Context, address: str | None, *, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - typer's
+        if check:
+            check(as_json=as_json, **options)
         place = Address.parse(named) if (named := address or context.obj) else Address.default()
 
         async def session() -> None:

@@ -11,7 +11,7 @@ import re
 _LONGEST_SEQUENCE = 48  # "ESC [ 38;2;255;255;255;48;2;255;255;255 m" is 38 and the longest one sees
 
 # A colour may be anything but concealment (8): text on the screen that cannot be seen.
-_COLOUR = rf"""
+COLOUR = rf"""
     \x1b\[ (?=[0-9;:]{{0,{_LONGEST_SEQUENCE}}}m)
     (?: (?: [345]8[;:] (?: 5[;:]\d{{1,3}} | 2[;:]\d{{1,3}}[;:]\d{{1,3}}[;:]\d{{1,3}} )
           | (?!0*8[;m]) \d{{0,3}} )
@@ -23,7 +23,7 @@ _TOKEN = re.compile(
     (?P<text>[^\x00-\x1f\x7f-\x9f]+|\t+)
   | (?P<line>\r*\n)
   | (?P<back>\r+)
-  | (?P<colour>{_COLOUR})
+  | (?P<colour>{COLOUR})
   | (?P<jump>\x1b\[[0-9;]{{0,16}}[Hf])
   | (?P<sequence>\x1b\[[0-?]{{0,{_LONGEST_SEQUENCE}}}[ -/]{{0,2}}[@-~])
   | (?P<control>[\x00-\x1f\x7f-\x9f])

@@ -7,7 +7,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 _MICRO = 1_000_000
 _UJ_PER_WH = 3_600 * _MICRO
 _KILO = 1_000
-_MS_PER_S = 1_000
+MS_PER_S = 1_000
 _SHORT_S = 120
 
 
@@ -67,7 +67,7 @@ def local_time(stamp: Timestamp) -> str:
 
 def local_time_ms(unix_ms: int) -> str:
     """Return the local date and time to the millisecond."""
-    seconds, ms = divmod(unix_ms, _MS_PER_S)
+    seconds, ms = divmod(unix_ms, MS_PER_S)
     return f"{datetime.fromtimestamp(seconds, tz=UTC).astimezone():%Y-%m-%d %H:%M:%S}.{ms:03}"
 
 

@@ -3,11 +3,15 @@
 import re
 from dataclasses import dataclass
 
-from racklet_hostd.doctor.lines import Line, LineCutter
+from racklet_hostd.doctor.lines import Block, Line, LineCutter
+from racklet_hostd.doctor.needles import lines_with, rare
 from racklet_hostd.doctor.phases import Phase, PhaseStart, Timeline
 from racklet_hostd.doctor.signatures import Signature, SignatureTable, Silence
 
 SHOWN_LENGTH = 200  # characters of a line in a finding
+# Bytes are looked at when so many are together, or came over so long: looking costs little a byte and much a time.
+BATCH_BYTES = 8192
+BATCH_MS = 250
 _MS_PER_S = 1000
 _CONTROL_SEQUENCE = re.compile(rb"\x1b\[[0-?]{0,48}[ -/]{0,2}[@-~]")
 
@@ -42,47 +46,60 @@ class Diagnosis:
     """The phases and findings of one boot. Any bytes may come, in chunks of any size; the result is the same.
 
     When the boot is not from supply on, the node may have been running: silence before the first phase tells nothing.
-    Memory: one line, TIMELINE_LIMIT phases, one finding for each signature.
+    Memory: BATCH_BYTES and a chunk, one line, TIMELINE_LIMIT phases, one finding for each signature.
     """
 
-    def __init__(self, table: SignatureTable, start_ms: int, *, is_from_supply_on: bool = True) -> None:
+    def __init__(self, table: SignatureTable, start_ms: int, *, is_from_start: bool = True) -> None:
         self._table = table
-        self._is_from_supply_on = is_from_supply_on
+        self._is_from_start = is_from_start
         self._cutter = LineCutter()
         self._timeline = Timeline()
         self._findings: dict[str, Finding] = {}
+        self._waiting: list[bytes] = []
+        self._waiting_bytes = 0
+        self._times: list[tuple[int, int]] = []
         self._last_line = b""
         self._told = 0
         self._end = 0
         self._last_byte_ms = start_ms
 
     def feed(self, offset: int, at_ms: int, data: bytes) -> None:
-        """Take bytes. They go on where those before ended, or a `break_off` came between."""
+        """Take bytes. They go on where those before ended, or a `break_off` came between.
+
+        They wait to be looked at until BATCH_BYTES are together, bytes come BATCH_MS later, or one of the calls below.
+        """
         if not data:
             return
-        self.listen(at_ms, self._last_byte_ms)
-        self._see(self._cutter.feed(offset, at_ms, data))
+        if not self._times or at_ms - self._times[0][1] >= BATCH_MS:
+            self.look()
+            self._listen(at_ms, self._last_byte_ms)
+        self._waiting.append(data)
+        self._waiting_bytes += len(data)
+        self._times.append((offset, at_ms))
         self._end = offset + len(data)
         self._last_byte_ms = max(self._last_byte_ms, at_ms)
+        if self._waiting_bytes >= BATCH_BYTES:
+            self.look()
+
+    def look(self) -> None:
+        """Look at what waits."""
+        if self._times:
+            data, times = b"".join(self._waiting), self._times
+            self._waiting, self._waiting_bytes, self._times = [], 0, []
+            for block in self._cutter.feed(data, times):
+                self._see(block)
 
     def break_off(self, at_ms: int) -> None:
         """Take note that bytes are lost here, or that nothing follows."""
-        self._see(self._cutter.finish())
+        self.look()
+        for block in self._cutter.finish():
+            self._see(block)
         self._last_byte_ms = max(self._last_byte_ms, at_ms)
 
     def listen(self, now_ms: int, since_ms: int) -> None:
         """Take note that nothing came until now. `since_ms`: from when on it would have been heard."""
-        if now_ms <= self._last_byte_ms:
-            return
-        unended = self._cutter.unended
-        if unended is not None:
-            self._timeline.see(unended)  # a login prompt ends without a line's end
-        if self.phase is Phase.UNKNOWN and not self._is_from_supply_on:
-            return
-        silent_ms = now_ms - max(self._last_byte_ms, since_ms)
-        for silence in self._table.silences[self.phase]:
-            if silent_ms >= silence.seconds * _MS_PER_S:
-                self._hear_silence(silence, unended)
+        self.look()
+        self._listen(now_ms, since_ms)
 
     def take_news(self) -> list[Finding]:
         """Return the findings that were made since the last call."""
@@ -113,21 +130,46 @@ class Diagnosis:
             return f"{reached}, and nothing was found wrong."
         return f"{reached}; found: {', '.join(self._findings)}."
 
-    def _see(self, lines: list[Line]) -> None:
-        if not lines:
+    def _listen(self, now_ms: int, since_ms: int) -> None:
+        if now_ms <= self._last_byte_ms:
             return
-        block = b"\n".join([line.data for line in lines])
-        if b"\x1b" in block:
-            lines = [line._replace(data=_CONTROL_SEQUENCE.sub(b"", line.data)) for line in lines]
-            block = b"\n".join([line.data for line in lines])
-        # Most signatures are in none of the lines, which one search over all of them tells at half the cost.
-        possible = [signature for signature in self._table.signatures if signature.pattern.search(block)]
-        for line in lines:
+        unended = self._cutter.unended
+        if unended is not None:
+            self._timeline.see(unended)  # a login prompt ends without a line's end
+        if self.phase is Phase.UNKNOWN and not self._is_from_start:
+            return
+        silent_ms = now_ms - max(self._last_byte_ms, since_ms)
+        for silence in self._table.silences[self.phase]:
+            if silent_ms >= silence.seconds * _MS_PER_S:
+                self._hear_silence(silence, unended)
+
+    def _see(self, block: Block) -> None:
+        text = b"\n".join(block.lines)
+        if b"\x1b" in text:
+            text = _CONTROL_SEQUENCE.sub(b"", text)
+        lines = text.split(b"\n")
+        index = 0
+        while index < len(lines):
+            index = self._see_from(block, lines, index)
+        self._last_line = next((line for line in reversed(lines) if line), self._last_line)
+
+    def _see_from(self, block: Block, lines: list[bytes], start: int) -> int:
+        """See the lines from `start` on until one changes what is looked for; return the number of the next."""
+        text = b"\n".join(lines[start:])
+        needles = self._timeline.needles
+        # Most lines tell nothing, which a search for each needle over all of them shows.
+        rare_text = rare(text)
+        telling = needles.found_in(text, rare_text) + self._table.needles[self.phase].found_in(text, rare_text)
+        for index in sorted(lines_with(text, telling)):
+            number = start + index
+            line = block.line(number)._replace(data=lines[number])
             self._timeline.see(line)
-            for signature in possible:
-                if self.phase in signature.phases and signature.pattern.search(line.data):
+            for signature in self._table.of_phase[self.phase]:
+                if signature.needle in line.data and signature.pattern.search(line.data):
                     self._find(signature, line.offset, line.at_ms, line.data)
-        self._last_line = lines[-1].data
+            if self._timeline.needles is not needles:
+                return number + 1
+        return len(lines)
 
     def _hear_silence(self, silence: Silence, unended: Line | None) -> None:
         known = self._findings.get(silence.id)

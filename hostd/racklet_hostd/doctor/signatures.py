@@ -1,14 +1,16 @@
 """The table of failure signatures: what a line looks like, what it means, what to try."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from racklet_hostd.config_file import ConfigFile, Place
+from racklet_hostd.doctor.needles import Needles, needle_of
 from racklet_hostd.doctor.phases import Phase
 from racklet_hostd.errors import ConfigError, ConfigProblem
 
@@ -75,6 +77,12 @@ class Signature(_Entry):
     pattern: Annotated[re.Pattern[bytes], BeforeValidator(_pattern)]
     phases: _Phases = tuple(Phase)
 
+    @cached_property
+    def needle(self) -> bytes:
+        """A text that is in every line that `pattern` finds; b"" when there is none."""
+        is_plain = self.pattern.flags == re.MULTILINE  # what ignores case or spaces is not what it looks like
+        return needle_of(self.pattern.pattern.decode()) if is_plain else b""
+
 
 class Silence(_Entry):
     """A failure that `seconds` without a byte tell of, in one of `phases`."""
@@ -86,22 +94,50 @@ class Silence(_Entry):
 class _File(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    signature: list[Signature]
-    silence: list[Silence]
+    signature: list[Signature] = []
+    silence: list[Silence] = []
 
 
 @dataclass(frozen=True)
 class SignatureTable:
-    """The signatures in the order of the file; of the silences, those of each phase."""
+    """The signatures in the order of the file, and those of each phase; of the silences, those of each phase.
+
+    `needles` has, by phase, texts one of which is in every line that a signature finds.
+    """
 
     signatures: tuple[Signature, ...]
     silences: dict[Phase, tuple[Silence, ...]]
+    of_phase: dict[Phase, tuple[Signature, ...]]
+    needles: dict[Phase, Needles]
+
+    @classmethod
+    def of(cls, signatures: Iterable[Signature], silences: Iterable[Silence]) -> Self:
+        """Return the table of these entries."""
+        signatures, silences = tuple(signatures), tuple(silences)
+        of_phase = {phase: tuple(each for each in signatures if phase in each.phases) for phase in Phase}
+        return cls(
+            signatures,
+            {phase: tuple(entry for entry in silences if phase in entry.phases) for phase in Phase},
+            of_phase,
+            {phase: Needles(signature.needle for signature in found) for phase, found in of_phase.items()},
+        )
+
+    @property
+    def all_silences(self) -> tuple[Silence, ...]:
+        """The silences of all phases."""
+        return tuple({entry.id: entry for entries in self.silences.values() for entry in entries}.values())
 
     @property
     def ids(self) -> set[str]:
         """The ids of all of them."""
-        silences = (entry for entries in self.silences.values() for entry in entries)
-        return {entry.id for entry in (*self.signatures, *silences)}
+        return {entry.id for entry in (*self.signatures, *self.all_silences)}
+
+    def with_own(self, own: "SignatureTable") -> "SignatureTable":
+        """Return this table with those of `own` in it; an entry of `own` takes the place of one with the same id."""
+        ids = own.ids
+        signatures = [each for each in self.signatures if each.id not in ids]
+        silences = [each for each in self.all_silences if each.id not in ids]
+        return SignatureTable.of([*signatures, *own.signatures], [*silences, *own.all_silences])
 
 
 def read_signatures(path: Path) -> SignatureTable:
@@ -117,10 +153,7 @@ def read_signatures(path: Path) -> SignatureTable:
     places += [(("silence", index, "id"), each.id) for index, each in enumerate(table.silence)]
     if problems := _repeated(file, places):
         raise ConfigError(path, problems)
-    return SignatureTable(
-        tuple(table.signature),
-        {phase: tuple(entry for entry in table.silence if phase in entry.phases) for phase in Phase},
-    )
+    return SignatureTable.of(table.signature, table.silence)
 
 
 def _repeated(file: ConfigFile, places: list[tuple[Place, str]]) -> tuple[ConfigProblem, ...]:
@@ -137,3 +170,8 @@ def _repeated(file: ConfigFile, places: list[tuple[Place, str]]) -> tuple[Config
 def known_signatures() -> SignatureTable:
     """Return the table that comes with hostd."""
     return read_signatures(TABLE_PATH)
+
+
+def signatures_with(own: Path | None) -> SignatureTable:
+    """Return the table that comes with hostd, with a person's own file in it. Raises ConfigError for what is wrong."""
+    return known_signatures() if own is None else known_signatures().with_own(read_signatures(own))

@@ -44,6 +44,8 @@ class _SupplyStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SupplySta
     """The node was asked to shut down, or the rail is falling after the cut."""
     SUPPLY_STATE_TRIPPED: _SupplyState.ValueType  # 5
     """A protection cut the rail; it stays off until somebody sets it."""
+    SUPPLY_STATE_STUCK_ON: _SupplyState.ValueType  # 6
+    """The rail was cut, and does not fall, or current flows all the same: the switch is broken."""
 
 class SupplyState(_SupplyState, metaclass=_SupplyStateEnumTypeWrapper):
     """The state of a node's supply."""
@@ -60,6 +62,8 @@ SUPPLY_STATE_STOPPING: SupplyState.ValueType  # 4
 """The node was asked to shut down, or the rail is falling after the cut."""
 SUPPLY_STATE_TRIPPED: SupplyState.ValueType  # 5
 """A protection cut the rail; it stays off until somebody sets it."""
+SUPPLY_STATE_STUCK_ON: SupplyState.ValueType  # 6
+"""The rail was cut, and does not fall, or current flows all the same: the switch is broken."""
 Global___SupplyState: _TypeAlias = SupplyState  # noqa: Y015
 
 class _HatState:
@@ -89,6 +93,38 @@ HAT_STATE_OFFLINE: HatState.ValueType  # 2
 HAT_STATE_INCOMPATIBLE: HatState.ValueType  # 3
 """The HAT speaks no protocol version that hostd speaks."""
 Global___HatState: _TypeAlias = HatState  # noqa: Y015
+
+class _BootCause:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _BootCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BootCause.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    BOOT_CAUSE_UNSPECIFIED: _BootCause.ValueType  # 0
+    """Not known."""
+    BOOT_CAUSE_SUPPLY_ON: _BootCause.ValueType  # 1
+    """The supply was switched on."""
+    BOOT_CAUSE_FOUND_RUNNING: _BootCause.ValueType  # 2
+    """The HAT found the node running."""
+    BOOT_CAUSE_BREAK: _BootCause.ValueType  # 3
+    """The node's serial line was held low as a chip in reset does, while the supply was on."""
+    BOOT_CAUSE_BOOTLOADER: _BootCause.ValueType  # 4
+    """A boot loader's first line came again, while the supply was on."""
+
+class BootCause(_BootCause, metaclass=_BootCauseEnumTypeWrapper):
+    """Why a boot began. A newer hostd may know more."""
+
+BOOT_CAUSE_UNSPECIFIED: BootCause.ValueType  # 0
+"""Not known."""
+BOOT_CAUSE_SUPPLY_ON: BootCause.ValueType  # 1
+"""The supply was switched on."""
+BOOT_CAUSE_FOUND_RUNNING: BootCause.ValueType  # 2
+"""The HAT found the node running."""
+BOOT_CAUSE_BREAK: BootCause.ValueType  # 3
+"""The node's serial line was held low as a chip in reset does, while the supply was on."""
+BOOT_CAUSE_BOOTLOADER: BootCause.ValueType  # 4
+"""A boot loader's first line came again, while the supply was on."""
+Global___BootCause: _TypeAlias = BootCause  # noqa: Y015
 
 class _PowerAction:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -121,6 +157,34 @@ POWER_ACTION_FORCE_OFF: PowerAction.ValueType  # 3
 POWER_ACTION_CYCLE: PowerAction.ValueType  # 4
 """Cut at once, wait, and switch on again."""
 Global___PowerAction: _TypeAlias = PowerAction  # noqa: Y015
+
+class _PowerPhase:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PowerPhaseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PowerPhase.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    POWER_PHASE_UNSPECIFIED: _PowerPhase.ValueType  # 0
+    """Not known: its HAT has not been heard since hostd started. It counts as if it were on."""
+    POWER_PHASE_OFF: _PowerPhase.ValueType  # 1
+    """It counts nothing."""
+    POWER_PHASE_STARTING: _PowerPhase.ValueType  # 2
+    """It counts its inrush."""
+    POWER_PHASE_ON: _PowerPhase.ValueType  # 3
+    """It counts its peak."""
+
+class PowerPhase(_PowerPhase, metaclass=_PowerPhaseEnumTypeWrapper):
+    """How a node counts in the power budget."""
+
+POWER_PHASE_UNSPECIFIED: PowerPhase.ValueType  # 0
+"""Not known: its HAT has not been heard since hostd started. It counts as if it were on."""
+POWER_PHASE_OFF: PowerPhase.ValueType  # 1
+"""It counts nothing."""
+POWER_PHASE_STARTING: PowerPhase.ValueType  # 2
+"""It counts its inrush."""
+POWER_PHASE_ON: PowerPhase.ValueType  # 3
+"""It counts its peak."""
+Global___PowerPhase: _TypeAlias = PowerPhase  # noqa: Y015
 
 @_typing.final
 class RackInfo(_message.Message):
@@ -300,6 +364,10 @@ class Node(_message.Message):
     LOG_END_FIELD_NUMBER: _builtins.int
     LAST_LINE_FIELD_NUMBER: _builtins.int
     HAT_FIELD_NUMBER: _builtins.int
+    POWER_WAIT_FIELD_NUMBER: _builtins.int
+    PHASE_FIELD_NUMBER: _builtins.int
+    FINDINGS_FIELD_NUMBER: _builtins.int
+    CHARGE_UC_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The resource name, such as "nodes/node-3"."""
     supply_state: Global___SupplyState.ValueType
@@ -312,6 +380,12 @@ class Node(_message.Message):
     """The number of bytes its newest boot log has reached, gaps included."""
     last_line: _builtins.str
     """The last line the console showed, without control characters."""
+    phase: _builtins.str
+    """The phase that its newest boot has reached, as BootPhase names it; "unknown" before the first, empty when there is
+    no boot, or its HAT has not been heard since hostd started.
+    """
+    charge_uc: _builtins.int
+    """Charge taken by the node, over all sessions. It never goes back."""
     @_builtins.property
     def measurement(self) -> Global___Measurement:
         """The newest measurement; absent when there is none since hostd started, or the HAT is offline."""
@@ -319,6 +393,14 @@ class Node(_message.Message):
     @_builtins.property
     def hat(self) -> Global___Hat:
         """The HAT."""
+
+    @_builtins.property
+    def power_wait(self) -> Global___PowerWait:
+        """Why a start of it has not begun; absent when none waits."""
+
+    @_builtins.property
+    def findings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The ids of the signatures found in its newest boot, in the order they were made."""
 
     def __init__(
         self,
@@ -331,10 +413,14 @@ class Node(_message.Message):
         log_end: _builtins.int = ...,
         last_line: _builtins.str = ...,
         hat: Global___Hat | None = ...,
+        power_wait: Global___PowerWait | None = ...,
+        phase: _builtins.str = ...,
+        findings: _abc.Iterable[_builtins.str] | None = ...,
+        charge_uc: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["hat", b"hat", "measurement", b"measurement"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["hat", b"hat", "measurement", b"measurement", "power_wait", b"power_wait"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot", b"boot", "energy_uj", b"energy_uj", "hat", b"hat", "last_line", b"last_line", "log_end", b"log_end", "measurement", b"measurement", "name", b"name", "supply_state", b"supply_state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot", b"boot", "charge_uc", b"charge_uc", "energy_uj", b"energy_uj", "findings", b"findings", "hat", b"hat", "last_line", b"last_line", "log_end", b"log_end", "measurement", b"measurement", "name", b"name", "phase", b"phase", "power_wait", b"power_wait", "supply_state", b"supply_state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -352,6 +438,7 @@ class Boot(_message.Message):
     LOG_END_FIELD_NUMBER: _builtins.int
     LOST_BYTES_FIELD_NUMBER: _builtins.int
     FROM_SUPPLY_ON_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The resource name, such as "nodes/node-3/boots/17"."""
     log_end: _builtins.int
@@ -359,7 +446,9 @@ class Boot(_message.Message):
     lost_bytes: _builtins.int
     """The bytes of its log that are lost."""
     from_supply_on: _builtins.bool
-    """True when it began with the supply, false when the HAT found the node running."""
+    """True when it began with the supply."""
+    cause: Global___BootCause.ValueType
+    """Why it began."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """When it began."""
@@ -377,10 +466,11 @@ class Boot(_message.Message):
         log_end: _builtins.int = ...,
         lost_bytes: _builtins.int = ...,
         from_supply_on: _builtins.bool = ...,
+        cause: Global___BootCause.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["last_byte_time", b"last_byte_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_supply_on", b"from_supply_on", "last_byte_time", b"last_byte_time", "log_end", b"log_end", "lost_bytes", b"lost_bytes", "name", b"name", "start_time", b"start_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "from_supply_on", b"from_supply_on", "last_byte_time", b"last_byte_time", "log_end", b"log_end", "lost_bytes", b"lost_bytes", "name", b"name", "start_time", b"start_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -398,6 +488,10 @@ class Event(_message.Message):
     KIND_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     LOST_BEFORE_FIELD_NUMBER: _builtins.int
+    ABOUT_FIELD_NUMBER: _builtins.int
+    FIRST_INDEX_FIELD_NUMBER: _builtins.int
+    SUPPLY_MV_FIELD_NUMBER: _builtins.int
+    SUPPLY_MA_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """Its number in hostd's record; only grows."""
     node: _builtins.str
@@ -408,9 +502,21 @@ class Event(_message.Message):
     """The same as a sentence."""
     lost_before: _builtins.int
     """Events of this node that were lost before this one."""
+    about: _builtins.int
+    """Of a waveform: the number of the event around which it was sampled."""
+    first_index: _builtins.int
+    """Of a waveform: the index of its first sample, the others follow 20 ms apart; -1 is the sample that tripped."""
     @_builtins.property
     def event_time(self) -> _timestamp_pb2.Timestamp:
         """When it happened."""
+
+    @_builtins.property
+    def supply_mv(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Of a waveform: the voltages in millivolts."""
+
+    @_builtins.property
+    def supply_ma(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Of a waveform: the currents in milliamperes."""
 
     def __init__(
         self,
@@ -421,10 +527,14 @@ class Event(_message.Message):
         kind: _builtins.str = ...,
         message: _builtins.str = ...,
         lost_before: _builtins.int = ...,
+        about: _builtins.int = ...,
+        first_index: _builtins.int = ...,
+        supply_mv: _abc.Iterable[_builtins.int] | None = ...,
+        supply_ma: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["event_time", b"event_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_time", b"event_time", "kind", b"kind", "lost_before", b"lost_before", "message", b"message", "node", b"node", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["about", b"about", "event_time", b"event_time", "first_index", b"first_index", "kind", b"kind", "lost_before", b"lost_before", "message", b"message", "node", b"node", "sequence", b"sequence", "supply_ma", b"supply_ma", "supply_mv", b"supply_mv"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -677,12 +787,36 @@ class SetPowerResponse(_message.Message):
     SUPPLY_UV_FIELD_NUMBER: _builtins.int
     SUPPLY_UA_FIELD_NUMBER: _builtins.int
     DURATION_FIELD_NUMBER: _builtins.int
+    BEFORE_STATE_FIELD_NUMBER: _builtins.int
+    LOWEST_UA_FIELD_NUMBER: _builtins.int
+    NODE_ASKED_FIELD_NUMBER: _builtins.int
+    HALT_SIGNAL_STUCK_FIELD_NUMBER: _builtins.int
+    HALT_SIGNAL_SEEN_FIELD_NUMBER: _builtins.int
+    HALT_CURRENT_SEEN_FIELD_NUMBER: _builtins.int
+    SUPPLY_CUT_FIELD_NUMBER: _builtins.int
+    SUPPLY_SET_FIELD_NUMBER: _builtins.int
     supply_state: Global___SupplyState.ValueType
     """The supply as measured at the end."""
     supply_uv: _builtins.int
     """Its voltage."""
     supply_ua: _builtins.int
     """Its current."""
+    before_state: Global___SupplyState.ValueType
+    """The supply before."""
+    lowest_ua: _builtins.int
+    """OFF: the lowest current while the node had time to shut down."""
+    node_asked: _builtins.bool
+    """The node was asked to shut down."""
+    halt_signal_stuck: _builtins.bool
+    """Its halt signal was high before it was asked, so it told nothing."""
+    halt_signal_seen: _builtins.bool
+    """Its halt signal rose."""
+    halt_current_seen: _builtins.bool
+    """Its current stayed at that of a halted node."""
+    supply_cut: _builtins.bool
+    """The supply was cut."""
+    supply_set: _builtins.bool
+    """The supply was set."""
     @_builtins.property
     def duration(self) -> _duration_pb2.Duration:
         """How long the HAT took."""
@@ -694,10 +828,18 @@ class SetPowerResponse(_message.Message):
         supply_uv: _builtins.int = ...,
         supply_ua: _builtins.int = ...,
         duration: _duration_pb2.Duration | None = ...,
+        before_state: Global___SupplyState.ValueType = ...,
+        lowest_ua: _builtins.int = ...,
+        node_asked: _builtins.bool = ...,
+        halt_signal_stuck: _builtins.bool = ...,
+        halt_signal_seen: _builtins.bool = ...,
+        halt_current_seen: _builtins.bool = ...,
+        supply_cut: _builtins.bool = ...,
+        supply_set: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration", "supply_state", b"supply_state", "supply_ua", b"supply_ua", "supply_uv", b"supply_uv"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["before_state", b"before_state", "duration", b"duration", "halt_current_seen", b"halt_current_seen", "halt_signal_seen", b"halt_signal_seen", "halt_signal_stuck", b"halt_signal_stuck", "lowest_ua", b"lowest_ua", "node_asked", b"node_asked", "supply_cut", b"supply_cut", "supply_set", b"supply_set", "supply_state", b"supply_state", "supply_ua", b"supply_ua", "supply_uv", b"supply_uv"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -816,6 +958,7 @@ class ReadBootLogRequest(_message.Message):
     OFFSET_FIELD_NUMBER: _builtins.int
     FOLLOW_FIELD_NUMBER: _builtins.int
     FOLLOWING_BOOTS_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The boot's resource name; "nodes/node-3/boots/-" means the newest."""
     offset: _builtins.int
@@ -823,7 +966,17 @@ class ReadBootLogRequest(_message.Message):
     follow: _builtins.bool
     """Go on with what comes, until the boot ends."""
     following_boots: _builtins.bool
-    """With `follow`: go on into the boots after it."""
+    """Go on into the boots after it; with `follow` also into those to come. With `follow` a boot that is newer than all
+    that hostd has is waited for, since a hostd before this one may have been killed before it had stored what it sent;
+    the HAT sends that again.
+    """
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Begin with the first byte that came at this time or later, exact to 50 ms; when none did, at the end. The newest
+        boot then means the one that ran at this time, and with `following_boots` no boot is begun before that one.
+        INVALID_ARGUMENT with an offset, and before 1970.
+        """
+
     def __init__(
         self,
         *,
@@ -831,10 +984,11 @@ class ReadBootLogRequest(_message.Message):
         offset: _builtins.int = ...,
         follow: _builtins.bool = ...,
         following_boots: _builtins.bool = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["follow", b"follow", "following_boots", b"following_boots", "name", b"name", "offset", b"offset"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["follow", b"follow", "following_boots", b"following_boots", "name", b"name", "offset", b"offset", "start_time", b"start_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -867,6 +1021,36 @@ class Gap(_message.Message):
 Global___Gap: _TypeAlias = Gap  # noqa: Y015
 
 @_typing.final
+class LineErrors(_message.Message):
+    """Characters that came damaged on the node's serial line within 40 ms. As received they are part of the data."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FRAMING_ERRORS_FIELD_NUMBER: _builtins.int
+    PARITY_ERRORS_FIELD_NUMBER: _builtins.int
+    BREAKS_FIELD_NUMBER: _builtins.int
+    framing_errors: _builtins.int
+    """Without a stop bit."""
+    parity_errors: _builtins.int
+    """With a wrong parity."""
+    breaks: _builtins.int
+    """A line that was low for longer than a character; a 0 stands for it."""
+    def __init__(
+        self,
+        *,
+        framing_errors: _builtins.int = ...,
+        parity_errors: _builtins.int = ...,
+        breaks: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["breaks", b"breaks", "framing_errors", b"framing_errors", "parity_errors", b"parity_errors"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LineErrors: _TypeAlias = LineErrors  # noqa: Y015
+
+@_typing.final
 class ReadBootLogResponse(_message.Message):
     """Response of ReadBootLog."""
 
@@ -877,6 +1061,7 @@ class ReadBootLogResponse(_message.Message):
     RECEIVE_TIME_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
     GAP_FIELD_NUMBER: _builtins.int
+    LINE_ERRORS_FIELD_NUMBER: _builtins.int
     boot: _builtins.str
     """The boot that this piece belongs to."""
     offset: _builtins.int
@@ -891,6 +1076,10 @@ class ReadBootLogResponse(_message.Message):
     def gap(self) -> Global___Gap:
         """A gap."""
 
+    @_builtins.property
+    def line_errors(self) -> Global___LineErrors:
+        """Characters that came damaged. The first of them is the byte at `offset`, which comes with the next piece."""
+
     def __init__(
         self,
         *,
@@ -899,12 +1088,13 @@ class ReadBootLogResponse(_message.Message):
         receive_time: _timestamp_pb2.Timestamp | None = ...,
         data: _builtins.bytes = ...,
         gap: Global___Gap | None = ...,
+        line_errors: Global___LineErrors | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "gap", b"gap", "piece", b"piece", "receive_time", b"receive_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "gap", b"gap", "line_errors", b"line_errors", "piece", b"piece", "receive_time", b"receive_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot", b"boot", "data", b"data", "gap", b"gap", "offset", b"offset", "piece", b"piece", "receive_time", b"receive_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot", b"boot", "data", b"data", "gap", b"gap", "line_errors", b"line_errors", "offset", b"offset", "piece", b"piece", "receive_time", b"receive_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_piece: _TypeAlias = _typing.Literal["data", "gap"]  # noqa: Y015
+    _WhichOneofReturnType_piece: _TypeAlias = _typing.Literal["data", "gap", "line_errors"]  # noqa: Y015
     _WhichOneofArgType_piece: _TypeAlias = _typing.Literal["piece", b"piece"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_piece) -> _WhichOneofReturnType_piece | None: ...
 
@@ -920,14 +1110,33 @@ class AttachConsoleRequest(_message.Message):
     DATA_FIELD_NUMBER: _builtins.int
     TAKE_OVER_FIELD_NUMBER: _builtins.int
     READ_ONLY_FIELD_NUMBER: _builtins.int
+    CALLER_FIELD_NUMBER: _builtins.int
+    CALLER_ID_FIELD_NUMBER: _builtins.int
+    INPUT_OFFSET_FIELD_NUMBER: _builtins.int
+    FROM_BOOT_FIELD_NUMBER: _builtins.int
+    FROM_OFFSET_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The node's resource name. In the first message only."""
     data: _builtins.bytes
     """Bytes to type."""
     take_over: _builtins.bool
-    """First message: become the writer even if somebody else is."""
+    """Become the writer even if somebody else is. In any message."""
     read_only: _builtins.bool
     """First message: only look."""
+    caller: _builtins.str
+    """First message: who calls, for the others at the console, such as "ada@laptop"; at most 64 characters are shown."""
+    caller_id: _builtins.str
+    """First message: a random word of the caller's own, at most 64 characters. Who comes back with the same one is the
+    same caller: its earlier stream, if hostd still holds that, gives up its place.
+    """
+    input_offset: _builtins.int
+    """Where `data` begins in all that this caller has typed. What lies before the typed_offset that hostd has told is not
+    typed again. Without a caller_id it means nothing.
+    """
+    from_boot: _builtins.str
+    """First message: the resource name of the boot to go on in, with `from_offset`; empty means from now on."""
+    from_offset: _builtins.int
+    """First message: where to go on in `from_boot`."""
     def __init__(
         self,
         *,
@@ -935,14 +1144,55 @@ class AttachConsoleRequest(_message.Message):
         data: _builtins.bytes = ...,
         take_over: _builtins.bool = ...,
         read_only: _builtins.bool = ...,
+        caller: _builtins.str = ...,
+        caller_id: _builtins.str = ...,
+        input_offset: _builtins.int = ...,
+        from_boot: _builtins.str = ...,
+        from_offset: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "name", b"name", "read_only", b"read_only", "take_over", b"take_over"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "caller_id", b"caller_id", "data", b"data", "from_boot", b"from_boot", "from_offset", b"from_offset", "input_offset", b"input_offset", "name", b"name", "read_only", b"read_only", "take_over", b"take_over"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AttachConsoleRequest: _TypeAlias = AttachConsoleRequest  # noqa: Y015
+
+@_typing.final
+class ConsoleSeat(_message.Message):
+    """Somebody at a console."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALLER_FIELD_NUMBER: _builtins.int
+    WRITES_FIELD_NUMBER: _builtins.int
+    IS_YOU_FIELD_NUMBER: _builtins.int
+    SIT_TIME_FIELD_NUMBER: _builtins.int
+    caller: _builtins.str
+    """Who it is, as it said itself; empty when it did not say."""
+    writes: _builtins.bool
+    """True of the one who types."""
+    is_you: _builtins.bool
+    """True of the caller who gets this message."""
+    @_builtins.property
+    def sit_time(self) -> _timestamp_pb2.Timestamp:
+        """Since when."""
+
+    def __init__(
+        self,
+        *,
+        caller: _builtins.str = ...,
+        writes: _builtins.bool = ...,
+        is_you: _builtins.bool = ...,
+        sit_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["sit_time", b"sit_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "is_you", b"is_you", "sit_time", b"sit_time", "writes", b"writes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConsoleSeat: _TypeAlias = ConsoleSeat  # noqa: Y015
 
 @_typing.final
 class AttachConsoleResponse(_message.Message):
@@ -953,22 +1203,48 @@ class AttachConsoleResponse(_message.Message):
     DATA_FIELD_NUMBER: _builtins.int
     LOST_BYTES_FIELD_NUMBER: _builtins.int
     NOTICE_FIELD_NUMBER: _builtins.int
+    BOOT_FIELD_NUMBER: _builtins.int
+    OFFSET_FIELD_NUMBER: _builtins.int
+    SEATS_FIELD_NUMBER: _builtins.int
+    TYPED_OFFSET_FIELD_NUMBER: _builtins.int
+    IS_RESUMED_FIELD_NUMBER: _builtins.int
     data: _builtins.bytes
     """What the node sent."""
     lost_bytes: _builtins.int
     """Bytes lost before `data`, because of a gap or a reader that was too slow."""
     notice: _builtins.str
     """A word to the person at the console, such as that somebody took over."""
+    boot: _builtins.str
+    """With `data`: the boot that it belongs to."""
+    offset: _builtins.int
+    """With `data`: the offset of its first byte in the boot's log."""
+    typed_offset: _builtins.int
+    """The caller's input up to here is with the HAT, which types it once; a caller that comes back sends what follows.
+    In the first message, and when it has grown.
+    """
+    is_resumed: _builtins.bool
+    """In the first message: hostd knows the caller_id, so that typed_offset is exact. Else it is the input_offset of the
+    request, and what the caller typed last before the stream broke may or may not have been typed.
+    """
+    @_builtins.property
+    def seats(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConsoleSeat]:
+        """Everybody at the console, in the order they came: in the first message, and when it has changed. Else empty."""
+
     def __init__(
         self,
         *,
         data: _builtins.bytes = ...,
         lost_bytes: _builtins.int = ...,
         notice: _builtins.str = ...,
+        boot: _builtins.str = ...,
+        offset: _builtins.int = ...,
+        seats: _abc.Iterable[Global___ConsoleSeat] | None = ...,
+        typed_offset: _builtins.int = ...,
+        is_resumed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "lost_bytes", b"lost_bytes", "notice", b"notice"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot", b"boot", "data", b"data", "is_resumed", b"is_resumed", "lost_bytes", b"lost_bytes", "notice", b"notice", "offset", b"offset", "seats", b"seats", "typed_offset", b"typed_offset"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1118,10 +1394,15 @@ class BootPhase(_message.Message):
     OFFSET_FIELD_NUMBER: _builtins.int
     START_TIME_FIELD_NUMBER: _builtins.int
     DURATION_FIELD_NUMBER: _builtins.int
+    ENERGY_UJ_FIELD_NUMBER: _builtins.int
     phase: _builtins.str
-    """Which: "rom", "firmware", "tf-a", "u-boot", "kernel", "init" or "login". A newer hostd may know more."""
+    """Which: "rom", "firmware", "tf-a", "u-boot", "kernel", "init", "login" or "halted". A newer hostd may know more."""
     offset: _builtins.int
     """The offset in the boot log of the first byte that tells of it."""
+    energy_uj: _builtins.int
+    """The energy that the node took in this phase. Absent when it is not known, since hostd or the HAT was away at one end
+    of the phase.
+    """
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """When that byte's line came."""
@@ -1137,12 +1418,15 @@ class BootPhase(_message.Message):
         offset: _builtins.int = ...,
         start_time: _timestamp_pb2.Timestamp | None = ...,
         duration: _duration_pb2.Duration | None = ...,
+        energy_uj: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_energy_uj", b"_energy_uj", "duration", b"duration", "energy_uj", b"energy_uj", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration", "offset", b"offset", "phase", b"phase", "start_time", b"start_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_energy_uj", b"_energy_uj", "duration", b"duration", "energy_uj", b"energy_uj", "offset", b"offset", "phase", b"phase", "start_time", b"start_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__energy_uj: _TypeAlias = _typing.Literal["energy_uj"]  # noqa: Y015
+    _WhichOneofArgType__energy_uj: _TypeAlias = _typing.Literal["_energy_uj", b"_energy_uj"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__energy_uj) -> _WhichOneofReturnType__energy_uj | None: ...
 
 Global___BootPhase: _TypeAlias = BootPhase  # noqa: Y015
 
@@ -1239,3 +1523,388 @@ class DiagnoseNodeResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DiagnoseNodeResponse: _TypeAlias = DiagnoseNodeResponse  # noqa: Y015
+
+@_typing.final
+class PowerWait(_message.Message):
+    """A start that waits for the power budget."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSITION_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    WAIT_TIME_FIELD_NUMBER: _builtins.int
+    position: _builtins.int
+    """Its place in the queue; 1 is the next."""
+    reason: _builtins.str
+    """Why it waits, for a person."""
+    @_builtins.property
+    def wait_time(self) -> _timestamp_pb2.Timestamp:
+        """Since when."""
+
+    def __init__(
+        self,
+        *,
+        position: _builtins.int = ...,
+        reason: _builtins.str = ...,
+        wait_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["wait_time", b"wait_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["position", b"position", "reason", b"reason", "wait_time", b"wait_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PowerWait: _TypeAlias = PowerWait  # noqa: Y015
+
+@_typing.final
+class PowerClaim(_message.Message):
+    """A node in the power plan. Numbers are milliwatts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    PHASE_FIELD_NUMBER: _builtins.int
+    PEAK_MW_FIELD_NUMBER: _builtins.int
+    MEASURED_PEAK_MW_FIELD_NUMBER: _builtins.int
+    INRUSH_MW_FIELD_NUMBER: _builtins.int
+    CLAIM_MW_FIELD_NUMBER: _builtins.int
+    DRAWN_MW_FIELD_NUMBER: _builtins.int
+    WAIT_FIELD_NUMBER: _builtins.int
+    SHED_POSITION_FIELD_NUMBER: _builtins.int
+    IS_SHED_FIELD_NUMBER: _builtins.int
+    node: _builtins.str
+    """The node's resource name."""
+    priority: _builtins.int
+    """The higher, the earlier it is admitted and the later it is shed."""
+    phase: Global___PowerPhase.ValueType
+    """How it counts."""
+    peak_mw: _builtins.int
+    """The most it draws while it runs, as configured."""
+    measured_peak_mw: _builtins.int
+    """The most that was measured while it ran, since hostd started."""
+    inrush_mw: _builtins.int
+    """The most it draws while it starts: as configured, or measured since hostd started when that was more."""
+    claim_mw: _builtins.int
+    """What it counts now."""
+    drawn_mw: _builtins.int
+    """What it drew when it was measured last."""
+    shed_position: _builtins.int
+    """Its place in the order of shedding; 1 is the first, 0 is for what does not run."""
+    is_shed: _builtins.bool
+    """True while it is being switched off to keep the budget."""
+    @_builtins.property
+    def wait(self) -> Global___PowerWait:
+        """Why a start of it has not begun; absent when none waits."""
+
+    def __init__(
+        self,
+        *,
+        node: _builtins.str = ...,
+        priority: _builtins.int = ...,
+        phase: Global___PowerPhase.ValueType = ...,
+        peak_mw: _builtins.int = ...,
+        measured_peak_mw: _builtins.int = ...,
+        inrush_mw: _builtins.int = ...,
+        claim_mw: _builtins.int = ...,
+        drawn_mw: _builtins.int = ...,
+        wait: Global___PowerWait | None = ...,
+        shed_position: _builtins.int = ...,
+        is_shed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["wait", b"wait"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["claim_mw", b"claim_mw", "drawn_mw", b"drawn_mw", "inrush_mw", b"inrush_mw", "is_shed", b"is_shed", "measured_peak_mw", b"measured_peak_mw", "node", b"node", "peak_mw", b"peak_mw", "phase", b"phase", "priority", b"priority", "shed_position", b"shed_position", "wait", b"wait"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PowerClaim: _TypeAlias = PowerClaim  # noqa: Y015
+
+@_typing.final
+class GetPowerPlanRequest(_message.Message):
+    """Request of GetPowerPlan."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPowerPlanRequest: _TypeAlias = GetPowerPlanRequest  # noqa: Y015
+
+@_typing.final
+class GetPowerPlanResponse(_message.Message):
+    """Response of GetPowerPlan. Numbers are milliwatts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IS_CONFIGURED_FIELD_NUMBER: _builtins.int
+    CAPACITY_MW_FIELD_NUMBER: _builtins.int
+    RESERVE_MW_FIELD_NUMBER: _builtins.int
+    HARD_LIMIT_MW_FIELD_NUMBER: _builtins.int
+    CLAIMED_MW_FIELD_NUMBER: _builtins.int
+    DRAWN_MW_FIELD_NUMBER: _builtins.int
+    EXCEED_TIME_FIELD_NUMBER: _builtins.int
+    EXCEED_LIMIT_FIELD_NUMBER: _builtins.int
+    CLAIMS_FIELD_NUMBER: _builtins.int
+    is_configured: _builtins.bool
+    """False when no budget is configured; then nothing else is set."""
+    capacity_mw: _builtins.int
+    """What the supply is rated for."""
+    reserve_mw: _builtins.int
+    """What of it is kept back."""
+    hard_limit_mw: _builtins.int
+    """Drawn above it, nodes are cut at once."""
+    claimed_mw: _builtins.int
+    """What all claims come to."""
+    drawn_mw: _builtins.int
+    """What all nodes drew when they were measured last."""
+    @_builtins.property
+    def exceed_time(self) -> _timestamp_pb2.Timestamp:
+        """Since when claims or draw pass capacity less reserve; absent while they do not."""
+
+    @_builtins.property
+    def exceed_limit(self) -> _duration_pb2.Duration:
+        """For how long they may."""
+
+    @_builtins.property
+    def claims(self) -> _containers.RepeatedCompositeFieldContainer[Global___PowerClaim]:
+        """The nodes, by name."""
+
+    def __init__(
+        self,
+        *,
+        is_configured: _builtins.bool = ...,
+        capacity_mw: _builtins.int = ...,
+        reserve_mw: _builtins.int = ...,
+        hard_limit_mw: _builtins.int = ...,
+        claimed_mw: _builtins.int = ...,
+        drawn_mw: _builtins.int = ...,
+        exceed_time: _timestamp_pb2.Timestamp | None = ...,
+        exceed_limit: _duration_pb2.Duration | None = ...,
+        claims: _abc.Iterable[Global___PowerClaim] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["exceed_limit", b"exceed_limit", "exceed_time", b"exceed_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["capacity_mw", b"capacity_mw", "claimed_mw", b"claimed_mw", "claims", b"claims", "drawn_mw", b"drawn_mw", "exceed_limit", b"exceed_limit", "exceed_time", b"exceed_time", "hard_limit_mw", b"hard_limit_mw", "is_configured", b"is_configured", "reserve_mw", b"reserve_mw"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPowerPlanResponse: _TypeAlias = GetPowerPlanResponse  # noqa: Y015
+
+@_typing.final
+class SetPowerBudgetRequest(_message.Message):
+    """Request of SetPowerBudget."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CAPACITY_MW_FIELD_NUMBER: _builtins.int
+    capacity_mw: _builtins.int
+    """What the supply is rated for, in milliwatts; more than the reserve."""
+    def __init__(
+        self,
+        *,
+        capacity_mw: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["capacity_mw", b"capacity_mw"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetPowerBudgetRequest: _TypeAlias = SetPowerBudgetRequest  # noqa: Y015
+
+@_typing.final
+class SetPowerBudgetResponse(_message.Message):
+    """Response of SetPowerBudget."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetPowerBudgetResponse: _TypeAlias = SetPowerBudgetResponse  # noqa: Y015
+
+@_typing.final
+class AuditEntry(_message.Message):
+    """Something in the audit log."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    ENTRY_TIME_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    ASKED_FIELD_NUMBER: _builtins.int
+    WHO_FIELD_NUMBER: _builtins.int
+    PEER_FIELD_NUMBER: _builtins.int
+    METHOD_FIELD_NUMBER: _builtins.int
+    NODE_FIELD_NUMBER: _builtins.int
+    ARGUMENTS_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    DURATION_FIELD_NUMBER: _builtins.int
+    sequence: _builtins.int
+    """Its number; the next has the next."""
+    kind: _builtins.str
+    """"asked" before a call is carried out; "ended" with its outcome; "late" for a power transaction that ended after its
+    caller had left; "note" for what concerns the log itself.
+    """
+    asked: _builtins.int
+    """The sequence of the "asked" that this one ends; 0 when there is none."""
+    who: _builtins.str
+    """Who: the user whose socket it is, "loopback", or a policy of hostd's such as "policy:budget"."""
+    peer: _builtins.str
+    """From where, as gRPC tells it."""
+    method: _builtins.str
+    """What, such as "SetPower"."""
+    node: _builtins.str
+    """The node's name; empty when it concerns none."""
+    arguments: _builtins.str
+    """With what, such as "action=off force=true"."""
+    outcome: _builtins.str
+    """What came of it: "OK", or a gRPC status and its sentence."""
+    @_builtins.property
+    def entry_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was written."""
+
+    @_builtins.property
+    def duration(self) -> _duration_pb2.Duration:
+        """How long it took."""
+
+    def __init__(
+        self,
+        *,
+        sequence: _builtins.int = ...,
+        entry_time: _timestamp_pb2.Timestamp | None = ...,
+        kind: _builtins.str = ...,
+        asked: _builtins.int = ...,
+        who: _builtins.str = ...,
+        peer: _builtins.str = ...,
+        method: _builtins.str = ...,
+        node: _builtins.str = ...,
+        arguments: _builtins.str = ...,
+        outcome: _builtins.str = ...,
+        duration: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration", "entry_time", b"entry_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arguments", b"arguments", "asked", b"asked", "duration", b"duration", "entry_time", b"entry_time", "kind", b"kind", "method", b"method", "node", b"node", "outcome", b"outcome", "peer", b"peer", "sequence", b"sequence", "who", b"who"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AuditEntry: _TypeAlias = AuditEntry  # noqa: Y015
+
+@_typing.final
+class ListAuditEntriesRequest(_message.Message):
+    """Request of ListAuditEntries."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """At most so many entries; 0 means 100, more than 1000 means 1000."""
+    page_token: _builtins.str
+    """The next_page_token of the call before."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAuditEntriesRequest: _TypeAlias = ListAuditEntriesRequest  # noqa: Y015
+
+@_typing.final
+class ListAuditEntriesResponse(_message.Message):
+    """Response of ListAuditEntries."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRIES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Present when there are more."""
+    @_builtins.property
+    def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___AuditEntry]:
+        """The entries, newest first."""
+
+    def __init__(
+        self,
+        *,
+        entries: _abc.Iterable[Global___AuditEntry] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAuditEntriesResponse: _TypeAlias = ListAuditEntriesResponse  # noqa: Y015
+
+@_typing.final
+class VerifyAuditRequest(_message.Message):
+    """Request of VerifyAudit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerifyAuditRequest: _TypeAlias = VerifyAuditRequest  # noqa: Y015
+
+@_typing.final
+class VerifyAuditResponse(_message.Message):
+    """Response of VerifyAudit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROBLEM_FIELD_NUMBER: _builtins.int
+    FIRST_SEQUENCE_FIELD_NUMBER: _builtins.int
+    LAST_SEQUENCE_FIELD_NUMBER: _builtins.int
+    LAST_HASH_FIELD_NUMBER: _builtins.int
+    problem: _builtins.str
+    """What is wrong, and where; empty when the chain is whole."""
+    first_sequence: _builtins.int
+    """The oldest entry that is kept."""
+    last_sequence: _builtins.int
+    """The newest entry."""
+    last_hash: _builtins.str
+    """The newest entry's hash, in hex. Who notes it down elsewhere can tell later whether the end was cut off."""
+    def __init__(
+        self,
+        *,
+        problem: _builtins.str = ...,
+        first_sequence: _builtins.int = ...,
+        last_sequence: _builtins.int = ...,
+        last_hash: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_sequence", b"first_sequence", "last_hash", b"last_hash", "last_sequence", b"last_sequence", "problem", b"problem"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerifyAuditResponse: _TypeAlias = VerifyAuditResponse  # noqa: Y015

@@ -95,6 +95,26 @@ class RackStub:
                 request_serializer=racklet_dot_v1_dot_rack__pb2.DiagnoseNodeRequest.SerializeToString,
                 response_deserializer=racklet_dot_v1_dot_rack__pb2.DiagnoseNodeResponse.FromString,
                 _registered_method=True)
+        self.GetPowerPlan = channel.unary_unary(
+                '/racklet.v1.Rack/GetPowerPlan',
+                request_serializer=racklet_dot_v1_dot_rack__pb2.GetPowerPlanRequest.SerializeToString,
+                response_deserializer=racklet_dot_v1_dot_rack__pb2.GetPowerPlanResponse.FromString,
+                _registered_method=True)
+        self.SetPowerBudget = channel.unary_unary(
+                '/racklet.v1.Rack/SetPowerBudget',
+                request_serializer=racklet_dot_v1_dot_rack__pb2.SetPowerBudgetRequest.SerializeToString,
+                response_deserializer=racklet_dot_v1_dot_rack__pb2.SetPowerBudgetResponse.FromString,
+                _registered_method=True)
+        self.ListAuditEntries = channel.unary_unary(
+                '/racklet.v1.Rack/ListAuditEntries',
+                request_serializer=racklet_dot_v1_dot_rack__pb2.ListAuditEntriesRequest.SerializeToString,
+                response_deserializer=racklet_dot_v1_dot_rack__pb2.ListAuditEntriesResponse.FromString,
+                _registered_method=True)
+        self.VerifyAudit = channel.unary_unary(
+                '/racklet.v1.Rack/VerifyAudit',
+                request_serializer=racklet_dot_v1_dot_rack__pb2.VerifyAuditRequest.SerializeToString,
+                response_deserializer=racklet_dot_v1_dot_rack__pb2.VerifyAuditResponse.FromString,
+                _registered_method=True)
 
 
 class RackServicer:
@@ -132,8 +152,11 @@ class RackServicer:
     def SetPower(self, request, context):
         """Moves a node's supply and returns when the HAT has measured the result.
 
-        UNAVAILABLE when the HAT is offline; ABORTED when another power transaction runs;
+        UNAVAILABLE when the HAT is offline; ABORTED when another power transaction runs, or a FORCE_OFF overtook this one;
         FAILED_PRECONDITION when the node or the rail did not follow; DEADLINE_EXCEEDED when the HAT gave no final answer.
+
+        Under a power budget ON and CYCLE wait until they fit, as long as the caller does: Node.power_wait tells why.
+        FAILED_PRECONDITION when they never will, RESOURCE_EXHAUSTED when too many wait.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -164,6 +187,8 @@ class RackServicer:
         """Attaches to a node's console: what the node sends comes back, what is sent is typed.
 
         The first message names the node. One caller writes at a time: FAILED_PRECONDITION when somebody else does.
+        A caller whose stream broke may come back: it goes on reading where it was, and nothing that it sends again is
+        typed again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -185,6 +210,34 @@ class RackServicer:
 
     def DiagnoseNode(self, request, context):
         """Tells through which phases a boot of a node went, and what in its log tells of a failure.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPowerPlan(self, request, context):
+        """Tells what the rack's supply gives, what each node claims of it, who waits, and who would be shed first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetPowerBudget(self, request, context):
+        """Changes what the rack's supply gives until hostd starts again. FAILED_PRECONDITION when no budget is configured.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAuditEntries(self, request, context):
+        """Lists the audit log, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VerifyAudit(self, request, context):
+        """Reads the whole audit log and tells whether anything in it was changed or removed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -252,6 +305,26 @@ def add_RackServicer_to_server(servicer, server):
                     servicer.DiagnoseNode,
                     request_deserializer=racklet_dot_v1_dot_rack__pb2.DiagnoseNodeRequest.FromString,
                     response_serializer=racklet_dot_v1_dot_rack__pb2.DiagnoseNodeResponse.SerializeToString,
+            ),
+            'GetPowerPlan': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPowerPlan,
+                    request_deserializer=racklet_dot_v1_dot_rack__pb2.GetPowerPlanRequest.FromString,
+                    response_serializer=racklet_dot_v1_dot_rack__pb2.GetPowerPlanResponse.SerializeToString,
+            ),
+            'SetPowerBudget': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetPowerBudget,
+                    request_deserializer=racklet_dot_v1_dot_rack__pb2.SetPowerBudgetRequest.FromString,
+                    response_serializer=racklet_dot_v1_dot_rack__pb2.SetPowerBudgetResponse.SerializeToString,
+            ),
+            'ListAuditEntries': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAuditEntries,
+                    request_deserializer=racklet_dot_v1_dot_rack__pb2.ListAuditEntriesRequest.FromString,
+                    response_serializer=racklet_dot_v1_dot_rack__pb2.ListAuditEntriesResponse.SerializeToString,
+            ),
+            'VerifyAudit': grpc.unary_unary_rpc_method_handler(
+                    servicer.VerifyAudit,
+                    request_deserializer=racklet_dot_v1_dot_rack__pb2.VerifyAuditRequest.FromString,
+                    response_serializer=racklet_dot_v1_dot_rack__pb2.VerifyAuditResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -579,6 +652,114 @@ class Rack:
             '/racklet.v1.Rack/DiagnoseNode',
             racklet_dot_v1_dot_rack__pb2.DiagnoseNodeRequest.SerializeToString,
             racklet_dot_v1_dot_rack__pb2.DiagnoseNodeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPowerPlan(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/racklet.v1.Rack/GetPowerPlan',
+            racklet_dot_v1_dot_rack__pb2.GetPowerPlanRequest.SerializeToString,
+            racklet_dot_v1_dot_rack__pb2.GetPowerPlanResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetPowerBudget(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/racklet.v1.Rack/SetPowerBudget',
+            racklet_dot_v1_dot_rack__pb2.SetPowerBudgetRequest.SerializeToString,
+            racklet_dot_v1_dot_rack__pb2.SetPowerBudgetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAuditEntries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/racklet.v1.Rack/ListAuditEntries',
+            racklet_dot_v1_dot_rack__pb2.ListAuditEntriesRequest.SerializeToString,
+            racklet_dot_v1_dot_rack__pb2.ListAuditEntriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyAudit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/racklet.v1.Rack/VerifyAudit',
+            racklet_dot_v1_dot_rack__pb2.VerifyAuditRequest.SerializeToString,
+            racklet_dot_v1_dot_rack__pb2.VerifyAuditResponse.FromString,
             options,
             channel_credentials,
             insecure,

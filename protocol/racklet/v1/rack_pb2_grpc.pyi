@@ -49,8 +49,11 @@ class RackStub:
     SetPower: _grpc.UnaryUnaryMultiCallable[_rack_pb2.SetPowerRequest, _rack_pb2.SetPowerResponse]
     """Moves a node's supply and returns when the HAT has measured the result.
 
-    UNAVAILABLE when the HAT is offline; ABORTED when another power transaction runs;
+    UNAVAILABLE when the HAT is offline; ABORTED when another power transaction runs, or a FORCE_OFF overtook this one;
     FAILED_PRECONDITION when the node or the rail did not follow; DEADLINE_EXCEEDED when the HAT gave no final answer.
+
+    Under a power budget ON and CYCLE wait until they fit, as long as the caller does: Node.power_wait tells why.
+    FAILED_PRECONDITION when they never will, RESOURCE_EXHAUSTED when too many wait.
     """
     IdentifyNode: _grpc.UnaryUnaryMultiCallable[_rack_pb2.IdentifyNodeRequest, _rack_pb2.IdentifyNodeResponse]
     """Blinks the identify LED of the node's HAT."""
@@ -62,6 +65,8 @@ class RackStub:
     """Attaches to a node's console: what the node sends comes back, what is sent is typed.
 
     The first message names the node. One caller writes at a time: FAILED_PRECONDITION when somebody else does.
+    A caller whose stream broke may come back: it goes on reading where it was, and nothing that it sends again is
+    typed again.
     """
     ListEvents: _grpc.UnaryUnaryMultiCallable[_rack_pb2.ListEventsRequest, _rack_pb2.ListEventsResponse]
     """Lists events, newest first."""
@@ -69,6 +74,14 @@ class RackStub:
     """Sends events from a sequence number on, oldest first, and then each new one."""
     DiagnoseNode: _grpc.UnaryUnaryMultiCallable[_rack_pb2.DiagnoseNodeRequest, _rack_pb2.DiagnoseNodeResponse]
     """Tells through which phases a boot of a node went, and what in its log tells of a failure."""
+    GetPowerPlan: _grpc.UnaryUnaryMultiCallable[_rack_pb2.GetPowerPlanRequest, _rack_pb2.GetPowerPlanResponse]
+    """Tells what the rack's supply gives, what each node claims of it, who waits, and who would be shed first."""
+    SetPowerBudget: _grpc.UnaryUnaryMultiCallable[_rack_pb2.SetPowerBudgetRequest, _rack_pb2.SetPowerBudgetResponse]
+    """Changes what the rack's supply gives until hostd starts again. FAILED_PRECONDITION when no budget is configured."""
+    ListAuditEntries: _grpc.UnaryUnaryMultiCallable[_rack_pb2.ListAuditEntriesRequest, _rack_pb2.ListAuditEntriesResponse]
+    """Lists the audit log, newest first."""
+    VerifyAudit: _grpc.UnaryUnaryMultiCallable[_rack_pb2.VerifyAuditRequest, _rack_pb2.VerifyAuditResponse]
+    """Reads the whole audit log and tells whether anything in it was changed or removed."""
 
 @_typing.type_check_only
 class RackAsyncStub(RackStub):
@@ -86,8 +99,11 @@ class RackAsyncStub(RackStub):
     SetPower: _aio.UnaryUnaryMultiCallable[_rack_pb2.SetPowerRequest, _rack_pb2.SetPowerResponse]  # type: ignore[assignment]
     """Moves a node's supply and returns when the HAT has measured the result.
 
-    UNAVAILABLE when the HAT is offline; ABORTED when another power transaction runs;
+    UNAVAILABLE when the HAT is offline; ABORTED when another power transaction runs, or a FORCE_OFF overtook this one;
     FAILED_PRECONDITION when the node or the rail did not follow; DEADLINE_EXCEEDED when the HAT gave no final answer.
+
+    Under a power budget ON and CYCLE wait until they fit, as long as the caller does: Node.power_wait tells why.
+    FAILED_PRECONDITION when they never will, RESOURCE_EXHAUSTED when too many wait.
     """
     IdentifyNode: _aio.UnaryUnaryMultiCallable[_rack_pb2.IdentifyNodeRequest, _rack_pb2.IdentifyNodeResponse]  # type: ignore[assignment]
     """Blinks the identify LED of the node's HAT."""
@@ -99,6 +115,8 @@ class RackAsyncStub(RackStub):
     """Attaches to a node's console: what the node sends comes back, what is sent is typed.
 
     The first message names the node. One caller writes at a time: FAILED_PRECONDITION when somebody else does.
+    A caller whose stream broke may come back: it goes on reading where it was, and nothing that it sends again is
+    typed again.
     """
     ListEvents: _aio.UnaryUnaryMultiCallable[_rack_pb2.ListEventsRequest, _rack_pb2.ListEventsResponse]  # type: ignore[assignment]
     """Lists events, newest first."""
@@ -106,6 +124,14 @@ class RackAsyncStub(RackStub):
     """Sends events from a sequence number on, oldest first, and then each new one."""
     DiagnoseNode: _aio.UnaryUnaryMultiCallable[_rack_pb2.DiagnoseNodeRequest, _rack_pb2.DiagnoseNodeResponse]  # type: ignore[assignment]
     """Tells through which phases a boot of a node went, and what in its log tells of a failure."""
+    GetPowerPlan: _aio.UnaryUnaryMultiCallable[_rack_pb2.GetPowerPlanRequest, _rack_pb2.GetPowerPlanResponse]  # type: ignore[assignment]
+    """Tells what the rack's supply gives, what each node claims of it, who waits, and who would be shed first."""
+    SetPowerBudget: _aio.UnaryUnaryMultiCallable[_rack_pb2.SetPowerBudgetRequest, _rack_pb2.SetPowerBudgetResponse]  # type: ignore[assignment]
+    """Changes what the rack's supply gives until hostd starts again. FAILED_PRECONDITION when no budget is configured."""
+    ListAuditEntries: _aio.UnaryUnaryMultiCallable[_rack_pb2.ListAuditEntriesRequest, _rack_pb2.ListAuditEntriesResponse]  # type: ignore[assignment]
+    """Lists the audit log, newest first."""
+    VerifyAudit: _aio.UnaryUnaryMultiCallable[_rack_pb2.VerifyAuditRequest, _rack_pb2.VerifyAuditResponse]  # type: ignore[assignment]
+    """Reads the whole audit log and tells whether anything in it was changed or removed."""
 
 class RackServicer(metaclass=_abc_1.ABCMeta):
     """The rack: its nodes, their power, their boot logs and consoles."""
@@ -150,8 +176,11 @@ class RackServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_rack_pb2.SetPowerResponse, _abc.Awaitable[_rack_pb2.SetPowerResponse]]:
         """Moves a node's supply and returns when the HAT has measured the result.
 
-        UNAVAILABLE when the HAT is offline; ABORTED when another power transaction runs;
+        UNAVAILABLE when the HAT is offline; ABORTED when another power transaction runs, or a FORCE_OFF overtook this one;
         FAILED_PRECONDITION when the node or the rail did not follow; DEADLINE_EXCEEDED when the HAT gave no final answer.
+
+        Under a power budget ON and CYCLE wait until they fit, as long as the caller does: Node.power_wait tells why.
+        FAILED_PRECONDITION when they never will, RESOURCE_EXHAUSTED when too many wait.
         """
 
     @_abc_1.abstractmethod
@@ -187,6 +216,8 @@ class RackServicer(metaclass=_abc_1.ABCMeta):
         """Attaches to a node's console: what the node sends comes back, what is sent is typed.
 
         The first message names the node. One caller writes at a time: FAILED_PRECONDITION when somebody else does.
+        A caller whose stream broke may come back: it goes on reading where it was, and nothing that it sends again is
+        typed again.
         """
 
     @_abc_1.abstractmethod
@@ -212,5 +243,37 @@ class RackServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_rack_pb2.DiagnoseNodeResponse, _abc.Awaitable[_rack_pb2.DiagnoseNodeResponse]]:
         """Tells through which phases a boot of a node went, and what in its log tells of a failure."""
+
+    @_abc_1.abstractmethod
+    def GetPowerPlan(
+        self,
+        request: _rack_pb2.GetPowerPlanRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rack_pb2.GetPowerPlanResponse, _abc.Awaitable[_rack_pb2.GetPowerPlanResponse]]:
+        """Tells what the rack's supply gives, what each node claims of it, who waits, and who would be shed first."""
+
+    @_abc_1.abstractmethod
+    def SetPowerBudget(
+        self,
+        request: _rack_pb2.SetPowerBudgetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rack_pb2.SetPowerBudgetResponse, _abc.Awaitable[_rack_pb2.SetPowerBudgetResponse]]:
+        """Changes what the rack's supply gives until hostd starts again. FAILED_PRECONDITION when no budget is configured."""
+
+    @_abc_1.abstractmethod
+    def ListAuditEntries(
+        self,
+        request: _rack_pb2.ListAuditEntriesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rack_pb2.ListAuditEntriesResponse, _abc.Awaitable[_rack_pb2.ListAuditEntriesResponse]]:
+        """Lists the audit log, newest first."""
+
+    @_abc_1.abstractmethod
+    def VerifyAudit(
+        self,
+        request: _rack_pb2.VerifyAuditRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rack_pb2.VerifyAuditResponse, _abc.Awaitable[_rack_pb2.VerifyAuditResponse]]:
+        """Reads the whole audit log and tells whether anything in it was changed or removed."""
 
 def add_RackServicer_to_server(servicer: RackServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from racklet_hostd.doctor.diagnosis import SHOWN_LENGTH, Diagnosis, Finding
+from racklet_hostd.doctor.diagnosis import BATCH_BYTES, BATCH_MS, SHOWN_LENGTH, Diagnosis, Finding
 from racklet_hostd.doctor.lines import LINE_LIMIT, LineCutter
 from racklet_hostd.doctor.phases import TIMELINE_LIMIT, PhaseStart
 from racklet_hostd.doctor.signatures import known_signatures
@@ -142,6 +142,45 @@ def test_a_prompt_is_a_login_although_its_line_has_not_ended() -> None:
     assert diagnosis.phase == "login"
 
 
+def test_what_streams_is_looked_at_when_enough_is_together_or_time_has_passed() -> None:
+    line = b"Starting kernel ...\n"
+    by_size, by_time = Diagnosis(known_signatures(), 0), Diagnosis(known_signatures(), 0)
+    by_size.feed(0, 1000, line)
+    by_time.feed(0, 1000, line)
+    assert (by_size.phase, by_time.phase) == ("unknown", "unknown")
+    by_size.feed(len(line), 1000, b"x" * BATCH_BYTES)
+    by_time.feed(len(line), 1000 + BATCH_MS, b"x")
+    assert (by_size.phase, by_time.phase) == ("kernel", "kernel")
+
+
+def test_a_line_has_the_time_of_its_first_byte_wherever_the_batch_is_cut() -> None:
+    diagnosis = Diagnosis(known_signatures(), 0)
+    diagnosis.feed(0, 1000, b"x\nStarting ")
+    diagnosis.feed(11, 1100, b"kernel ...\nx\n")
+    diagnosis.feed(24, 1200, b"node-1 login: \n")
+    diagnosis.look()
+    assert [(start.phase, start.offset, start.start_ms) for start in diagnosis.phases] == [
+        ("kernel", 2, 1000),
+        ("login", 24, 1200),
+    ]
+
+
+def test_a_node_that_went_down_is_halted_and_may_be_silent() -> None:
+    diagnosis = Diagnosis(known_signatures(), 0)
+    diagnosis.feed(0, 1000, b"[    6.113631] Run /init as init process\n[   99.000001] reboot: Power down\n")
+    diagnosis.listen(10**7, 0)
+    assert diagnosis.phase == "halted"
+    assert diagnosis.findings == []
+    diagnosis.feed(83, 10**7, b"[    0.000000] Booting Linux on physical CPU 0x0\n")
+    diagnosis.look()
+    assert diagnosis.phase == "kernel"
+
+
+def test_a_newer_eeprom_puts_the_seconds_before_its_lines() -> None:
+    diagnosis = diagnosed(b"  7.52 Boot mode: NETWORK (02) order f\r\n  7.59 NVME off\r\n")
+    assert [(start.phase, start.offset) for start in diagnosis.phases] == [("rom", 0)]
+
+
 def test_a_reset_leads_back_to_the_loader_and_kernel_messages_shown_later_do_not() -> None:
     boot = b"U-Boot 2025.01-3 (Jun 24 2026)\nStarting kernel ...\nnode login: \n"
     shown = b"[    0.000000] Booting Linux on physical CPU 0x0\nD/TC:0 x\nMESS:00:00:01.0\n"
@@ -165,9 +204,11 @@ def test_a_signature_is_told_once_a_boot_and_counted() -> None:
     diagnosis = Diagnosis(known_signatures(), 0)
     line = b"Under-voltage detected! (0x00050005)\n"
     diagnosis.feed(0, 1000, b"[    1.000000] x\n" + line)
+    diagnosis.look()
     [finding] = diagnosis.take_news()
     assert (finding.offset, finding.at_ms, finding.phase) == (17, 1000, "kernel")
     diagnosis.feed(17 + len(line), 2000, line * 3)
+    diagnosis.look()
     assert diagnosis.take_news() == []
     assert diagnosis.findings[0].count == 4
 
@@ -193,6 +234,7 @@ def test_a_silence_within_a_log_is_found_when_the_log_is_read_later() -> None:
     diagnosis = Diagnosis(known_signatures(), 0)
     diagnosis.feed(0, 1000, b"Starting kernel ...\n")
     diagnosis.feed(20, 62_000, b"[    0.000000] Booting Linux\n")
+    diagnosis.look()
     [finding] = diagnosis.findings
     assert (finding.signature, finding.offset, finding.at_ms) == ("kernel-silent", 20, 61_000)
     assert finding.line == "Starting kernel ..."
@@ -206,7 +248,7 @@ def test_one_silence_counts_once_however_often_it_is_listened_to() -> None:
 
 
 def test_a_node_that_was_running_before_may_be_silent() -> None:
-    diagnosis = Diagnosis(known_signatures(), 0, is_from_supply_on=False)
+    diagnosis = Diagnosis(known_signatures(), 0, is_from_start=False)
     diagnosis.listen(10**6, 0)
     assert diagnosis.findings == []
 
@@ -216,6 +258,7 @@ def test_lines_on_both_sides_of_a_loss_are_not_joined() -> None:
     diagnosis.feed(0, 0, b"Starting kernel \nKernel panic")
     diagnosis.break_off(0)
     diagnosis.feed(100, 0, b" - not syncing\n")
+    diagnosis.look()
     assert diagnosis.findings == []
 
 
@@ -229,7 +272,8 @@ def test_megabytes_of_anything_are_taken_in_bounded_memory(part: bytes) -> None:
 
 def test_a_line_without_an_end_is_cut() -> None:
     cutter = LineCutter()
-    lines = [line for start in range(0, 10_000, 100) for line in cutter.feed(start, start, b"x" * 100)]
+    blocks = [block for start in range(0, 10_000, 100) for block in cutter.feed(b"x" * 100, [(start, start)])]
+    lines = [block.line(index) for block in blocks for index in range(len(block.lines))]
     assert [(line.offset, line.at_ms, len(line.data)) for line in lines] == [
         (0, 0, LINE_LIMIT),
         (LINE_LIMIT, 4000, LINE_LIMIT),

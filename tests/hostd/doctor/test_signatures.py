@@ -8,8 +8,9 @@ import pytest
 
 from racklet_hostd.doctor.diagnosis import Diagnosis
 from racklet_hostd.doctor.phases import Phase
-from racklet_hostd.doctor.signatures import Silence, known_signatures, read_signatures
+from racklet_hostd.doctor.signatures import Silence, known_signatures, read_signatures, signatures_with
 from racklet_hostd.errors import ConfigError
+from tests.conftest import ROOT
 
 # What brings a boot into each phase.
 ENTRIES = {
@@ -21,14 +22,17 @@ ENTRIES = {
     Phase.KERNEL: b"[    0.000000] Booting Linux on physical CPU 0x0\r\n",
     Phase.INIT: b"[    6.113631] Run /init as init process\r\n",
     Phase.LOGIN: b"node-1 login: \r\n",
+    Phase.HALTED: b"[   61.000000] reboot: Power down\r\n",
 }
 
 
-class SeenLine(TypedDict):
+class SeenLine(TypedDict, total=False):
+    source: str
     phase: str
     line: str
 
 
+CAPTURES = ROOT.parent / "shared" / "bootlogs"
 LINES: dict[str, SeenLine] = tomllib.loads((Path(__file__).parent / "lines.toml").read_text())  # type: ignore[assignment]
 GOOD = """
 [[signature]]
@@ -63,8 +67,18 @@ def refusal(folder: Path, text: str) -> str:
     return str(refused.value).replace(f"{folder}/", "")
 
 
-def test_each_signature_has_a_line_that_was_seen() -> None:
+def test_each_signature_has_a_line_and_it_is_told_where_that_comes_from() -> None:
     assert set(LINES) == known_signatures().ids
+    for signature in known_signatures().signatures:
+        assert LINES[signature.id]["source"] in {"recorded", "report", "source"}
+
+
+@pytest.mark.parametrize("signature", sorted(name for name, line in LINES.items() if line.get("source") == "recorded"))
+def test_a_recorded_line_is_in_a_capture(signature: str) -> None:
+    if not CAPTURES.exists():
+        pytest.skip("the captures of real boots are not here")
+    line = LINES[signature]["line"].strip().encode()
+    assert any(line in path.read_bytes() for path in CAPTURES.glob("*.log"))
 
 
 @pytest.mark.parametrize("signature", sorted(LINES))
@@ -116,6 +130,18 @@ def test_a_table_is_read(tmp_path: Path) -> None:
 )
 def test_what_is_wrong_in_a_table_is_said_with_its_line(tmp_path: Path, text: str, said: str) -> None:
     assert said in refusal(tmp_path, text)
+
+
+def test_own_signatures_join_those_that_come_with_hostd_and_replace_them_by_id(tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text(GOOD.replace('"quiet"', '"kernel-silent"').replace('"burning"', '"no-lease"'))
+    table = signatures_with(path)
+    assert table.ids == known_signatures().ids
+    assert [each.pattern.pattern for each in table.signatures if each.id == "no-lease"] == [rb"smoke \S{1,10}"]
+    assert [each.seconds for each in table.silences[Phase.KERNEL]] == [5]
+    path.write_text(GOOD.partition("[[silence]]")[0])
+    assert signatures_with(path).ids == known_signatures().ids | {"burning"}
+    assert signatures_with(None) is known_signatures()
 
 
 def test_a_set_may_hold_what_repeats_elsewhere(tmp_path: Path) -> None:

@@ -1,0 +1,227 @@
+"""The audit log: every call that changes something is put on record, and the record is told."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, Final, TypeAlias, cast
+
+import grpc
+from google.protobuf import json_format
+from google.protobuf.message import Message
+
+from racklet.v1 import rack_pb2
+from racklet_hostd.api import arguments, convert
+from racklet_hostd.api.callers import caller_of
+from racklet_hostd.api.status import AuditUnreadableError
+from racklet_hostd.rack import Rack
+from racklet_hostd.store import AuditEntry
+
+CHANGING: Final = frozenset({"AttachConsole", "IdentifyNode", "SetPower", "SetPowerBudget"})
+READING: Final = frozenset(
+    {
+        "DiagnoseNode",
+        "GetNode",
+        "GetPowerPlan",
+        "GetRack",
+        "ListAuditEntries",
+        "ListBoots",
+        "ListEvents",
+        "ListNodes",
+        "ReadBootLog",
+        "VerifyAudit",
+        "WatchEvents",
+        "WatchNodes",
+    }
+)
+_SERVICE = f"/{rack_pb2.DESCRIPTOR.services_by_name['Rack'].full_name}/"
+_TEXT_LIMIT = 500  # characters of an argument or outcome; what a caller sends may be long
+_PAGE_DEFAULT = 100
+_SCOPE = "audit"
+
+Context = grpc.aio.ServicerContext[Any, Any]
+_CarryOut = Callable[[Any, Context], Awaitable[Any]]
+_Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
+
+
+def is_on_record(method: str) -> bool:
+    """Tell whether a method of the rack's service changes something. One that is in neither list does."""
+    return method not in READING
+
+
+class AuditInterceptor(grpc.aio.ServerInterceptor):
+    """Puts each changing call on record: durably before it is carried out, and its outcome before it is answered."""
+
+    def __init__(self, rack: Rack) -> None:
+        self._rack = rack
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[_Handler]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> _Handler:
+        """Wrap the handlers of the rack's changing methods."""
+        handler = await continuation(handler_call_details)
+        service, _, method = handler_call_details.method.rpartition("/")
+        if handler is None or f"{service}/" != _SERVICE or not is_on_record(method):
+            return handler
+        if handler.unary_unary is not None:
+            return grpc.unary_unary_rpc_method_handler(
+                _recorded_unary(self._rack, method, cast("_CarryOut", handler.unary_unary)),
+                handler.request_deserializer,
+                handler.response_serializer,
+            )
+        return grpc.stream_stream_rpc_method_handler(
+            _recorded_stream(self._rack, method, cast("_CarryOut", handler.stream_stream)),
+            handler.request_deserializer,
+            handler.response_serializer,
+        )
+
+
+class _Record:
+    """One call on record. It also stands for the call's context, so that a refusal is on record before it is sent."""
+
+    def __init__(self, rack: Rack, method: str, context: Context) -> None:
+        self._rack = rack
+        self._context = context
+        self._start_ms = rack.clock.monotonic_ms()
+        caller = caller_of(context)
+        self._about: dict[str, Any] = {"who": caller.who, "peer": caller.peer, "method": method}
+        self._asked = 0
+        self._is_open = False
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401  whatever else a context has
+        return getattr(self._context, name)
+
+    async def begin(self, node: str, given: Mapping[str, Any]) -> None:
+        """Put on record that it was asked for."""
+        self._about |= {"node": node, "arguments": given}
+        self._asked = await self._rack.audit.record("asked", **self._about)
+        self._is_open = True
+
+    async def end(self, outcome: str) -> None:
+        """Put on record what came of it."""
+        if self._is_open:
+            self._is_open = False
+            await self._rack.audit.record("ended", **self._ending(outcome))
+
+    def leave(self) -> None:
+        """Put on record that nobody waits for it any more, if its end is not yet."""
+        if self._is_open:
+            self._is_open = False
+            self._rack.audit.append("ended", **self._ending("CANCELLED: the caller left, or hostd is shutting down"))
+
+    async def abort(self, code: grpc.StatusCode, details: str = "", trailing_metadata: Any = ()) -> None:  # noqa: ANN401
+        """End the call with a status, as a context does."""
+        await self.end(_cut(f"{code.name}: {details}"))
+        await self._context.abort(code, details, trailing_metadata)
+
+    def _ending(self, outcome: str) -> dict[str, Any]:
+        took_ms = self._rack.clock.monotonic_ms() - self._start_ms
+        return {**self._about, "asked": self._asked, "outcome": outcome, "duration_ms": took_ms}
+
+
+def _recorded_unary(rack: Rack, method: str, carry_out: _CarryOut) -> Any:  # noqa: ANN401  grpc's types know no aio
+    async def recorded(request: Message, context: Context) -> Message:
+        record = _Record(rack, method, context)
+        await record.begin(*_described(request))
+        try:
+            response: Message = await carry_out(request, cast("Context", record))
+            await record.end("OK")
+        finally:
+            record.leave()
+        return response
+
+    return recorded
+
+
+def _recorded_stream(rack: Rack, method: str, carry_out: _CarryOut) -> Any:  # noqa: ANN401  likewise
+    async def recorded(requests: AsyncIterator[rack_pb2.AttachConsoleRequest], context: Context) -> None:
+        record = _Record(rack, method, context)
+        try:
+            await carry_out(_recorded_requests(record, requests), cast("Context", record))
+            await record.end("OK")
+        finally:
+            record.leave()
+
+    return recorded
+
+
+async def _recorded_requests(
+    record: _Record, requests: AsyncIterator[rack_pb2.AttachConsoleRequest]
+) -> AsyncIterator[rack_pb2.AttachConsoleRequest]:
+    """Yield the requests of a console's caller. When it becomes the writer is on record; what it types is not."""
+    node, caller = "", ""
+    is_first = True
+    async for request in requests:
+        if is_first:
+            node, caller = _cut(request.name.removeprefix("nodes/")), _cut(request.caller)
+        if request.take_over or (is_first and not request.read_only):
+            given = {"take_over": True} if request.take_over else {}
+            await record.end("OK")  # when it typed before
+            await record.begin(node, {**given, **({"caller": caller} if caller else {})})
+        is_first = False
+        yield request
+
+
+def _described(request: Message) -> tuple[str, dict[str, Any]]:
+    """Return the node and the arguments of a request."""
+    given = json_format.MessageToDict(request, preserving_proto_field_name=True)
+    node = _cut(str(given.pop("name", "")).removeprefix("nodes/"))
+    enums = {field.name: field.enum_type.name for field in request.DESCRIPTOR.fields if field.enum_type}
+    return node, {key: _argument(value, enums.get(key, "")) for key, value in given.items()}
+
+
+def _argument(value: object, enum: str) -> object:
+    """Return a value as it stands in the log; POWER_ACTION_FORCE_OFF of an enum PowerAction as "force-off"."""
+    if not isinstance(value, str):
+        return value
+    prefix = re.sub(r"(?<!^)(?=[A-Z])", "_", enum).upper() + "_"
+    return _cut(value.removeprefix(prefix).lower().replace("_", "-") if enum else value)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _TEXT_LIMIT else text[:_TEXT_LIMIT] + "…"
+
+
+async def list_entries(rack: Rack, request: rack_pb2.ListAuditEntriesRequest) -> rack_pb2.ListAuditEntriesResponse:
+    """Return a page of entries, newest first."""
+    size = arguments.page_size(request.page_size, _PAGE_DEFAULT)
+    before = arguments.number_position(request.page_token, _SCOPE)
+    try:
+        entries = await asyncio.to_thread(rack.audit.entries, before, size + 1)
+    except OSError as error:
+        raise AuditUnreadableError(f"the audit log cannot be read: {error.strerror}") from error
+    response = rack_pb2.ListAuditEntriesResponse(entries=[entry_message(entry) for entry in entries[:size]])
+    if len(entries) > size:
+        response.next_page_token = arguments.page_token(_SCOPE, str(entries[size - 1].sequence))
+    return response
+
+
+async def verify(rack: Rack) -> rack_pb2.VerifyAuditResponse:
+    """Return what a look at the whole log comes to."""
+    try:
+        verdict = await asyncio.to_thread(rack.audit.verify)
+    except OSError as error:
+        raise AuditUnreadableError(f"the audit log cannot be read: {error.strerror}") from error
+    return rack_pb2.VerifyAuditResponse(**verdict._asdict())
+
+
+def entry_message(entry: AuditEntry) -> rack_pb2.AuditEntry:
+    """Return an entry as a message."""
+    return rack_pb2.AuditEntry(
+        sequence=entry.sequence,
+        entry_time=convert.timestamp(entry.unix_ms),
+        kind=entry.kind,
+        asked=entry.asked,
+        who=entry.who,
+        peer=entry.peer,
+        method=entry.method,
+        node=entry.node,
+        arguments=" ".join(f"{key}={_word(value)}" for key, value in entry.arguments.items()),
+        outcome=entry.outcome,
+        duration=convert.duration(max(0, entry.duration_ms)),
+    )
+
+
+def _word(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,21 @@
+"""Who asks hostd for something."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, as well as hostd can know.
+
+    Attributes:
+        who: "uid 1000", "loopback", or a policy of hostd's own, such as "policy:budget".
+        peer: from where, as gRPC tells it; "hostd" for a policy.
+    """
+
+    who: str
+    peer: str
+
+
+UNKNOWN_CALLER = Caller("unknown", "")
+BUDGET_POLICY = Caller("policy:budget", "hostd")
+WATCHDOG_POLICY = Caller("policy:watchdog", "hostd")
