@@ -128,7 +128,8 @@ class Connection:
             reason = f"what answers at {self.address.target} does not know this call"
             return RefusedError(about, error.code().name, reason)
         kind = NotFoundError if error.code() is grpc.StatusCode.NOT_FOUND else RefusedError
-        reason = printable(error.details() or "") or f"hostd answered {error.code().name}"
+        lines = (error.details() or "").splitlines()
+        reason = "\n".join(map(printable, lines)) or f"hostd answered {error.code().name}"
         return kind(about, error.code().name, reason)
 
     async def until_it_answers(self) -> None:
