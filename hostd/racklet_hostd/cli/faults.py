@@ -104,6 +104,8 @@ class _Progress:
                 self.has_ended = True
                 self.problems = list(response.end.problems)
                 self._show_end(response.end)
+            case None:
+                pass  # a newer hostd tells more
 
     def _show_plan(self, plan: rack_pb2.FaultPlan) -> None:
         if self._session.output.as_json:

@@ -58,7 +58,7 @@ class Course:
     def see_line(self, line: str, now_ms: int) -> bool:
         """Take a line of the console; return whether it triggers."""
         pattern = self.fault.pattern
-        if self.state is not CourseState.WAITING or not self._is_armed or pattern is None or not pattern.search(line):
+        if self.state is not CourseState.WAITING or not self._is_armed or pattern is None or not pattern.is_in(line):
             return False
         self._trigger(now_ms)
         return True
@@ -97,7 +97,7 @@ class Course:
     def end(self, why: str) -> None:
         """The run ends."""
         if self.state is CourseState.OFF and self.fault.is_open:
-            self.state = CourseState.OVER
+            self.state, self.due_ms = CourseState.OVER, None
         elif self.is_in_its_middle:
             self.fail(f"was broken off: {why}")
         else:

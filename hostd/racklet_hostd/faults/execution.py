@@ -90,9 +90,9 @@ class Execution:
                 for order in self.run.take_orders():
                     tasks.create_task(self._carry_out(order), name=f"{order.deed.name} {order.node}")
                 self._pass_on()
-                if not self.run.is_over:
-                    await self._pause()
+                await self._pause()
             hearing.cancel()
+        self._pass_on()
         self.is_over = True
         self._told.ring()
 

@@ -11,14 +11,14 @@ from racklet_hostd.node import Node
 
 
 class Listener:
-    """Listens to one node from now on. Of what was before it knows only the phase that the node is in."""
+    """Listens to one node from now on: what was before, also the phase that the node is in, it does not tell."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
         self._view = ConsoleView(node.store)
         self._cutter = LineCutter()
         self._boot, phases = node.watch.phases
-        self._phases_told = max(0, len(phases) - 1)
+        self._phases_told = len(phases)
 
     def phases(self) -> tuple[bool, list[Phase]]:
         """Return whether a boot began since the last call, and the phases that the newest one has reached since."""

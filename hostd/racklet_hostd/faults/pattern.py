@@ -5,35 +5,30 @@ is linear in the line, whatever the pattern; a line has at most LINE_LIMIT bytes
 and RE2 refuses what would compile into more than PROGRAM_BYTES. The worst pattern that we found takes 4 ms a line.
 """
 
-from typing import Protocol
-
 import re2  # type: ignore[import-untyped]
 
 PATTERN_LIMIT = 500  # characters
 PROGRAM_BYTES = 1 << 20
 
 
-class Pattern(Protocol):
-    """A compiled pattern. `pattern` is its text."""
+class Pattern:
+    """A pattern and its `text`. Raises ValueError with what is expected instead."""
 
-    pattern: str
+    def __init__(self, text: str) -> None:
+        if not 0 < len(text) <= PATTERN_LIMIT:
+            raise ValueError(f"a regular expression of 1 to {PATTERN_LIMIT} characters")
+        options = re2.Options()
+        options.log_errors = False
+        options.max_mem = PROGRAM_BYTES
+        try:
+            self._compiled = re2.compile(text, options)
+        except re2.error as error:
+            problem = error.args[0].decode(errors="replace")
+            raise ValueError(f"a regular expression as RE2 takes it ({problem})") from error
+        self.text = text
+        if self.is_in(""):
+            raise ValueError("a regular expression that does not find just anything")
 
-    def search(self, text: str, /) -> object | None:
-        """Return something true when the pattern is found anywhere in `text`."""
-
-
-def compiled(text: str) -> Pattern:
-    """Return the pattern; raise ValueError with what is wrong with it."""
-    if not 0 < len(text) <= PATTERN_LIMIT:
-        raise ValueError(f"a regular expression of 1 to {PATTERN_LIMIT} characters")
-    options = re2.Options()
-    options.log_errors = False
-    options.max_mem = PROGRAM_BYTES
-    try:
-        pattern: Pattern = re2.compile(text, options)
-    except re2.error as error:
-        problem = error.args[0].decode(errors="replace") if error.args else "unknown"
-        raise ValueError(f"a regular expression as RE2 takes it ({problem})") from error
-    if pattern.search(""):
-        raise ValueError("a regular expression that does not find just anything")
-    return pattern
+    def is_in(self, line: str) -> bool:
+        """Return whether it is found anywhere in `line`."""
+        return self._compiled.search(line) is not None

@@ -60,9 +60,9 @@ class Fault:
         """When it happens, for a person."""
         parts = []
         if self.phase is not None:
-            parts.append(f"a boot is in phase {self.phase}")
+            parts.append(f"a boot reaches {self.phase}")
         if self.pattern is not None:
-            text = self.pattern.pattern
+            text = self.pattern.text
             shown = text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
             parts.append(f"its console {'then ' if parts else ''}shows /{shown}/")
         if not parts:

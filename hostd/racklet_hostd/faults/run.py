@@ -55,6 +55,7 @@ class FaultRun:
         self._end_ms = now_ms + self._limit_ms
         self._holds = {node: Hold() for node in plan.nodes} if plan else {node: Hold(HoldState.OFF) for node in owed}
         self._supplies = dict.fromkeys(self._holds, SupplyState.ON)
+        self._left: dict[str, str] = {}
         self._orders: list[Order] = []
         self._steps: deque[Step] = deque(maxlen=STEPS_LIMIT)
 
@@ -66,7 +67,8 @@ class FaultRun:
     @property
     def problems(self) -> list[str]:
         """What did not go as the plan says, as sentences without their full stops."""
-        return [f"fault {course.fault.number} {course.problem}" for course in self._courses if course.problem]
+        failed = [f"fault {course.fault.number} {course.problem}" for course in self._courses if course.problem]
+        return failed + list(self._left.values())
 
     @property
     def kept_nodes(self) -> list[str]:
@@ -104,7 +106,7 @@ class FaultRun:
         """Take note that the newest boot of a node has reached a phase."""
         for course in self._of(node):
             if course.see_phase(phase, now_ms):
-                self._tell_trigger(course, f"{node} is in phase {phase}")
+                self._tell_trigger(course, f"{node} has reached {phase}")
         self.tick(now_ms)
 
     def wants_lines(self, node: str) -> bool:
@@ -124,6 +126,8 @@ class FaultRun:
 
     def release(self, node: str, why: str, now_ms: int) -> None:
         """Let somebody else have a node: nothing more is done to it."""
+        if self._holds[node].state is not HoldState.FREE:
+            self._left[node] = f"{node} was taken and is not given back: {why}"
         self._holds[node].release()
         self._tell("released", node, f"{node} is let go: {why}")
         self._fail(node, why)
@@ -166,7 +170,8 @@ class FaultRun:
         if outcome is Outcome.DONE:
             self._supplies[node] = SupplyState.ON
         if outcome is Outcome.TRIPPED:
-            self._tell("failed", node, f"{node} is not switched on again: {words}")
+            self._left[node] = f"{node} is not switched on again: {words}"
+            self._tell("failed", node, self._left[node])
             self._fail(node, words)
         elif outcome is not Outcome.DONE:
             self._tell("failed", node, f"{node} could not be switched on again ({words}); it is tried again")

@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from racklet_hostd.config_file import ConfigFile, Place
 from racklet_hostd.doctor.phases import Phase
 from racklet_hostd.errors import ConfigError, ConfigProblem
-from racklet_hostd.faults.pattern import Pattern, compiled
+from racklet_hostd.faults.pattern import Pattern
 from racklet_hostd.faults.plan import Fault, Plan, Span
 
 SEED_LIMIT = (1 << 32) - 1
@@ -36,15 +36,16 @@ def _is_time(value: object) -> bool:
 
 
 def _off_range(value: object) -> object:
-    if _range(value) == (0, 0):
-        raise ValueError(f"more than 0 and at most {LONGEST_S} seconds, or [least, most]")
-    return _range(value)
+    ends = _range(value)
+    if ends == (0, 0):
+        raise ValueError("a time above 0, in which something can happen")
+    return ends
 
 
 def _pattern(value: object) -> object:
     if not isinstance(value, str):
         raise ValueError("a regular expression")  # noqa: TRY004  pydantic's way
-    return compiled(value)
+    return Pattern(value)
 
 
 def _phase(value: object) -> Phase:
