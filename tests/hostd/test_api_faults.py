@@ -146,7 +146,7 @@ async def test_a_line_of_the_console_triggers_and_what_was_said_before_does_not(
         hat.say(b"3\xff\n")
         steps = [await call.read() for _ in range(3)]
     assert kinds(steps) == ["triggered", "off", "restored"]
-    assert steps[0].step.message == "node-1 shows: Starting kernel 3\ufffd; fault 1, cut for 0.05 s, begins"
+    assert steps[0].step.message == "fault 1 (cut for 0.05 s) now, since node-1 shows Starting kernel 3\ufffd"
 
 
 async def test_a_phase_and_then_a_line_trigger(tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ async def test_a_phase_triggers(tmp_path: Path) -> None:
         hat.boot()
         hat.say(b"U-Boot 2024.01 (Jan 01 2024)\nStarting kernel ...\n")
         steps = [await call.read() for _ in range(3)]
-    assert steps[0].step.message == "node-1 has reached kernel; fault 1, cut for 0.05 s, begins"
+    assert steps[0].step.message == "fault 1 (cut for 0.05 s) now, since node-1 has reached kernel"
 
 
 async def test_a_fault_that_never_came_to_its_turn_is_a_problem(tmp_path: Path) -> None:

@@ -19,10 +19,11 @@ class CourseState(Enum):
 class Course:
     """One fault under way.
 
-    The times off and on count from when the node's HAT has measured the supply so; `supply` tells of that.
+    A time off counts from when the supply was cut, a time on from when it is measured to be on; `supply` tells of both.
 
     Attributes:
         problem: why the fault did not run as written; "" when it did, or is not over.
+        begin_ms: when it began to want the supply off, the last time.
         due_ms: when time alone changes something; None when it does not.
     """
 
@@ -31,6 +32,7 @@ class Course:
         self.state = CourseState.WAITING
         self.problem = ""
         self.due_ms: int | None = None
+        self.begin_ms = now_ms
         self._span = 0
         self._is_armed = fault.phase is None
         if fault.phase is None and fault.pattern is None:
@@ -63,15 +65,15 @@ class Course:
         self._trigger(now_ms)
         return True
 
-    def supply(self, *, is_on: bool, now_ms: int) -> None:
-        """Take note of how the supply is; from when it is as wanted, time counts."""
+    def supply(self, *, is_on: bool, since_ms: int) -> None:
+        """Take note of how the supply is, and since when; from then on, time counts, when that is as wanted."""
         span = self.fault.spans[self._span]
         if self.due_ms is not None:
             return
         if self.state is CourseState.OFF and not is_on and span.off_ms is not None:
-            self.due_ms = now_ms + span.off_ms
+            self.due_ms = since_ms + span.off_ms
         elif self.state is CourseState.ON and is_on:
-            self.due_ms = now_ms + span.on_ms
+            self.due_ms = since_ms + span.on_ms
 
     def tick(self, now_ms: int) -> bool:
         """Let time pass; return whether that changed something."""
@@ -85,6 +87,7 @@ class Course:
             self.state = CourseState.OVER if is_last else CourseState.ON
         else:
             self.state = CourseState.OFF
+            self.begin_ms = now_ms
         return True
 
     def fail(self, problem: str) -> bool:

@@ -69,12 +69,13 @@ class Hold:
     | PAUSING  | RAISE or SETTLE did not go    | the same again when the pause is over, whatever is wanted ||                  |
     | GONE     | somebody else has taken it    |                |                  |              |                                 |
 
-    "Kept on": a fault goes on with it later. A free node needs nothing to be on, and one that is gone gets nothing.
+    `cut_ms` is when the CUT before the state OFF began. "Kept on": a fault goes on with it later. A free node needs nothing to be on, and one that is gone gets nothing.
     """  # noqa: E501  a table
 
     def __init__(self, state: HoldState = HoldState.FREE) -> None:
         self.state = state
         self.due_ms: int | None = None
+        self.cut_ms = 0
         self.under_way: Deed | None = None
         self._failures = 0
         self._again = Deed.RAISE
@@ -88,6 +89,7 @@ class Hold:
         """Return what there is to do now, which then is under way; `finished` ends it."""
         match self.state:
             case HoldState.FREE | HoldState.ON if off:
+                self.cut_ms = now_ms
                 return self._begin(Deed.CUT)
             case HoldState.OFF if not off:
                 return self._begin(Deed.RAISE)

@@ -22,6 +22,7 @@ from racklet_hostd.faults.hold import Deed, Hold, HoldState, Outcome
 from racklet_hostd.faults.plan import Plan, seconds
 from racklet_hostd.model import SupplyState
 
+_SHOWN = 100  # characters of a line in a step
 STEPS_LIMIT = 1000  # that nobody took; the oldest go
 
 
@@ -117,7 +118,7 @@ class FaultRun:
         """Take a whole line of a node's console."""
         for course in self._of(node):
             if course.see_line(line, now_ms):
-                self._tell_trigger(course, f"{node} shows: {line.strip()}")
+                self._tell_trigger(course, f"{node} shows {_shown(line)}")
         self.tick(now_ms)
 
     def see_supply(self, node: str, supply: SupplyState) -> None:
@@ -217,8 +218,9 @@ class FaultRun:
         if deed is not None:
             self._orders.append(Order(node, deed))
         if hold.state in {HoldState.OFF, HoldState.ON}:
+            is_on = hold.state is HoldState.ON
             for course in courses:
-                course.supply(is_on=hold.state is HoldState.ON, now_ms=now_ms)
+                course.supply(is_on=is_on, since_ms=now_ms if is_on else max(hold.cut_ms, course.begin_ms))
         dues = [course.due_ms for course in courses if course.due_ms is not None]
         return bool(dues) and min(dues) <= now_ms
 
@@ -232,8 +234,13 @@ class FaultRun:
 
     def _tell_trigger(self, course: Course, what: str) -> None:
         fault = course.fault
-        wait = f" in {seconds(fault.delay_ms)}" if fault.delay_ms else ""
-        self._tell("triggered", fault.node, f"{what}; fault {fault.number}, {fault.deed},{wait or ' begins'}", course)
+        when = f"in {seconds(fault.delay_ms)}" if fault.delay_ms else "now"
+        self._tell("triggered", fault.node, f"fault {fault.number} ({fault.deed}) {when}, since {what}", course)
 
     def _tell(self, kind: str, node: str, message: str, course: Course | None = None) -> None:
         self._steps.append(Step(kind, node, message, course.fault.number if course else 0))
+
+
+def _shown(line: str) -> str:
+    text = "".join(char if char.isprintable() else " " for char in line.strip())
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
