@@ -20,7 +20,7 @@ demo *ARGS: setup
 soak *ARGS: setup
     @{{ python }} tools/soak {{ ARGS }}
 
-# Show that a promise of power holds, against the truth of a virtual rack: `just account power-budget`.
+# Show that a promise of power holds, against the truth of a virtual rack. Without a name: which there are.
 account *NAME: setup
     @{{ python }} tools/account {{ NAME }}
 

@@ -23,21 +23,22 @@ from rich.table import Table
 ROOT = Path(__file__).parent.parent
 MICROPYTHON32 = ROOT / ".cache" / "micropython32" / "micropython"
 FLASH_BUDGET = 120 * 1024  # bytes of files
-UART_RXBUF = 512  # as config.UART_RXBUF
-RAM_BUDGET = 60 * 1024  # bytes of heap after start, rings and machine code included
+UART_BUFFERS = 2 * 33  # of machine.UART, both ways, as racklet_hat.board asks for them
+RAM_BUDGET = 76 * 1024  # bytes of heap after start, rings and machine code included
 
 # hostd's end of the link, the other form of the kernels, and what only type checkers and the generator read.
-HOSTS_END = ("events", "host", "kernels_host", "limits", "ports", "receiver", "requester")
+HOSTS_END = ("events", "frame_reader", "host", "kernels_host", "limits", "ports", "receiver", "requester")
 NOT_ON_A_HAT = {*(f"racklet_link/{name}" for name in HOSTS_END), "racklet_hat/ports"}
 
 # A `machine` whose parts do nothing and whose power monitor does not answer.
 IDLE_MACHINE = """
 class Pin:
-    IN = OUT = OPEN_DRAIN = PULL_DOWN = 0
+    IN = OUT = OPEN_DRAIN = PULL_DOWN = PULL_UP = IRQ_FALLING = 0
+    def irq(self, *args, **options): pass
     def __init__(self, *args, **options): pass
     def value(self, level=0): return 0
 class UART(Pin):
-    def any(self): return 0
+    def init(self, **options): pass
 class I2C(Pin):
     def readfrom_mem_into(self, *args): raise OSError(5)
     def writeto_mem(self, *args): raise OSError(5)
@@ -49,15 +50,27 @@ class RTC(Pin):
     def datetime(self, when): pass
 PWRON_RESET = 1
 WDT_RESET = 3
-mem32 = {}
+class Memory(dict):
+    def __getitem__(self, address): return 0
+mem32 = Memory()
 def unique_id(): return bytes(8)
 def reset_cause(): return 1
+"""
+
+# An `rp2` whose DMA moves nothing.
+IDLE_RP2 = """
+class DMA:
+    channel = count = 0
+    registers = memoryview(bytes(64))
+    def config(self, **options): pass
+    def pack_ctrl(self, **fields): return 0
 """
 
 # Runs the firmware until it feeds the watchdog, when every task had its turn; then tells the heap of code and of
 # objects. What the HAT's MicroPython has in flash anyway, asyncio for one, is imported before.
 MEASURE = """
-import gc, sys, os, select, time, asyncio, asyncio.event, asyncio.stream, array, binascii, micropython, machine, vfs
+import gc, sys, os, select, time, asyncio, asyncio.event, asyncio.stream, array, binascii, micropython, uctypes, vfs
+import machine, rp2
 IMAGE = None
 if IMAGE:
     with open(IMAGE, "rb") as file:
@@ -116,6 +129,7 @@ def heap_when_running(folder: Path, *, from_rom: bool) -> tuple[int, int]:
         parent = "" if source.name == "main.py" else source.parent.name
         compile_module(source, modules / parent / f"{source.stem}.mpy", "x86")
     (folder / "machine.py").write_text(IDLE_MACHINE)
+    (folder / "rp2.py").write_text(IDLE_RP2)
     measure = MEASURE
     if from_rom:
         image = folder / "rom.img"
@@ -152,14 +166,14 @@ def main() -> int:
             return 0
         in_rom = heap_when_running(Path(name, "x86"), from_rom=True)
         in_files = heap_when_running(Path(name, "x86"), from_rom=False)
-    sums = [sum(heap) + kernels + UART_RXBUF for heap in (in_rom, in_files)]
+    sums = [sum(heap) + kernels + UART_BUFFERS for heap in (in_rom, in_files)]
     ram = Table("heap of the running firmware, bytes", title="RAM, measured on a 32-bit MicroPython")
     ram.add_column("code in ROMFS", justify="right")
     ram.add_column("code in files", justify="right")
     ram.add_row("functions and tables, and of files the bytecode", f"{in_rom[0]:,}", f"{in_files[0]:,}")
     ram.add_row("machine code of the kernels", f"{kernels:,}", f"{kernels:,}")
     ram.add_row("rings, buffers, tasks", f"{in_rom[1]:,}", f"{in_files[1]:,}")
-    ram.add_row("the UART's own buffer", f"{UART_RXBUF:,}", f"{UART_RXBUF:,}")
+    ram.add_row("the UART's own buffers", f"{UART_BUFFERS:,}", f"{UART_BUFFERS:,}")
     ram.add_section()
     ram.add_row(f"all, of a budget of {RAM_BUDGET:,} in ROMFS", *(f"{size:,}" for size in sums))
     console.print(ram)

@@ -58,15 +58,15 @@ def main() -> int:
         target.mkdir()
         link = _generate(target)
         _state_numbers(numbers(link) | limits(), target)
-        generated = sorted(path.relative_to(target) for path in target.rglob("*.py*"))
-        stale = [path for path in generated if _read(ROOT / path) != _read(target / path)]
+        generated = sorted(path.relative_to(folder) for path in Path(folder).rglob("*.py*"))
+        stale = [path for path in generated if _read(ROOT.parent / path) != _read(Path(folder, path))]
         if "--check" in sys.argv[1:]:
             for path in stale:
-                print(f"protocol/{path} is not current: run 'just generate'", file=sys.stderr)
+                print(f"{path} is not current: run 'just generate'", file=sys.stderr)
             return 1 if stale else 0
         for path in stale:
-            (ROOT / path).write_text(_read(target / path))
-            print(f"protocol/{path}")
+            (ROOT.parent / path).write_text(_read(Path(folder, path)))
+            print(path)
     return 0
 
 

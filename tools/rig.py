@@ -41,11 +41,18 @@ class Rig:
     """An async context manager. `rack` is the virtual rack, `connection` the way to hostd."""
 
     def __init__(
-        self, nodes: int, seed: int, habits: Mapping[int, Habit] | None = None, qemu: Collection[int] = ()
+        self,
+        nodes: int,
+        seed: int,
+        *,
+        habits: Mapping[int, Habit] | None = None,
+        bauds: Mapping[int, int] | None = None,
+        qemu: Collection[int] = (),
     ) -> None:
         self._nodes = nodes
         self._seed = seed
         self._habits = habits
+        self._bauds = bauds
         self._qemu = qemu
         self._stack = AsyncExitStack()
 
@@ -134,7 +141,7 @@ class Rig:
     def _make_rack(self) -> VirtualRack:
         folder = self.folder / "rack"
         try:
-            return VirtualRack(folder, self._nodes, self._seed, habits=self._habits, qemu=self._qemu)
+            return VirtualRack(folder, self._nodes, self._seed, habits=self._habits, bauds=self._bauds, qemu=self._qemu)
         except (FirmwareUnavailableError, QemuUnavailableError) as error:
             raise RigError(str(error)) from error
 

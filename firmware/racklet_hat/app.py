@@ -10,6 +10,9 @@ from racklet_hat.clock import Clock
 from racklet_hat.limits import Limits
 from racklet_hat.meter import Meter
 from racklet_hat.power_gate import PowerGate
+from racklet_hat.restore import Restore
+from racklet_hat.uart_capture import UartCapture
+from racklet_hat.waveform import Waveform
 from racklet_link.event_queue import EventQueue
 from racklet_link.hat import HatLink
 from racklet_link.kernels import const, copy, elapsed_ms
@@ -21,16 +24,25 @@ if TYPE_CHECKING:
 
     from racklet_link.message import Message
 
-_CONSOLE_DATA_MAX = const(256)
+_CONSOLE_DATA_MAX = const(64)
 _HELLO_RESET_CAUSE = const(3)
 _HELLO_SUPPLY_STATE = const(4)
 _HELLO_BOOT_CONTINUES = const(8)
 _HELLO_HAT_ID = const(13)
 _HELLO_BOARD = const(15)
 _HELLO_FIRMWARE = const(17)
+_HELLO_COUNTERS_CONTINUE = const(19)
 _REPLY_SUPPLY_STATE = const(2)
 _REPLY_SUPPLY_UV = const(3)
 _REPLY_SUPPLY_UA = const(4)
+_REPLY_ID = const(0)
+_REPLY_RESULT = const(1)
+_REPLY_BEFORE_STATE = const(6)
+_REPLY_LOWEST_UA = const(7)
+_REPLY_DETAIL = const(8)
+_SET_LIMITS_FAST_CURRENT_MA = const(8)
+_RESET_CAUSE_POWER_ON = const(1)
+_POWER_ACTION_ON = const(1)
 _TELEMETRY_SUPPLY_STATE = const(3)
 _TELEMETRY_INPUT_UV = const(15)
 _TELEMETRY_LOG_HELD_BYTES = const(16)
@@ -40,6 +52,7 @@ _TELEMETRY_LOOP_MAX_MS = const(19)
 _TELEMETRY_HEAP_FREE_BYTES = const(20)
 _TELEMETRY_BOOT = const(21)
 _SUPPLY_STATE_STARTING = const(2)
+_SUPPLY_STATE_ON = const(3)
 _BOOT_CAUSE_SUPPLY_ON = const(1)
 _BOOT_CAUSE_HAT_START = const(2)
 _EVENT_KIND_SUPPLY_STATE = const(1)
@@ -48,15 +61,22 @@ _EVENT_KIND_MONITOR_BACK = const(9)
 _EVENT_KIND_HAT_STARTED = const(10)
 _EVENT_KIND_TASK_FAILED = const(11)
 _EVENT_KIND_NODE_HALTED = const(12)
+_EVENT_KIND_SUPPLY_RESTORED = const(13)
+_EVENT_KIND_WAVEFORM = const(14)
+_EVENT_KIND_OVER_CURRENT = const(2)
+_EVENT_KIND_SUPPLY_STUCK_ON = const(7)
 _RESULT_DONE = const(1)
 _RESULT_INVALID = const(4)
+_RESULT_NO_MONITOR = const(9)
+_WAVEFORM_HALF = const(64)
+_BY_POLICY = const(-1)  # instead of a request's id
 
-_CONSOLE_MS = const(5)  # the UART's buffer holds 44 ms at 115200 baud
+_CONSOLE_MS = const(5)  # the UART's ring holds 13 ms at 1500000 baud
 _LINK_MS = const(5)
 _METER_MS = const(20)  # 50 samples a second
+_FIRST_MEASUREMENT_MS = const(25)  # an INA226 takes 21 ms
 _LIGHTS_MS = const(100)
 _TYPE_MAX = const(32)  # bytes in one turn: 5 ms take 57 at 115200 baud
-_CHUNK = const(64)
 _READ_MAX = const(600)  # bytes of the link in one turn: the other tasks wait meanwhile
 _FRAMES_MAX = const(4)  # likewise
 _PARTIAL_STALE_MS = const(100)  # a frame takes 6 ms over USB
@@ -75,18 +95,27 @@ class App:
         self._log = LogRing(config.LOG_RING_BYTES)
         self._events = EventQueue(config.EVENTS_KEPT)
         self._limits = Limits()
+        self._waveform = Waveform()
+        self._waveform_sequence = 0  # of its last event
+        self._events.waveform = self._waveform.samples
         self._meter = Meter(board.monitor)
+        board.monitor.alert_ma = self._limits.values[_SET_LIMITS_FAST_CURRENT_MA]
+        self._meter.sample(self._clock.now_ms)  # before Hello, which tells whether its counters continue
+        self._reset_cause = hardware.reset_cause()
         is_on = board.rail.is_set()
+        # The latch and the monitor live on the input: when the monitor kept its settings only the USB power was away.
+        lost = self._reset_cause == _RESET_CAUSE_POWER_ON and not board.monitor.was_set_up
+        self._restore = Restore(board.load(), lost, is_on)
+        self._invalid_field = 0
         self._gate = PowerGate(board.rail, self._limits, self._report, self._finish, is_on)
         self._boot_continues = is_on
+        self._capture = UartCapture(board.uart, self._log, self._report)
         self._link = HatLink(hardware.new_session(), self._log, self._events, self)
         self._hat_id = hardware.unique_id()
-        self._reset_cause = hardware.reset_cause()
         self._byte = bytearray(1)
         self._heard_ms = 0
         self._out_start = 0
         self._out_end = 0
-        self._chunk = bytearray(_CHUNK)
         self._typed = bytearray(_CONSOLE_DATA_MAX)
         self._typed_start = 0
         self._typed_end = 0
@@ -105,7 +134,10 @@ class App:
         )
         self._report(_EVENT_KIND_HAT_STARTED, self._reset_cause, 0, 0)
         if is_on:
-            self._log.begin_boot(_BOOT_CAUSE_HAT_START, self._clock.now_ms, self._clock.turns)
+            self._capture.begin_boot(_BOOT_CAUSE_HAT_START, self._clock.now_ms, self._clock.turns)
+        if not self._meter.valid:  # a monitor that kept its settings has measured, and the console waits
+            time.sleep_ms(_FIRST_MEASUREMENT_MS)
+        self._turn_meter()  # a request may come with the first frame, and without a measurement ON is refused
 
     async def run(self) -> None:
         """Run until a person wants the REPL."""
@@ -130,24 +162,18 @@ class App:
             await asyncio.sleep_ms(period_ms)  # pyright: ignore[reportAttributeAccessIssue] - likewise
 
     def _turn_console(self) -> None:
-        """Move what the node sent into the log, and type what waits, no faster than the UART can send it."""
-        clock = self._clock
-        console = self._board.console
-        waiting = console.any()
-        if waiting >= config.UART_RXBUF - 1:
-            self._log.lose(1, clock.now_ms, clock.turns)  # at least: nobody counted what did not fit
-        while waiting > 0:
-            count = console.readinto(self._chunk, waiting if waiting < _CHUNK else _CHUNK) or 0
-            if count == 0:
-                break
-            self._log.append(self._chunk, count, clock.now_ms, clock.turns)
-            waiting -= count
+        """Take what the node sent, and type what waits, no faster than the UART can send it."""
+        self._listen()
         waiting = self._typed_end - self._typed_start
         if waiting:
             if waiting > _TYPE_MAX:
                 waiting = _TYPE_MAX
-            taken = self._board.console.write(self._typed, self._typed_start, waiting)  # pyright: ignore[reportCallIssue] - MicroPython does
-            self._typed_start += taken or 0
+            self._typed_start += self._board.uart.write(self._typed, self._typed_start, waiting)
+
+    def _listen(self) -> None:
+        clock = self._clock
+        is_supplied = self._gate.state in (_SUPPLY_STATE_STARTING, _SUPPLY_STATE_ON)
+        self._capture.turn(clock.now_ms, clock.turns, is_supplied)
 
     def _turn_link(self) -> None:
         """Hear what waits, say what is due."""
@@ -160,6 +186,7 @@ class App:
         if self._repl_wanted:
             return
         for _ in range(_FRAMES_MAX):
+            self._listen()  # a frame takes 3 ms
             if not self._say(now_ms):
                 return
 
@@ -194,22 +221,52 @@ class App:
         """Measure, let the gate act, and tell when the monitor goes or comes back."""
         meter = self._meter
         now_ms = self._clock.now_ms
-        valid = meter.sample()
+        valid = meter.sample(now_ms)
         monitor = meter.monitor
-        self._gate.step(monitor.supply_uv, monitor.supply_ua, monitor.temperature_mc, valid, now_ms)
+        if valid:
+            self._trace(monitor.supply_uv, monitor.supply_ua)
+        alerted = self._board.rail.take_alert() or (valid and monitor.alerted)
+        self._gate.step(monitor.supply_uv, monitor.supply_ua, monitor.temperature_mc, valid, now_ms, alerted)
         if valid and self._monitor_lost:
             self._monitor_lost = False
             self._report(_EVENT_KIND_MONITOR_BACK, 0, 0, 0)
         elif meter.failures >= _MONITOR_LOST_AFTER and not self._monitor_lost:
             self._monitor_lost = True
-            self._report(_EVENT_KIND_MONITOR_LOST, 0, 0, meter.failures)
+            self._report(_EVENT_KIND_MONITOR_LOST, int(meter.nonsense), 0, meter.failures)
         halted = self._board.rail.is_halted()
         if halted and not self._was_halted:
             self._report(_EVENT_KIND_NODE_HALTED, 0, 0, 0)
         self._was_halted = halted
 
+    def _trace(self, supply_uv: int, supply_ua: int) -> None:
+        """Keep the sample for a waveform; queue one that is complete, and begin anew once it is stored."""
+        waveform = self._waveform
+        events = self._events
+        if waveform.after == _WAVEFORM_HALF:
+            if events.oldest > self._waveform_sequence:
+                waveform.clear()
+        elif waveform.add(supply_uv, supply_ua):
+            self._waveform_sequence = events.next_sequence + 1
+            self._report(_EVENT_KIND_WAVEFORM, -waveform.before, waveform.oldest, waveform.about)
+            self._report(_EVENT_KIND_WAVEFORM, 0, 0, waveform.about)
+
+    def _turn_restore(self) -> None:
+        """Switch on what the restore policy wants on, and keep what the next loss of power needs to know."""
+        restore = self._restore
+        board = self._board
+        gate = self._gate
+        now_ms = self._clock.now_ms
+        wanted = restore.step(board.input_uv(), gate.state, board.rail.is_set(), now_ms)
+        if wanted and gate.request(_BY_POLICY, _POWER_ACTION_ON, 0, 0, 0, now_ms) != _RESULT_NO_MONITOR:
+            restore.lost = False
+            self._report(_EVENT_KIND_SUPPLY_RESTORED, restore.kept[0], 0, 0)
+        if restore.is_new:
+            restore.is_new = False
+            board.save(restore.kept)
+
     def _turn_lights(self) -> None:
-        """Status: on while the link is up, else blinking. Identify: blinking fast."""
+        """Status: on while the link is up, else blinking. Identify: blinking fast. The restore policy is as slow."""
+        self._turn_restore()
         now_ms = self._clock.now_ms
         slow = now_ms >> 9 & 1
         identify = self._identify_until_ms >= 0
@@ -221,7 +278,11 @@ class App:
     def _report(self, kind: int, value: int, limit: int, detail: int) -> None:
         clock = self._clock
         if kind == _EVENT_KIND_SUPPLY_STATE and value == _SUPPLY_STATE_STARTING:
-            self._log.begin_boot(_BOOT_CAUSE_SUPPLY_ON, clock.now_ms, clock.turns)
+            self._capture.begin_boot(_BOOT_CAUSE_SUPPLY_ON, clock.now_ms, clock.turns)
+        elif _EVENT_KIND_OVER_CURRENT <= kind <= _EVENT_KIND_SUPPLY_STUCK_ON:
+            self._waveform.trip(self._events.next_sequence)
+        if kind == _EVENT_KIND_SUPPLY_STATE:
+            self._restore.follow(value)
         self._events.put(kind, clock.now_ms, clock.turns, self._log.boot, value, limit, detail)
 
     def _finish(self, request_id: int, result: int, duration_ms: int) -> None:
@@ -231,34 +292,58 @@ class App:
 
     def set_power(self, request_id: int, action: int, grace_ms: int, force: int, off_ms: int) -> int:
         """Begin a power transaction."""
-        return self._gate.request(request_id, action, grace_ms, force, off_ms, self._clock.now_ms)
+        result = self._gate.request(request_id, action, grace_ms, force, off_ms, self._clock.now_ms)
+        self._invalid_field = self._gate.invalid_field
+        if result != _RESULT_INVALID:
+            self._restore.lost = False  # somebody decides
+        return result
 
     def identify(self, duration_ms: int) -> int:
         """Blink the identify LED for so long."""
         if not 0 <= duration_ms <= _IDENTIFY_MAX_MS:
+            self._invalid_field = 1
             return _RESULT_INVALID
         self._identify_until_ms = (self._clock.now_ms + duration_ms) & 0x3FFFFFFF
         return _RESULT_DONE
 
     def set_limits(self, slots: "array[int]") -> int:
         """Replace the protection limits."""
-        return _RESULT_DONE if self._limits.take(slots) else _RESULT_INVALID
+        self._invalid_field = self._limits.take(slots)
+        if self._invalid_field:
+            return _RESULT_INVALID
+        self._meter.arm(self._limits.values[_SET_LIMITS_FAST_CURRENT_MA])
+        return _RESULT_DONE
+
+    def set_restore(self, policy: int, delay_ms: int) -> int:
+        """Replace the restore policy."""
+        self._invalid_field = self._restore.set(policy, delay_ms)
+        return _RESULT_INVALID if self._invalid_field else _RESULT_DONE
 
     def fill_hello(self, hello: "Message") -> None:
         """Tell who this is."""
         hello.slots[_HELLO_RESET_CAUSE] = self._reset_cause
         hello.slots[_HELLO_SUPPLY_STATE] = self._gate.state
         hello.slots[_HELLO_BOOT_CONTINUES] = self._boot_continues
+        hello.slots[_HELLO_COUNTERS_CONTINUE] = self._meter.continues
         hello.put_bytes(_HELLO_HAT_ID, 0, self._hat_id)
         hello.put_bytes(_HELLO_BOARD, 1, config.BOARD)
         hello.put_bytes(_HELLO_FIRMWARE, 2, config.FIRMWARE)
 
     def fill_reply(self, reply: "Message") -> None:
-        """Tell the supply as measured."""
-        reply.slots[_REPLY_SUPPLY_STATE] = self._gate.state
+        """Tell the supply as measured, of a power transaction what it did, of a refusal the field."""
+        gate = self._gate
+        slots = reply.slots
+        slots[_REPLY_SUPPLY_STATE] = gate.state
         if self._meter.valid:
-            reply.slots[_REPLY_SUPPLY_UV] = self._gate.supply_uv
-            reply.slots[_REPLY_SUPPLY_UA] = self._gate.supply_ua
+            slots[_REPLY_SUPPLY_UV] = gate.supply_uv
+            slots[_REPLY_SUPPLY_UA] = gate.supply_ua
+        if slots[_REPLY_RESULT] == _RESULT_INVALID:
+            slots[_REPLY_DETAIL] = self._invalid_field
+            self._invalid_field = 0
+        elif slots[_REPLY_ID] == gate.told_id:
+            slots[_REPLY_BEFORE_STATE] = gate.before_state
+            slots[_REPLY_LOWEST_UA] = gate.lowest_ua
+            slots[_REPLY_DETAIL] = gate.detail
 
     def fill_telemetry(self, telemetry: "Message") -> None:
         """Tell the newest measurement and how the firmware is doing."""
@@ -275,7 +360,9 @@ class App:
         self._loop_max_ms = 0
 
     def set_clock(self, unix_ms: int) -> None:
-        """Set the board's clock."""
+        """Set the board's clock. It comes with a Welcome, and request ids may begin again with that."""
+        if not self._gate.request_id:
+            self._gate.told_id = 0
         self._board.set_clock(unix_ms)
 
     def type_console(self, buf: bytearray, start: int, size: int) -> int:

@@ -12,6 +12,7 @@ NODE_RX = const(5)  # from the node's TXD, GPIO14
 GATE_SET = const(10)  # a pulse switches the supply on
 GATE_CLEAR = const(11)  # a pulse switches it off
 GATE_STATE = const(12)  # what the latch holds: 1 is on
+ALERT = const(14)  # open drain of the monitor: low above the fast limit
 POWER_GOOD = const(13)  # 1 while the rail is above 4.6 V
 SOFT_OFF = const(15)  # open drain to the node's GPIO3: low asks it to shut down
 IDENTIFY_LED = const(17)
@@ -23,8 +24,30 @@ STATUS_LED = const(25)
 INPUT_ADC = const(26)  # the input voltage through 100 k over 10 k
 
 I2C_HZ = const(400_000)
-NODE_BAUD = const(115_200)
-UART_RXBUF = const(512)  # 44 ms at 115200 baud: the console task comes every 5 ms
+NODE_BAUD = const(0)  # bits a second; 0 finds out, of NODE_BAUDS
+NODE_BAUDS = (115_200, 921_600, 1_500_000)
+UART_ENTRIES = const(2048)  # 13.6 ms at 1500000 baud: the console task comes every 5 ms, and between the link's frames
+# Of UART1. RP2040 data sheet 4.2.8 and 2.5.3.1. An RP2350 has 0x40078000 and 31; that was not tried yet.
+UART_BASE = const(0x40038000)
+UART_RX_DREQ = const(23)
+
+# First lines of boot loaders, in the order in which they may come in one boot: each behind its length, with \x01 for
+# any character. The kernel's first line is none: `dmesg` prints it at any time.
+BANNERS = (
+    b"\x1b \x01\x01.\x01\x01 RPi: BOOTSYS release"  # Raspberry Pi 5, with seconds since its start
+    b"\x14RPi: BOOTSYS release"
+    b"\x1e \x01\x01.\x01\x01 RPi: BOOTLOADER release"
+    b"\x17RPi: BOOTLOADER release"
+    b"\x15Raspberry Pi Bootcode"  # up to Raspberry Pi 3
+    b"\x05DDR V"  # Rockchip
+    b"\x0dU-Boot TPL 20"
+    b"\x0dU-Boot SPL 20"
+    b"\x21NOTICE:  Booting Trusted Firmware"
+    b"\x10NOTICE:  BL31: v"
+    b"\x17UEFI firmware (version "
+    b"\x09U-Boot 20"
+    b"\x00"
+)
 LOG_RING_BYTES = const(32 * 1024)  # 2.8 s at 115200 baud are 32256 bytes and 72 heads of 6
 EVENTS_KEPT = const(16)
 

@@ -5,7 +5,7 @@ from racklet_hostd.doctor.phases import Phase
 from racklet_hostd.doctor.signatures import SignatureTable
 from racklet_hostd.event_log import EventLog
 from racklet_hostd.phase_energy import PhaseEnergy
-from racklet_hostd.store import BEFORE_LOG, BootLog, Chunk
+from racklet_hostd.store import BEFORE_LOG, BootCause, BootLog, Chunk
 
 CATCH_UP_BYTES = 256 << 10  # of what is stored already, about 20 ms; a boot's beginning and what came last
 _READ_BYTES = 64 << 10
@@ -22,7 +22,7 @@ class LogDiagnosis:
 
     def __init__(self, log: BootLog, table: SignatureTable) -> None:
         self.log = log
-        self.diagnosis = Diagnosis(table, log.start_ms, is_from_supply_on=log.from_supply_on)
+        self.diagnosis = Diagnosis(table, log.start_ms, is_from_start=log.cause is not BootCause.FOUND_RUNNING)
         self.skipped_bytes = 0
         self._offset = 0
         self._is_broken = False

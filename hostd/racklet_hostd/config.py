@@ -102,6 +102,14 @@ class NodeConfig(_Section):
     port: PathFromText = Field(
         description="The serial port of its HAT. Under /dev/serial/by-path it is a slot, whichever HAT is in it."
     )
+    restore: Literal["kept", "off", "last", "on"] = Field(
+        default="kept",
+        description="What becomes of its supply when the HAT's input power was lost and is back: off, last (as it was"
+        " asked to be last) or on. The HAT keeps that without hostd; kept leaves it what it has.",
+    )
+    restore_delay_ms: int = Field(
+        default=0, ge=0, le=600_000, description="For how long the input power must be back before, in milliseconds."
+    )
     peak_w: float | None = Field(
         default=None,
         ge=0.1,
@@ -206,6 +214,9 @@ class RetentionConfig(_Section):
         default=256 * MIB, ge=MIB, le=1 << 50, description="The size of a node's boot logs on disk, in bytes."
     )
     boots_per_node: int = Field(default=1000, ge=2, le=1_000_000, description="The number of boots of a node.")
+    log_days: int = Field(
+        default=0, ge=0, le=36_500, description="How old boot logs get, in days since their last byte. 0 means any age."
+    )
     events: int = Field(default=100_000, ge=100, le=100_000_000, description="The number of events of the rack.")
     audit_bytes: int = Field(
         default=16 * MIB, ge=MIB, le=1 << 40, description="The size of the audit log on disk, in bytes."

@@ -8,6 +8,8 @@ from racklet_hostd.model import SupplyState
 _MICRO = 1_000_000
 _MILLI = 1_000
 
+_BY_ALERT, _BY_HEAT = 1, 2  # Event.detail of an over-current
+_POLICIES: dict[int, str] = {link_pb2.RESTORE_POLICY_LAST: "last", link_pb2.RESTORE_POLICY_ON: "on"}
 _RESET_CAUSES: dict[int, str] = {
     link_pb2.RESET_CAUSE_POWER_ON: "its own power came back",
     link_pb2.RESET_CAUSE_WATCHDOG: "its watchdog was not fed",
@@ -28,7 +30,7 @@ def describe(event: link_pb2.Event) -> tuple[str, str]:
 def state_word(state: int) -> str:
     """Return a supply state as a word, such as "starting"."""
     known = SupplyState.of(state)
-    return "unknown" if known is SupplyState.UNSPECIFIED else known.name.lower()
+    return "unknown" if known is SupplyState.UNSPECIFIED else known.name.lower().replace("_", " ")
 
 
 def tells_of_leaving_on(kind: str, message: str) -> bool:
@@ -55,7 +57,12 @@ def _supply_state(event: link_pb2.Event) -> str:
 
 
 def _over_current(event: link_pb2.Event) -> str:
-    return f"The current was {amperes(event.value)}, above the limit of {amperes(event.limit)}; the supply was cut."
+    limit = amperes(event.limit)
+    if event.detail == _BY_ALERT:
+        return f"The current shot above the fast limit of {limit}, {amperes(event.value)} at least; the supply was cut."
+    if event.detail == _BY_HEAT:
+        return f"The current was above {limit} for too long, {amperes(event.value)} at last; the supply was cut."
+    return f"The current was {amperes(event.value)}, above the limit of {limit}; the supply was cut."
 
 
 def _over_voltage(event: link_pb2.Event) -> str:
@@ -72,15 +79,21 @@ def _over_temperature(event: link_pb2.Event) -> str:
 
 
 def _start_failed(event: link_pb2.Event) -> str:
-    return f"The supply did not come up: it reached {volts(event.value)} and needs {volts(event.limit)}."
+    reached = f"{volts(event.value)} at {amperes(event.detail)}"
+    return f"The supply did not come up: it reached {reached} and needs {volts(event.limit)}."
 
 
 def _supply_stuck_on(event: link_pb2.Event) -> str:
     measured, limit = volts(event.value), volts(event.limit)
-    return f"The supply does not fall although it was cut: it is at {measured} and should be below {limit}."
+    return (
+        f"The supply does not fall although it was cut: it is at {measured} and {amperes(event.detail)}, and should be"
+        f" below {limit}."
+    )
 
 
 def _monitor_lost(event: link_pb2.Event) -> str:
+    if event.value:
+        return f"The power monitor answers what cannot be; {event.detail} readings failed."
     return f"The power monitor does not answer any more; {event.detail} readings failed."
 
 
@@ -100,6 +113,20 @@ def _node_halted(_event: link_pb2.Event) -> str:
     return "The node halted or was reset while its supply was on."
 
 
+def _baud_rate(event: link_pb2.Event) -> str:
+    return f"The node's console runs at {event.value} baud; the HAT listened at {event.detail} before."
+
+
+def _supply_restored(event: link_pb2.Event) -> str:
+    policy = _POLICIES.get(event.value, "unknown")
+    return f"The input power was lost and is back: the supply is switched on, by the restore policy {policy}."
+
+
+def _waveform(event: link_pb2.Event) -> str:
+    when = "before" if event.value else "after"
+    return f"The supply was sampled {when} the trip, {len(event.samples) // 4} times."
+
+
 _SENTENCES: dict[int, Callable[[link_pb2.Event], str]] = {
     link_pb2.EVENT_KIND_SUPPLY_STATE: _supply_state,
     link_pb2.EVENT_KIND_OVER_CURRENT: _over_current,
@@ -113,4 +140,7 @@ _SENTENCES: dict[int, Callable[[link_pb2.Event], str]] = {
     link_pb2.EVENT_KIND_HAT_STARTED: _hat_started,
     link_pb2.EVENT_KIND_TASK_FAILED: _task_failed,
     link_pb2.EVENT_KIND_NODE_HALTED: _node_halted,
+    link_pb2.EVENT_KIND_BAUD_RATE: _baud_rate,
+    link_pb2.EVENT_KIND_SUPPLY_RESTORED: _supply_restored,
+    link_pb2.EVENT_KIND_WAVEFORM: _waveform,
 }

@@ -13,6 +13,7 @@ from racklet_hostd.rack_budget import RackBudget
 _MICRO = 1_000_000
 _MILLI = 1_000
 _LINK_ERRORS = ("cobs", "crc", "garbage", "malformed", "oversize", "unexpected")
+_UART_ERRORS = ("break", "framing", "overrun", "parity")
 _STATES = tuple((state, state.name.lower()) for state in SupplyState if state is not SupplyState.UNSPECIFIED)
 _NODE = ("node",)
 
@@ -57,6 +58,7 @@ def _budget_metrics(budget: RackBudget | None) -> Iterator[Metric]:
 
 
 _FAILURES_HELP = "Times the disk did not take something, by reason."
+_UART_HELP = "Characters of the console that came damaged, and times the HAT came too late to them, by kind."
 _ERRORS_HELP = "Frames that were dropped, and stretches of 2048 bytes without a frame, by reason."
 
 
@@ -75,12 +77,14 @@ class _Families:
         self._state = gauge("racklet_supply_state", state, labels=("node", "state"))
         self._hat = InfoMetricFamily("racklet_hat", "The HAT that is in the node's slot, or was last.", labels=_NODE)
         self._joules = counter("racklet_energy_joules", "Energy the node took, over all restarts.", labels=_NODE)
+        self._coulombs = counter("racklet_charge_coulombs", "Charge the node took, over all restarts.", labels=_NODE)
         self._boots = counter("racklet_boots", "Boots of the node that were recorded.", labels=_NODE)
         self._log = counter("racklet_boot_log_bytes", "Bytes of boot logs that were stored.", labels=_NODE)
         self._lost = counter("racklet_boot_log_lost_bytes", "Bytes of boot logs that are lost.", labels=_NODE)
         frames = "Good frames on the link, by direction as hostd sees it."
         self._frames = counter("racklet_link_frames", frames, labels=("node", "direction"))
         self._errors = counter("racklet_link_errors", _ERRORS_HELP, labels=("node", "reason"))
+        self._uart = counter("racklet_uart_errors", _UART_HELP, labels=("node", "kind"))
 
     def __iter__(self) -> Iterator[Metric]:
         yield from vars(self).values()
@@ -100,6 +104,7 @@ class _Families:
             self._hat.add_metric(label, about)
         totals = node.store.totals
         self._joules.add_metric(label, totals.energy_uj / _MICRO)
+        self._coulombs.add_metric(label, totals.charge_uc / _MICRO)
         self._boots.add_metric(label, totals.boots)
         self._log.add_metric(label, totals.log_bytes)
         self._lost.add_metric(label, totals.log_lost_bytes)
@@ -108,6 +113,8 @@ class _Families:
         self._frames.add_metric((node.name, "sent"), counters.frames_sent)
         for reason in _LINK_ERRORS:
             self._errors.add_metric((node.name, reason), counters.errors[reason])
+        for kind in _UART_ERRORS:
+            self._uart.add_metric((node.name, kind), node.uart_errors[kind])
 
     def _add_measurement(self, label: tuple[str], measured: Measurement) -> None:
         self._volts.add_metric(label, measured.supply_uv / _MICRO)

@@ -13,11 +13,12 @@ class SupplyState(IntEnum):
     ON = 3
     STOPPING = 4
     TRIPPED = 5
+    STUCK_ON = 6
 
     @classmethod
     def of(cls, number: int) -> "SupplyState":
         """Return the state of that number; UNSPECIFIED for one that a newer HAT may know."""
-        return cls(number) if cls.OFF <= number <= cls.TRIPPED else cls.UNSPECIFIED
+        return cls(number) if cls.OFF <= number <= cls.STUCK_ON else cls.UNSPECIFIED
 
 
 class PowerAction(IntEnum):

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from racklet_hostd.claims import Claims
 from racklet_hostd.clock import Clock
 from racklet_hostd.console import Console
 from racklet_hostd.event_log import EventLog
-from racklet_hostd.hat_session import ConsoleRoom, GarbageStarted, HatNews, HatSession
+from racklet_hostd.hat_session import Answer, ConsoleRoom, GarbageStarted, HatNews, HatSession
 from racklet_hostd.last_line import TAIL_BYTES, ConsoleTail
 from racklet_hostd.model import Hat, HatState, Measurement, SupplyState
 from racklet_hostd.power import PowerSwitch, PowerWish, Transaction
@@ -35,6 +36,7 @@ from racklet_link.events import (
 )
 from racklet_link.host import LinkCounters
 from racklet_link.limits import LINK_LOST_AFTER_MS, PROTOCOL_MAX, PROTOCOL_MIN
+from racklet_link.requester import Operation  # noqa: TC001  as the others
 
 log = logging.getLogger(__name__)
 
@@ -69,8 +71,11 @@ class Node:
         revision: of the newest change of anything here, in the numbers of `changes`.
         console: who looks and who types; its bell also tells that the boot log grew.
         supply_state: as last reported.
+        uart_errors: since hostd started, characters that came damaged from the node, by kind, and "overrun": how often
+            the HAT came too late to them.
         budget: the rack's power budget, if there is one.
         measurement: the newest; None when there is none, or the HAT is offline.
+        settings: what is asked of the HAT whenever the talk with it begins.
         watch: the boot doctor at work on the newest boot.
     """
 
@@ -82,6 +87,7 @@ class Node:
         self.supply_state = SupplyState.UNSPECIFIED
         self.measurement: Measurement | None = None
         self.hat = Hat(HatState.OFFLINE, f"{port} was not opened yet", clock.unix_ms())
+        self.settings: tuple[Operation, ...] = ()
         self.console = Console(name, lambda: self._online_session)
         self.watch = watch
         self.revision = changes.mark()
@@ -97,6 +103,7 @@ class Node:
         self._session: HatSession | None = None
         self._earlier = LinkCounters()
         self._supply_hat_ms = 0  # the HAT's time of `supply_state`
+        self.uart_errors: Counter[str] = Counter()
         self._tail = ConsoleTail(_stored_tail(store.newest))
 
     async def run(self, telemetry_period_ms: int) -> None:
@@ -218,6 +225,15 @@ class Node:
         self.supply_state = SupplyState.of(hello.supply_state)
         self._supply_hat_ms = hello.at_ms
         self._set_hat(HatState.ONLINE, "", hello, self._session.link.version)
+        for operation in self.settings:
+            self._session.request(operation, IDENTIFY_TIMEOUT_MS).add_done_callback(self._on_setting)
+
+    def _on_setting(self, answer: asyncio.Future[Answer]) -> None:
+        result = answer.result()
+        if isinstance(result, link_pb2.Reply) and result.result != link_pb2.RESULT_DONE:
+            told = f"The HAT does not take a setting of the config: result {result.result}, field {result.detail}."
+            log.warning("setting refused", extra={"node": self.name, "result": result.result, "field": result.detail})
+            self._events.record(self.name, self._clock.unix_ms(), "setting_refused", told)
 
     def _on_incompatible(self, hello: link_pb2.Hello) -> None:
         speaks = f"speaks link protocol {hello.protocol_min} to {hello.protocol_max}"
@@ -242,8 +258,12 @@ class Node:
         self._recorder.take(record)
         self.watch.follow(self._recorder.log, record.data if isinstance(record, LogData) else b"")
         match record:
-            case LogData(data=data):
+            case LogData(data=data, damage=damage):
                 self._tail.feed(data)
+                if damage is not None:
+                    self.uart_errors.update(
+                        framing=damage.framing_errors, parity=damage.parity_errors, **{"break": damage.breaks}
+                    )
                 self._unstored_bytes += len(data)
                 if self._unstored_bytes >= URGENT_BYTES:
                     self._sync_wanted.set()
@@ -253,8 +273,8 @@ class Node:
                 log.info("boot started", extra={"node": self.name, "boot": newest.number if newest else 0})
             case EventReceived(event):
                 self._on_event(event)
-            case LogGap():
-                pass
+            case LogGap(reason=reason):
+                self.uart_errors["overrun"] += reason == "GAP_REASON_UART_OVERRUN"
         self.console.bell.ring()
         self.mark_changed()
 

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import IntFlag
 from typing import Protocol
 
 from racklet.link.v1 import link_pb2
@@ -27,6 +28,17 @@ _NOT_TAKEN = frozenset({link_pb2.RESULT_BUSY, link_pb2.RESULT_INVALID})
 # A rail rises and falls within 3 s; the rest is for repeats on a bad line.
 SWITCHING_MS = 15_000
 DEFAULT_GRACE_LIMIT_MS = 120_000  # what a HAT may take as the grace when the caller named none
+
+
+class PowerSteps(IntFlag):
+    """What a HAT did and saw in a power transaction: the bits of Reply.detail."""
+
+    ASKED = 1
+    HALT_WAS_HIGH = 2
+    HALT_ROSE = 4
+    CURRENT_FELL = 8
+    CUT = 16
+    SET = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +270,7 @@ class PowerSwitch:
             raise NoAnswerError(self._node, "has forgotten the request")
         raise PowerFailedError(self._node, answer, self._failure(wish, answer))
 
-    def _failure(self, wish: PowerWish, reply: link_pb2.Reply) -> str:
+    def _failure(self, wish: PowerWish, reply: link_pb2.Reply) -> str:  # noqa: PLR0911  a sentence each
         node = self._node
         measured = (
             f"the supply is {state_word(reply.supply_state)}"
@@ -268,15 +280,27 @@ class PowerSwitch:
             case link_pb2.RESULT_NOT_REACHED:
                 return f"the rail of {node} did not follow {wish.word}: {measured}"
             case link_pb2.RESULT_NODE_BUSY:
-                return f"{node} did not shut down within its grace: {measured}; use force, or force-off"
+                return f"{node} did not shut down within its grace: {measured}{_seen(reply)}; use force, or force-off"
+            case link_pb2.RESULT_OVERTAKEN:
+                return f"a force-off overtook the {wish.word} of {node}: {measured}"
             case link_pb2.RESULT_TRIPPED:
                 return f"a protection of {node} tripped: {measured}; its events tell which"
             case link_pb2.RESULT_NO_MONITOR:
                 return f"the power monitor of {node} does not answer, and its HAT does not switch on blind"
             case link_pb2.RESULT_INVALID:
-                return f"the firmware of {node}'s HAT does not take {wish.word} with these arguments"
+                field = link_pb2.SetPower.DESCRIPTOR.fields_by_number.get(reply.detail)
+                which = f": {field.name} is out of range" if field else " with these arguments"
+                return f"the firmware of {node}'s HAT does not take {wish.word}{which}"
             case other:
                 return f"the HAT of {node} answered with result {other}, which this hostd does not know: {measured}"
+
+
+def _seen(reply: link_pb2.Reply) -> str:
+    """Tell why the node was not taken for halted, as far as the HAT says."""
+    if not reply.detail & PowerSteps.ASKED:
+        return ""
+    stuck = ", its halt signal was high all the time" if reply.detail & PowerSteps.HALT_WAS_HIGH else ""
+    return f", its current never below {amperes(reply.lowest_ua)}{stuck}"
 
 
 def _result_word(result: int) -> str:

@@ -18,6 +18,7 @@ from racklet_hostd.doctor.signatures import signatures_with
 from racklet_hostd.event_log import EventLog
 from racklet_hostd.faults.execution import Commons as FaultCommons
 from racklet_hostd.faults.runner import FaultRunner
+from racklet_hostd.hat_settings import settings_of
 from racklet_hostd.model import PowerAction
 from racklet_hostd.node import Commons, Node
 from racklet_hostd.phase_energy import PhaseEnergy
@@ -78,6 +79,8 @@ class Rack:
             node.name: Node(node.name, node.port, store.node(node.name), self._watch(node.name, store), commons)
             for node in sorted(config.nodes, key=lambda node: name_order(node.name))
         }
+        for node in config.nodes:
+            self._nodes[node.name].settings = settings_of(node)
         owed = Debts(config.state.folder)
         fault_commons = FaultCommons(self._set_power, self.events, self.changes, clock, owed)
         self.faults = FaultRunner(self.nodes, claims, fault_commons)

@@ -5,10 +5,17 @@ from racklet_hostd.clock import Clock
 from racklet_hostd.errors import BadPositionError
 from racklet_hostd.event_log import EventLog
 from racklet_hostd.hat_clock import HatClock
-from racklet_hostd.store import BootLog, NodeStore
+from racklet_hostd.store import BootCause, BootLog, NodeStore
 from racklet_link.events import BootStarted, EventReceived, LogData, LogGap, StoredPositions
 
 _SEQUENCE_MAX = (1 << 32) - 2  # the one after it must still fit into an Acknowledge
+
+# What is not here tells that the HAT cannot know the node's beginning.
+_CAUSES: dict[int, BootCause] = {
+    link_pb2.BOOT_CAUSE_SUPPLY_ON: BootCause.SUPPLY_ON,
+    link_pb2.BOOT_CAUSE_BREAK: BootCause.BREAK,
+    link_pb2.BOOT_CAUSE_BOOTLOADER: BootCause.BOOTLOADER,
+}
 
 HatRecord = BootStarted | LogData | LogGap | EventReceived
 
@@ -32,9 +39,11 @@ class Recorder:
 
     def attach(self, hello: link_pb2.Hello) -> StoredPositions:
         """Take up a HAT session; return what is stored of it."""
-        stored = self._store.attach(hello.session, hello.hat_id, hello.boot_continues)
+        stored = self._store.attach(
+            hello.session, hello.hat_id, hello.boot_continues, counters_continue=hello.counters_continue
+        )
         self._hat_session = hello.session
-        self._hat_clock = HatClock(hello.at_ms, self._clock.unix_ms())
+        self._hat_clock = HatClock(hello.at_ms, self._clock.monotonic_ms())
         self._take_up_boot(stored.log_boot)
         return StoredPositions(stored.log_boot, stored.log_offset, stored.event_sequence)
 
@@ -61,9 +70,9 @@ class Recorder:
         match record:
             case BootStarted():
                 self._begin_boot(record)
-            case LogData(boot, offset, at_ms, data):
+            case LogData(boot, offset, at_ms, data, damage):
                 if log := self._log_of(boot):
-                    log.append(offset, self._unix_ms(at_ms), data)
+                    log.append(offset, self._unix_ms(at_ms), data, damage)
             case LogGap(boot, offset, at_ms, lost_bytes, reason):
                 if log := self._log_of(boot):
                     word = reason.removeprefix("GAP_REASON_").lower()
@@ -75,17 +84,18 @@ class Recorder:
                 self._events.record_from_hat(self._store.name, self._hat_session, event, at_ms, lost_before)
 
     def take_telemetry(self, telemetry: link_pb2.Telemetry) -> int:
-        """Add up the energy, keep the HAT's clock; return the unix time of the measurement."""
-        self._hat_clock.hear(telemetry.at_ms, self._clock.unix_ms())
+        """Add up energy and charge, keep the HAT's clock; return the unix time of the measurement."""
+        self._hat_clock.hear(telemetry.at_ms, self._clock.monotonic_ms())
         if telemetry.samples:
             self.energy_uj = self._store.add_energy(self._hat_session, telemetry.energy_uj)
+            self._store.add_charge(self._hat_session, telemetry.charge_uc)
         return self._unix_ms(telemetry.at_ms)
 
     def _begin_boot(self, started: BootStarted) -> None:
         self._log = self._store.begin_boot(
             started.boot,
             self._unix_ms(started.at_ms),
-            from_supply_on=started.from_supply_on,
+            cause=_CAUSES.get(started.cause, BootCause.FOUND_RUNNING),
             lost_boots=started.lost_boots,
             lost_bytes=started.lost_bytes,
         )
@@ -102,4 +112,4 @@ class Recorder:
         self._log = self._store.hat_boot_log(hat_boot)
 
     def _unix_ms(self, hat_ms: int) -> int:
-        return self._hat_clock.unix_ms(hat_ms, self._clock.unix_ms())
+        return self._hat_clock.unix_ms(hat_ms, self._clock.monotonic_ms(), self._clock.unix_ms())

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import math
 import os
 import termios
 from collections.abc import Callable
@@ -15,6 +16,18 @@ from racklet_hostd.errors import RackletError
 
 _BAUD = 115_200  # USB CDC has no rate, but 1200 would send a Pico into its boot loader
 _WRITE_BUFFER_BYTES = 4096  # eight frames, and far more than a HAT that reads ever lets pile up
+_READ_BYTES = 4096  # a terminal gives no more at once
+_READS_AT_ONCE = 8  # then it is the turn of the others
+_FULL_READ_BYTES = 4000  # of the 4095 that a terminal gives at most: there is more behind it
+
+# Waking up costs as much as reading some kilobytes. So a port that has woken hostd twice within GATHER_MS is looked at
+# every GATHER_MS from then on, all such ports at the same moments; after STILL_LOOKS that find nothing it wakes hostd
+# again. This delays what a HAT says. So for ANSWERS_FOR_MS after it was asked or typed to, the time is ANSWER_MS.
+# The driver has room for 64 KiB, and 1,500,000 baud bring 16 KiB in GATHER_MS; a HAT holds 32 KiB more.
+GATHER_MS = 100
+ANSWER_MS = 15
+ANSWERS_FOR_MS = 2000
+STILL_LOOKS = 2
 
 _REASONS = {
     errno.ENOENT: "there is no such port; is the HAT plugged in?",
@@ -24,6 +37,7 @@ _REASONS = {
     errno.ENOTTY: "it is not a serial port",
     errno.ENXIO: "nothing is plugged in there",
     errno.EIO: "nothing is plugged in there",
+    errno.EMFILE: "hostd has as many files open as it may; raise its limit (LimitNOFILE=, ulimit -n)",
 }
 
 
@@ -38,6 +52,22 @@ class PortUnavailableError(RackletError):
 
 class _Tty(serial.Serial):  # type: ignore[misc]
     """pyserial's port with the waiting taken out: the event loop has told already that the port is ready."""
+
+    fd: int
+    is_open: bool
+
+    def open(self) -> None:
+        """Open, without the two pipes by which another thread may end a read or a write that waits."""
+        super().open()
+        for end in ("pipe_abort_read_r", "pipe_abort_read_w", "pipe_abort_write_r", "pipe_abort_write_w"):
+            os.close(getattr(self, end))
+            setattr(self, end, None)
+
+    def close(self) -> None:
+        """Close."""
+        if self.is_open:
+            self.is_open = False
+            os.close(self.fd)
 
     def read(self, size: int = 1) -> bytes:
         """Read without select(), which fails from descriptor 1024 on. End of file and EIO mean unplugged."""
@@ -66,73 +96,144 @@ class _Tty(serial.Serial):  # type: ignore[misc]
 
 
 class SerialPort(asyncio.Protocol):
-    """An open port. `receive` gets what comes, at most 1024 bytes a turn of the event loop."""
+    """An open port. `receive` gets what comes, at most 32 KiB a turn of the event loop."""
 
-    def __init__(self, receive: Callable[[bytes], None]) -> None:
+    def __init__(self, tty: _Tty, receive: Callable[[bytes], None]) -> None:
         self.dropped_bytes = 0
+        self._tty = tty
         self._receive = receive
+        self._loop = asyncio.get_running_loop()
         self._transport: serial_asyncio.SerialTransport | None = None
         self._is_full = False
-        self._is_closed = asyncio.Event()
+        self._is_paused = False
+        self._closed = asyncio.Event()
+        self._woken_s = -math.inf
+        self._answers_s = -math.inf  # until when it is to be looked at often
+        self._next_look: asyncio.Handle | None = None  # only while the port does not wake hostd
+        self._still_looks = 0
 
     @classmethod
     async def open(cls, path: Path, receive: Callable[[bytes], None]) -> Self:
-        """Open `path` for this process alone, raw. Raises PortUnavailableError."""
+        """Open `path` for this process alone, raw. Raises PortUnavailableError. Cancelling leaves it closed."""
+        if not os.path.exists(path):  # noqa: ASYNC240, PTH110  a fraction of what a thread costs, and often so
+            raise PortUnavailableError(path, _REASONS[errno.ENOENT])
+        # In a thread, for opening a USB port means waiting for it. Several are opened at once.
+        opening = asyncio.get_running_loop().run_in_executor(None, _open_tty, path)
         try:
-            tty = _Tty(str(path), baudrate=_BAUD, exclusive=True, timeout=0, write_timeout=0)
-        except (OSError, ValueError, termios.error) as error:
-            raise PortUnavailableError(path, _reason(error)) from error
-        port = cls(receive)
-        loop = asyncio.get_running_loop()
-        port._transport, _ = await serial_asyncio.connection_for_serial(loop, lambda: port, tty)
+            tty = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(_close_unwanted)
+            raise
+        port = cls(tty, receive)
+        port._transport, _ = await serial_asyncio.connection_for_serial(port._loop, lambda: port, tty)
         port._transport.set_write_buffer_limits(high=_WRITE_BUFFER_BYTES)
         return port
 
     @property
     def is_closed(self) -> bool:
         """True when the port was closed or the HAT unplugged."""
-        return self._is_closed.is_set()
+        return self._closed.is_set()
 
     def write(self, data: bytes) -> None:
         """Send `data`. Dropped and counted when the other side has left 4096 bytes unread: the link repeats itself."""
         if self._transport is None or self._is_full:
             self.dropped_bytes += len(data)
-        elif data:
+            return
+        if not self._transport.get_write_buffer_size():
+            data = data[self._tty.write(data) :]  # nearly always that is all
+        if data:
             self._transport.write(data)
+
+    def await_answer(self) -> None:
+        """Read what comes soon without delay."""
+        self._answers_s = self._loop.time() + ANSWERS_FOR_MS / 1000
+        if self._next_look is not None:
+            self._next_look.cancel()
+            self._look_later()
 
     def pause(self) -> None:
         """Read nothing until `resume`."""
+        self._is_paused = True
         if self._transport is not None:
             self._transport.pause_reading()
+        if self._next_look is not None:
+            self._next_look.cancel()
+            self._next_look = None
 
     def resume(self) -> None:
         """Read again."""
+        self._is_paused = False
         if self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
 
+    def abort(self) -> None:
+        """Begin to close the port."""
+        if self._transport is not None and not self._transport.is_closing():
+            self.pause()
+            self._transport.abort()
+
     async def close(self) -> None:
         """Give up the port; return when it is closed."""
-        if self._transport is not None:
-            if not self._transport.is_closing():
-                self._transport.abort()
-            await self._is_closed.wait()
+        self.abort()
+        await self.wait_closed()
 
-    async def wait_closed(self, timeout_ms: int) -> None:
-        """Return when the port is closed, or after `timeout_ms`."""
-        try:
-            async with asyncio.timeout(timeout_ms / 1000):
-                await self._is_closed.wait()
-        except TimeoutError:
-            return
+    async def wait_closed(self) -> None:
+        """Return when the port is closed, or the HAT unplugged."""
+        await self._closed.wait()
 
     def data_received(self, data: bytes) -> None:
-        """Pass on what came."""
+        """Pass on what came, and look at the port from now on if that is soon after the last time."""
+        woken_s, self._woken_s = self._woken_s, self._loop.time()
+        is_busy = self._woken_s - woken_s < self._period_s(self._woken_s)
         self._receive(data)
+        if is_busy and not self._is_paused and self._transport is not None:
+            self._transport.pause_reading()
+            self._still_looks = 0
+            self._look_later()
+
+    def _period_s(self, now_s: float) -> float:
+        return (ANSWER_MS if now_s < self._answers_s else GATHER_MS) / 1000
+
+    def _look_later(self) -> None:
+        """Look when the others are looked at as well: that wakes the process once for all of them."""
+        now_s = self._loop.time()
+        period_s = self._period_s(now_s)
+        self._next_look = self._loop.call_at((now_s // period_s + 1) * period_s, self._look)
+
+    def _look(self) -> None:
+        """Pass on what has gathered."""
+        self._next_look = None
+        try:
+            data, is_all = self._gathered()
+        except serial.SerialException:
+            self.abort()
+            return
+        if data:
+            self._receive(data)
+        self._still_looks = 0 if data else self._still_looks + 1
+        if self._is_paused or self._transport is None:
+            return
+        if self._still_looks >= STILL_LOOKS:
+            self._transport.resume_reading()
+        elif is_all:
+            self._look_later()
+        else:
+            self._next_look = self._loop.call_soon(self._look)  # when the others had their turn
+
+    def _gathered(self) -> tuple[bytes, bool]:
+        """Return what has gathered, and whether it is all. Raises SerialException when the port is gone."""
+        parts: list[bytes] = []
+        last = _FULL_READ_BYTES
+        while last >= _FULL_READ_BYTES and len(parts) < _READS_AT_ONCE:
+            parts.append(self._tty.read(_READ_BYTES))
+            last = len(parts[-1])
+        is_refilled = last == 0 and len(parts) > 1  # what was read makes room in the terminal for what lies behind it
+        return b"".join(parts), last < _FULL_READ_BYTES and not is_refilled
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio.Protocol's name
         """Note that the port is gone."""
         self._transport = None
-        self._is_closed.set()
+        self._closed.set()
 
     def pause_writing(self) -> None:
         """Note that the other side does not read."""
@@ -141,6 +242,22 @@ class SerialPort(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Note that the other side reads again."""
         self._is_full = False
+
+
+def _open_tty(path: Path) -> _Tty:
+    """Open a port. Raises PortUnavailableError."""
+    # The timeout between bytes makes the driver say "not now" (VMIN is 1), not "end of file", when there is nothing.
+    options = {"exclusive": True, "timeout": 0, "write_timeout": 0, "inter_byte_timeout": 0}
+    try:
+        return _Tty(str(path), baudrate=_BAUD, **options)
+    except (OSError, ValueError, termios.error) as error:
+        raise PortUnavailableError(path, _reason(error)) from error
+
+
+def _close_unwanted(opened: asyncio.Future[_Tty]) -> None:
+    """Close a port that nobody waits for any more."""
+    if not opened.cancelled() and opened.exception() is None:
+        opened.result().close()
 
 
 def _reason(error: Exception) -> str:

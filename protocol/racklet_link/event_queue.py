@@ -14,28 +14,34 @@ _EVENT_LIMIT = const(5)
 _EVENT_DETAIL = const(6)
 _EVENT_BOOT = const(7)
 _EVENT_LOST_BEFORE = const(8)
+_EVENT_SAMPLES = const(9)
+_EVENT_KIND_WAVEFORM = const(14)
 
 _WORDS = const(7)  # of one event: ms, turns, kind, value, limit, detail, boot
 
 
 class EventQueue:
-    """Numbered events in fixed memory. When it is full the oldest goes, and the next tells how many went."""
+    """Numbered events in fixed memory. When it is full the oldest goes, and the next tells how many went.
+
+    Everything below `oldest` is gone or acknowledged, and not sent any more.
+    """
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self._words = array("i", bytes(4 * _WORDS * capacity))
         self.next_sequence = 1
-        self._oldest = 1
+        self.oldest = 1
         self._cursor = 1
         self.acked_sequence = 1  # hostd has everything below
+        self.waveform = bytearray()  # what events of kind WAVEFORM carry a part of
 
     def put(
         self, kind: int, now_ms: int, turns: int, boot: int, value: int = 0, limit: int = 0, detail: int = 0
     ) -> None:
         """Add an event at the end."""
-        if self.next_sequence - self._oldest == self._capacity:
-            self._oldest += 1
-            self._cursor = max(self._cursor, self._oldest)
+        if self.next_sequence - self.oldest == self._capacity:
+            self.oldest += 1
+            self._cursor = max(self._cursor, self.oldest)
         words = self._words
         at = self.next_sequence % self._capacity * _WORDS
         words[at] = now_ms
@@ -62,7 +68,12 @@ class EventQueue:
         slots[_EVENT_LIMIT] = words[at + 4]
         slots[_EVENT_DETAIL] = words[at + 5]
         slots[_EVENT_BOOT] = words[at + 6]
-        slots[_EVENT_LOST_BEFORE] = self._oldest - self.acked_sequence if self._cursor == self._oldest else 0
+        slots[_EVENT_LOST_BEFORE] = self.oldest - self.acked_sequence if self._cursor == self.oldest else 0
+        if words[at + 2] == _EVENT_KIND_WAVEFORM:
+            after = words[at + 3] == 0
+            event.blobs[0] = self.waveform
+            slots[_EVENT_SAMPLES] = len(self.waveform) // 2 if after else 0
+            slots[_EVENT_SAMPLES + 1] = len(self.waveform) // 2 if after else -4 * words[at + 3]
         self._cursor += 1
         return True
 
@@ -70,9 +81,9 @@ class EventQueue:
         """Free the events below `sequence`. A number that was never given, or was passed, changes nothing."""
         if self.acked_sequence < sequence <= self.next_sequence:
             self.acked_sequence = sequence
-            self._oldest = max(self._oldest, sequence)
+            self.oldest = max(self.oldest, sequence)
             self._cursor = max(self._cursor, sequence)
 
     def rewind(self, sequence: int) -> None:
         """Send again from `sequence` on, or from the oldest that is held."""
-        self._cursor = min(max(sequence, self._oldest), self.next_sequence)
+        self._cursor = min(max(sequence, self.oldest), self.next_sequence)

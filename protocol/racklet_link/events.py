@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from racklet.link.v1 import link_pb2
@@ -39,23 +39,34 @@ class LinkLost:
 
 @dataclass(frozen=True, slots=True)
 class BootStarted:
-    """A boot began at the HAT's `at_ms`, after `lost_boots` of which nothing but `lost_bytes`, their size, is known."""
+    """A boot began at the HAT's `at_ms`, after `lost_boots` of which nothing but `lost_bytes`, their size, is known.
+
+    `cause` is a BootCause; BOOT_CAUSE_UNSPECIFIED when the HAT no longer knows, or a newer one has others.
+    """
 
     boot: int
     at_ms: int
-    from_supply_on: bool
+    cause: link_pb2.BootCause.ValueType
     lost_boots: int
     lost_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class LogData:
-    """Console bytes that follow what was told before."""
+class Damage(NamedTuple):
+    """How many bytes came without a stop bit, with a wrong parity, and how many stand for a line that was low."""
+
+    framing_errors: int
+    parity_errors: int
+    breaks: int
+
+
+class LogData(NamedTuple):
+    """Console bytes that follow what was told before; when some came damaged, the first one did. Many, so a tuple."""
 
     boot: int
     offset: int
     at_ms: int
     data: bytes
+    damage: Damage | None = None
 
 
 @dataclass(frozen=True, slots=True)

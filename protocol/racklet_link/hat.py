@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from racklet_link.ports import Duties
 
 _HELLO_EVERY_MS = const(1000)
+_KEEPALIVE_EVERY_MS = const(1000)  # telemetry may be asked for more seldom than hostd waits for a sign of life
 _LINK_LOST_AFTER_MS = const(2500)
 _PROTOCOL_MAX = const(1)
 _PROTOCOL_MIN = const(1)
@@ -51,6 +52,7 @@ _REQUEST_ID = const(0)
 _REQUEST_SET_POWER = const(1)
 _REQUEST_IDENTIFY = const(3)
 _REQUEST_SET_LIMITS = const(5)
+_REQUEST_SET_RESTORE = const(7)
 _REPLY_ID = const(0)
 _REPLY_RESULT = const(1)
 _REPLY_DURATION_MS = const(5)
@@ -78,7 +80,7 @@ class HatLink:
     |---|---|---|
     | alone | Knock, Welcome | Hello, every _HELLO_EVERY_MS and at each Knock |
     | incompatible | Knock, Welcome | Hello at each Knock |
-    | up | everything | replies, events, telemetry, log records, in this order |
+    | up | everything | replies, events, telemetry, log records, in this order, and at least every second |
 
     It is alone at start and when nothing valid came for _LINK_LOST_AFTER_MS, incompatible when a Welcome had no version
     in common, and up when one named this session.
@@ -104,6 +106,7 @@ class HatLink:
         self._alive_ms = 0
         self._hello_due = True
         self._hello_ms = 0
+        self._said_ms = 0
         self._telemetry_period_ms = 0
         self._telemetry_ms = 0
         self._telemetry_sequence = 0
@@ -130,7 +133,12 @@ class HatLink:
             alone = not self.is_incompatible and elapsed_ms(now_ms, self._hello_ms) >= _HELLO_EVERY_MS
             return self._say_hello(now_ms, turns) if self._hello_due or alone else 0
         self._resend_unheard(now_ms)
-        return self._poll_up(now_ms, turns)
+        size = self._poll_up(now_ms, turns)
+        if size == 0 and elapsed_ms(now_ms, self._said_ms) >= _KEEPALIVE_EVERY_MS:
+            size = self._say_console_acknowledge()  # it may be told at any time
+        if size:
+            self._said_ms = now_ms
+        return size
 
     def finish(self, request_id: int, result: int, duration_ms: int) -> None:
         """Give the final result of a request that was pending. One of an earlier host session interests nobody."""
@@ -152,10 +160,7 @@ class HatLink:
         if self._replies.next_reply(said):
             return seal(said, _FRAME_REPLY_TAG)
         if self._console_due:
-            self._console_due = False
-            said.begin(messages.CONSOLE_ACKNOWLEDGE)
-            said.put_number(_CONSOLE_ACKNOWLEDGE_OFFSET, self._console_offset)
-            return seal(said, _FRAME_CONSOLE_ACKNOWLEDGE_TAG)
+            return self._say_console_acknowledge()
         if self._events.next_event(said):
             self._event_progress_ms = now_ms
             return seal(said, _FRAME_EVENT_TAG)
@@ -182,6 +187,13 @@ class HatLink:
         slots[_HELLO_EVENT_SEQUENCE] = self._events.acked_sequence
         self._duties.fill_hello(hello)
         return self._seal(hello, _FRAME_HELLO_TAG)
+
+    def _say_console_acknowledge(self) -> int:
+        self._console_due = False
+        acknowledge = self._said
+        acknowledge.begin(messages.CONSOLE_ACKNOWLEDGE)
+        acknowledge.put_number(_CONSOLE_ACKNOWLEDGE_OFFSET, self._console_offset)
+        return self._seal(acknowledge, _FRAME_CONSOLE_ACKNOWLEDGE_TAG)
 
     def _say_telemetry(self, now_ms: int, turns: int) -> int:
         self._telemetry_ms = now_ms
@@ -301,13 +313,17 @@ class HatLink:
             slot, form = _REQUEST_SET_POWER, messages.SET_POWER
         elif slots[_REQUEST_IDENTIFY]:
             slot, form = _REQUEST_IDENTIFY, messages.IDENTIFY
-        else:
+        elif slots[_REQUEST_SET_LIMITS]:
             slot, form = _REQUEST_SET_LIMITS, messages.SET_LIMITS
+        else:
+            slot, form = _REQUEST_SET_RESTORE, messages.SET_RESTORE
         start = slots[slot]
         if start == 0 or not heard.unpack(form, buf, start, start + slots[slot + 1]):
             return _RESULT_INVALID
         if slot == _REQUEST_SET_POWER:
             return self._duties.set_power(request_id, slots[0], slots[1], slots[2], slots[3])
+        if slot == _REQUEST_SET_RESTORE:
+            return self._duties.set_restore(slots[0], slots[1])
         return self._duties.identify(slots[0]) if slot == _REQUEST_IDENTIFY else self._duties.set_limits(slots)
 
     def _on_console_input(self, buf: bytearray, start: int, size: int) -> None:

@@ -10,8 +10,15 @@ from cobs import cobs  # type: ignore[import-untyped]
 from google.protobuf.message import DecodeError
 
 from racklet.link.v1 import link_pb2
-from racklet_link.events import HelloReceived, Incompatible, LinkEvent, LinkLost, StoredPositions, TelemetryReceived
-from racklet_link.framing import FrameDecoder
+from racklet_link.events import (
+    HelloReceived,
+    Incompatible,
+    LinkEvent,
+    LinkLost,
+    StoredPositions,
+    TelemetryReceived,
+)
+from racklet_link.frame_reader import FrameReader
 from racklet_link.kernels_host import crc32_append
 from racklet_link.limits import (
     KEEPALIVE_EVERY_MS,
@@ -22,7 +29,7 @@ from racklet_link.limits import (
     PROTOCOL_MIN,
     SEQUENCE_MAX,
 )
-from racklet_link.receiver import EventReceiver, LogReceiver, Missing
+from racklet_link.receiver import EventReceiver, LogReceiver, Missing, told_together
 from racklet_link.requester import ConsoleTyper, Operation, Requester
 
 if TYPE_CHECKING:
@@ -53,7 +60,7 @@ class HostLink:
         self.version = 0
         self._host_session = host_session
         self._telemetry_period_ms = telemetry_period_ms
-        self._decoder = FrameDecoder(self._on_payload)
+        self._reader = FrameReader()
         self._events: list[LinkEvent] = []
         self._output = bytearray(1)  # a 0x00 first: it ends whatever an earlier talk left in the line
         self._now_ms = now_ms
@@ -73,12 +80,13 @@ class HostLink:
     def receive(self, data: bytes, now_ms: int) -> list[LinkEvent]:
         """Take bytes from the line, whatever they are; return what they tell."""
         self._now_ms = now_ms
-        self._decoder.feed(data, len(data))
-        self._count_damage()
+        for payload in self._reader.feed(data):
+            self._on_payload(payload)
+        self._count_frames()
         return self._take_events()
 
     def tick(self, now_ms: int) -> list[LinkEvent]:
-        """Let time pass. Call it at least every 100 ms."""
+        """Let time pass. Call it when `due_ms` has come, at least every 100 ms while `is_busy`."""
         self._now_ms = now_ms
         if self.is_up and now_ms - self._heard_ms > LINK_LOST_AFTER_MS:
             self._end_talk()
@@ -94,6 +102,15 @@ class HostLink:
         if now_ms - self._said_ms >= KEEPALIVE_EVERY_MS:
             self._say_acknowledge()
         return self._take_events()
+
+    @property
+    def due_ms(self) -> int:
+        """When `tick` has something to do, unless something comes or is asked for until then."""
+        if self.is_busy:
+            return self._now_ms
+        if not self.is_up:
+            return self._knock_ms + KNOCK_EVERY_MS
+        return min(self._said_ms + KEEPALIVE_EVERY_MS, self._heard_ms + LINK_LOST_AFTER_MS + 1)
 
     def take_output(self) -> bytes:
         """Return what to write to the line now."""
@@ -165,7 +182,7 @@ class HostLink:
 
     def _take_events(self) -> list[LinkEvent]:
         events, self._events = self._events, []
-        return events
+        return told_together(events) if len(events) > 1 else events
 
     def _say(self, frame: link_pb2.Frame) -> None:
         payload = frame.SerializeToString()
@@ -198,17 +215,19 @@ class HostLink:
             acknowledge.resend_sequence = self._event_receiver.sequence
         self._say(link_pb2.Frame(acknowledge=acknowledge))
 
-    def _count_damage(self) -> None:
-        decoder, errors = self._decoder, self.counters.errors
-        errors["crc"] += decoder.bad_crc
-        errors["cobs"] += decoder.bad_cobs
-        errors["oversize"] += decoder.oversize
-        self.counters.frames_received += decoder.frames
-        decoder.bad_crc = decoder.bad_cobs = decoder.oversize = decoder.frames = 0
+    def _count_frames(self) -> None:
+        reader, counters = self._reader, self.counters
+        counters.frames_received += reader.frames
+        reader.frames = 0
+        if reader.bad_crc or reader.bad_cobs or reader.oversize:
+            counters.errors["crc"] += reader.bad_crc
+            counters.errors["cobs"] += reader.bad_cobs
+            counters.errors["oversize"] += reader.oversize
+            reader.bad_crc = reader.bad_cobs = reader.oversize = 0
 
-    def _on_payload(self, buf: bytearray, end: int) -> None:
+    def _on_payload(self, payload: bytes) -> None:
         try:
-            frame = link_pb2.Frame.FromString(bytes(buf[:end]))
+            frame = link_pb2.Frame.FromString(payload)
         except DecodeError:
             self.counters.errors["malformed"] += 1
             return
@@ -219,15 +238,16 @@ class HostLink:
             self.counters.errors["unexpected"] += 1
         else:
             self._heard_ms = self._now_ms
-            self._on_body(frame, body)
+            if body == "log_record":  # most are
+                self._events += self._on_log_record(frame.log_record)
+            else:
+                self._on_body(frame, body)
 
     def _on_body(self, frame: link_pb2.Frame, body: str | None) -> None:
         news: Sequence[LinkEvent] = ()
         match body:
             case "telemetry":
                 news = [TelemetryReceived(frame.telemetry)]
-            case "log_record":
-                news = self._on_log_record(frame.log_record)
             case "event":
                 news = self._on_event(frame.event)
             case "reply":

@@ -21,6 +21,7 @@ crc32_matches = _form.crc32_matches
 find_zero = _form.find_zero
 pack_fields = _form.pack_fields
 put_time = _form.put_time
+take_entries = _form.take_entries
 unpack_fields = _form.unpack_fields
 
 _TICK_MASK = const(0x3FFFFFFF)

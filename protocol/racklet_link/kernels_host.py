@@ -83,6 +83,46 @@ def put_unsigned_64(slots: array[int], slot: int, value: int) -> None:
     slots[slot + 1] = _as_word(value >> 32)
 
 
+def take_entries(job: array[int], ring: array[int], ring_size: int, dst: bytearray, banners: bytes) -> int:
+    """Move bytes from a ring of UART entries to `dst`; return why it ended.
+
+    An entry is a byte and, from bit 8 on, what was wrong with it. The ring's size is a power of two. `job` holds: the
+    first entry and the one behind the last (positions, modulo the size), where in `dst` to put the next byte and where
+    to end, and 1 when the next byte begins a line. The first, third and fifth are brought up to date.
+
+    0: no entry is left, or no room. 1: the next entry has something wrong. 2: what is there begins a line as a banner
+    does, and ends too soon to tell. 3 + n: the next entry begins banner n. `banners` holds each behind its length, with
+    a 0 at the end; a byte 1 in one stands for any.
+    """
+    pos, end, to, to_end, begins_line = job
+    why = 0
+    while pos != end and to != to_end:
+        entry = ring[pos % ring_size]
+        if entry > 255:  # noqa: PLR2004 - a byte
+            why = 1
+            break
+        why = _banner_at(range(pos, end), ring, ring_size, banners) if begins_line else 0
+        if why:
+            break
+        dst[to] = entry
+        begins_line = int(entry == 10)  # noqa: PLR2004 - the line feed
+        pos += 1
+        to += 1
+    job[0], job[2], job[4] = pos, to, begins_line
+    return why
+
+
+def _banner_at(entries: range, ring: array[int], ring_size: int, banners: bytes) -> int:
+    number = 3
+    while size := banners[0]:
+        banner, banners = banners[1 : size + 1], banners[size + 1 :]
+        seen = [ring[at % ring_size] for at in entries[:size]]
+        if all(want in {entry, 1} for want, entry in zip(banner, seen, strict=False)):
+            return number if len(seen) == size else 2
+        number += 1
+    return 0
+
+
 def clear(slots: array[int], count: int) -> None:
     """Set the first `count` slots to 0."""
     for slot in range(count):

@@ -114,6 +114,49 @@ def put_time(slots: ptr32, slot: int, turns: int, now_ms: int):
 
 
 @micropython.viper
+def take_entries(job: ptr32, ring: ptr16, ring_size: int, dst: ptr8, banners: ptr8) -> int:
+    mask = ring_size - 1
+    pos = job[0]
+    end = job[1]
+    to = job[2]
+    to_end = job[3]
+    begins_line = job[4]
+    why = 0
+    while pos != end and to != to_end:
+        entry = ring[pos & mask]
+        if entry > 255:
+            why = 1
+            break
+        if begins_line:
+            at = 0
+            number = 3
+            while banners[at]:
+                stop = at + 1 + banners[at]
+                at += 1
+                then = pos
+                while at < stop and then != end and (banners[at] == ring[then & mask] or banners[at] == 1):
+                    at += 1
+                    then += 1
+                if at == stop or then == end:
+                    why = number if at == stop else 2
+                    break
+                at = stop
+                number += 1
+            if why:
+                break
+            begins_line = 0
+        dst[to] = entry
+        if entry == 10:
+            begins_line = 1
+        pos += 1
+        to += 1
+    job[0] = pos
+    job[2] = to
+    job[4] = begins_line
+    return why
+
+
+@micropython.viper
 def clear(slots: ptr32, count: int):
     while count:
         count -= 1

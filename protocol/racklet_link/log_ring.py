@@ -17,8 +17,8 @@ _LOG_RECORD_GAP_REASON = const(7)
 _LOG_RECORD_BOOT_CAUSE = const(8)
 _LOG_RECORD_LOST_BOOTS = const(9)
 _LOG_RECORD_DATA = const(10)
+_LOG_RECORD_FRAMING_ERRORS = const(12)
 _GAP_REASON_RING_FULL = const(1)
-_GAP_REASON_UART_OVERRUN = const(2)
 
 # A record in the ring: size and kind (2 bytes), time (4 bytes), `size` bytes. It never runs around the ring's end:
 # less room there than a head, or a head of kind WRAP, means that the next record stands at the start.
@@ -26,7 +26,10 @@ _HEAD = const(6)
 _WRAP = const(0)
 _DATA = const(1)
 _BOOT = const(2)  # one byte: the cause
-_OVERRUN = const(3)  # four bytes: how many bytes the UART lost
+_LOST = const(3)  # five bytes: how many bytes are lost, and why
+_DAMAGED = const(4)  # three counts of two bytes, of framing errors, parity errors and breaks; then bytes as in _DATA
+_COUNTS = const(6)
+_ZEROS = b"\0\0\0\0\0\0"
 
 
 class LogRing:
@@ -39,7 +42,7 @@ class LogRing:
     """
 
     def __init__(self, size: int) -> None:
-        self._ring = bytearray(size)
+        self.ring = bytearray(size)
         self._size = size
         self._head = 0  # where the oldest record stands
         self._held = 0  # bytes of the ring in use
@@ -73,7 +76,7 @@ class LogRing:
 
     def begin_boot(self, cause: int, now_ms: int, turns: int) -> None:
         """Begin the next boot: offsets count from 0 again."""
-        self._ring[self._add(_BOOT, 1, now_ms, turns)] = cause
+        self.ring[self._add(_BOOT, 1, now_ms, turns)] = cause
         self.boot += 1
         self.offset = 0
 
@@ -81,28 +84,55 @@ class LogRing:
         """Add the first `size` bytes of `data`. Drops the oldest records when there is no room."""
         start = 0
         while start < size:
-            count = self._room(now_ms)
-            if count == 0:
-                self._add(_DATA, 0, now_ms, turns)
-                continue
-            if count > size - start:
-                count = size - start
-            while self._held + count > self._size:
-                self._drop_oldest()
-            copy(self._ring, self._end(), data, start, count)
-            grown = self._record_size(self._open) + count
-            self._ring[self._open] = grown & 255
-            self._ring[self._open + 1] = grown >> 8 | _DATA << 4
-            self._held += count
-            self.offset += count
+            count = self.make_room(size - start, now_ms, turns)
+            copy(self.ring, self.end(), data, start, count)
+            self.grow(count)
             start += count
 
-    def lose(self, count: int, now_ms: int, turns: int) -> None:
-        """Note that the UART lost `count` bytes here."""
-        at = self._add(_OVERRUN, 4, now_ms, turns)
+    def append_damaged(self, byte: int, error: int, now_ms: int, turns: int) -> None:
+        """Add a byte that came with an error: 0 framing, 1 parity, 2 break."""
+        if self._open < 0 or self.ring[self._open + 1] >> 4 != _DAMAGED or self._room(now_ms) == 0:
+            at = self._add(_DAMAGED, _COUNTS, now_ms, turns)
+            copy(self.ring, at, _ZEROS, 0, _COUNTS)
+        self.make_room(1, now_ms, turns)
+        self.ring[self.end()] = byte
+        self.grow(1)
+        at = self._open + _HEAD + 2 * error
+        count = (self.ring[at] | self.ring[at + 1] << 8) + 1
+        self.ring[at] = count & 255
+        self.ring[at + 1] = count >> 8
+
+    def make_room(self, wanted: int, now_ms: int, turns: int) -> int:
+        """Return how many bytes, 1 to `wanted`, may be put into `ring` from `end()` on. `grow` adds them to the log."""
+        count = self._room(now_ms)
+        if count == 0:
+            self._add(_DATA, 0, now_ms, turns)
+            count = self._room(now_ms)
+        if count > wanted:
+            count = wanted
+        self._drop_for(count)
+        return count
+
+    def grow(self, count: int) -> None:
+        """Add `count` bytes that stand in `ring`, after `make_room` for as many or more."""
+        at = self._open
+        grown = self._record_size(at) + count
+        self.ring[at] = grown & 255
+        self.ring[at + 1] = self.ring[at + 1] & 0xF0 | grown >> 8
+        self._held += count
+        self.offset += count
+
+    def end(self) -> int:
+        """Return where in `ring` the next byte goes."""
+        return self._at(self._held)
+
+    def lose(self, count: int, reason: int, now_ms: int, turns: int) -> None:
+        """Note that `count` bytes are lost here, for a GapReason."""
+        at = self._add(_LOST, 5, now_ms, turns)
         for shift in (0, 8, 16, 24):
-            self._ring[at] = count >> shift & 255
+            self.ring[at] = count >> shift & 255
             at += 1
+        self.ring[at] = reason
         self.offset += count
         self.uart_lost_bytes += count
 
@@ -116,24 +146,29 @@ class LogRing:
         if self._sent == self._held:
             return False
         at = self._at(self._sent)
-        if at == self._open and self._room(now_ms):
+        if at == self._open and (self._room(now_ms) or self._record_size(at) == 0):
             return False
         record.begin(messages.LOG_RECORD)
         slots = record.slots
-        size = self._record_size(at)
-        kind = self._ring[at + 1] >> 4
+        kind = self.ring[at + 1] >> 4
+        size = 0 if kind == _BOOT else self._record_bytes(at)
         slots[_LOG_RECORD_BOOT] = self._cursor_boot + 1 if kind == _BOOT else self._cursor_boot
         record.put_number(_LOG_RECORD_OFFSET, self._cursor_offset)
         self._put_record_time(slots, at)
-        if kind == _DATA:
-            record.blobs[0] = self._ring
+        if kind == _BOOT:
+            slots[_LOG_RECORD_BOOT_CAUSE] = self.ring[at + _HEAD]
+        elif kind == _LOST:
+            record.put_number(_LOG_RECORD_LOST_BYTES, size)
+            slots[_LOG_RECORD_GAP_REASON] = self.ring[at + _HEAD + 4]
+        else:
+            record.blobs[0] = self.ring
             slots[_LOG_RECORD_DATA] = at + _HEAD
             slots[_LOG_RECORD_DATA + 1] = size
-        elif kind == _BOOT:
-            slots[_LOG_RECORD_BOOT_CAUSE] = self._ring[at + _HEAD]
-        else:
-            record.put_number(_LOG_RECORD_LOST_BYTES, self._record_bytes(at))
-            slots[_LOG_RECORD_GAP_REASON] = _GAP_REASON_UART_OVERRUN
+            if kind == _DAMAGED:
+                slots[_LOG_RECORD_DATA] += _COUNTS
+                for index in range(3):
+                    at += 2
+                    slots[_LOG_RECORD_FRAMING_ERRORS + index] = self.ring[at + 4] | self.ring[at + 5] << 8
         self._step()
         return True
 
@@ -165,7 +200,7 @@ class LogRing:
             self._told = 3
         while self._sent < self._held:
             at = self._at(self._sent)
-            if self._ring[at + 1] >> 4 == _BOOT:
+            if self.ring[at + 1] >> 4 == _BOOT:
                 behind = _before(boot, offset, self._cursor_boot + 1, 0)
             else:
                 behind = _before(boot, offset, self._cursor_boot, self._cursor_offset + self._record_bytes(at))
@@ -177,21 +212,26 @@ class LogRing:
         """Return how many bytes the open record can take; 0 when a new one is due."""
         if self._open < 0 or self._sent == self._held or elapsed_ms(now_ms, self._open_ms) > _CHUNK_MS:
             return 0
-        by_size = _LOG_DATA_MAX - self._record_size(self._open)
-        by_end = self._size - self._end()
+        by_size = _LOG_DATA_MAX - self._record_bytes(self._open)
+        by_end = self._size - self.end()
         if by_end == self._size:  # the record ends where the ring does
             return 0
         return min(by_end, by_size)
 
     def _add(self, kind: int, size: int, now_ms: int, turns: int) -> int:
         """Begin a record of `size` bytes at the end; return where these stand."""
-        at = self._end()
-        needed = _HEAD + size + (kind == _DATA)
+        if self._open >= 0 and self._record_size(self._open) == 0:
+            self._held -= _HEAD  # nothing came of that one
+            if self._sent > self._held:
+                self._sent = self._held
+        at = self.end()
+        grows = kind in (_DATA, _DAMAGED)
+        needed = _HEAD + size + grows
         if self._size - at < needed:
             self._run_around(at)
             at = 0
-        self._make_room(needed)
-        ring = self._ring
+        self._drop_for(needed)
+        ring = self.ring
         ring[at] = size
         ring[at + 1] = kind << 4
         ring[at + 2] = now_ms & 255
@@ -199,7 +239,7 @@ class LogRing:
         ring[at + 4] = now_ms >> 16 & 255
         ring[at + 5] = now_ms >> 24 & 63 | (turns & 3) << 6
         self._held += _HEAD + size
-        self._open = at if kind == _DATA else -1
+        self._open = at if grows else -1
         self._open_ms = now_ms
         self._turns = turns
         return at + _HEAD
@@ -207,22 +247,19 @@ class LogRing:
     def _run_around(self, at: int) -> None:
         """Let the next record stand at the start of the ring."""
         rest = self._size - at
-        self._make_room(rest)
+        self._drop_for(rest)
         if self._held == 0:
             self._head = 0
             return
         if rest >= _HEAD:
-            self._ring[at + 1] = _WRAP << 4
+            self.ring[at + 1] = _WRAP << 4
         if self._sent == self._held:
             self._sent += rest
         self._held += rest
 
-    def _make_room(self, count: int) -> None:
+    def _drop_for(self, count: int) -> None:
         while self._held + count > self._size:
             self._drop_oldest()
-
-    def _end(self) -> int:
-        return self._at(self._held)
 
     def _at(self, distance: int) -> int:
         """Return where the byte at `distance` behind the head stands."""
@@ -230,36 +267,36 @@ class LogRing:
         return at - self._size if at >= self._size else at
 
     def _record_size(self, at: int) -> int:
-        return self._ring[at] | (self._ring[at + 1] & 15) << 8
+        return self.ring[at] | (self.ring[at + 1] & 15) << 8
 
     def _record_bytes(self, at: int) -> int:
         """Return how many of the node's bytes the record at `at`, which starts no boot, stands for."""
-        ring = self._ring
-        if ring[at + 1] >> 4 == _DATA:
-            return self._record_size(at)
+        ring = self.ring
+        if ring[at + 1] >> 4 != _LOST:
+            return self._record_size(at) - (_COUNTS if ring[at + 1] >> 4 == _DAMAGED else 0)
         at += _HEAD
         return ring[at] | ring[at + 1] << 8 | ring[at + 2] << 16 | ring[at + 3] << 24
 
     def _rest_after(self, at: int) -> int:
         """Return how many bytes at `at` hold no record because the next stands at the ring's start."""
         rest = self._size - at
-        return rest if rest < _HEAD or self._ring[at + 1] >> 4 == _WRAP else 0
+        return rest if rest < _HEAD or self.ring[at + 1] >> 4 == _WRAP else 0
 
     def _put_record_time(self, slots: "array[int]", at: int) -> None:
         put_time(slots, _LOG_RECORD_AT_MS, self._record_turns(at), self._record_ms(at))
 
     def _record_turns(self, at: int) -> int:
         """Return the turns of the clock: a record holds their last two bits, and is no older than four of them."""
-        return self._turns - (self._turns - (self._ring[at + 5] >> 6) & 3)
+        return self._turns - (self._turns - (self.ring[at + 5] >> 6) & 3)
 
     def _record_ms(self, at: int) -> int:
-        ring = self._ring
+        ring = self.ring
         return ring[at + 2] | ring[at + 3] << 8 | ring[at + 4] << 16 | (ring[at + 5] & 63) << 24
 
     def _step(self) -> None:
         """Move the cursor behind the record it stands at."""
         at = self._at(self._sent)
-        if self._ring[at + 1] >> 4 == _BOOT:
+        if self.ring[at + 1] >> 4 == _BOOT:
             self._cursor_boot += 1
             self._cursor_offset = 0
         else:
@@ -270,7 +307,7 @@ class LogRing:
 
     def _remove_oldest(self) -> None:
         at = self._head
-        if self._ring[at + 1] >> 4 == _BOOT:
+        if self.ring[at + 1] >> 4 == _BOOT:
             self._head_boot += 1
             self._head_offset = 0
         else:
@@ -291,19 +328,19 @@ class LogRing:
 
     def _frees(self, boot: int, offset: int) -> bool:
         """Tell whether the oldest record ends at or before (boot, offset)."""
-        if self._ring[self._head + 1] >> 4 == _BOOT:
+        if self.ring[self._head + 1] >> 4 == _BOOT:
             return not _before(boot, offset, self._head_boot + 1, 0)
         return not _before(boot, offset, self._head_boot, self._head_offset + self._record_bytes(self._head))
 
     def _drop_oldest(self) -> None:
         at = self._head
-        if self._ring[at + 1] >> 4 == _BOOT:
+        if self.ring[at + 1] >> 4 == _BOOT:
             if self._start_lost:
                 self._lost_boots += 1
                 self._lost_boots_bytes += self._lost_after
                 self._lost_after = 0
             self._start_lost = True
-            self._loss_cause = self._ring[at + _HEAD]
+            self._loss_cause = self.ring[at + _HEAD]
         elif self._start_lost:
             self._lost_after += self._record_bytes(at)
         else:

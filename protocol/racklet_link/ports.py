@@ -29,6 +29,9 @@ class Duties(Protocol):
     def set_limits(self, slots: array[int], /) -> int:
         """Take the slots of a SetLimits; return the result."""
 
+    def set_restore(self, policy: int, delay_ms: int, /) -> int:
+        """Take a restore policy; return the result."""
+
     def set_clock(self, unix_ms: int, /) -> None:
         """Set the wall clock."""
 

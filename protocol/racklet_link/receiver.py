@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from racklet.link.v1 import link_pb2
-from racklet_link.events import BootStarted, EventReceived, LogData, LogGap
+from racklet_link.events import BootStarted, Damage, EventReceived, LogData, LogGap
 
 if TYPE_CHECKING:
     from racklet_link.events import LinkEvent
 
 BOOTS_REMEMBERED = 8192  # more starts than a HAT's ring can hold unacknowledged
+TOLD_TOGETHER_MS = 48  # any byte of a LogData can be given a time within 50 ms
+RECORD_MS = 40  # a HAT puts the bytes of so long into a record, at most
+TOLD_TOGETHER_BYTES = 4096
 RESEND_REQUEST_EVERY_MS = 250  # one round trip with a full window takes less
 
 
@@ -42,20 +45,21 @@ class LogReceiver:
         """Return what is new in `record`; None when records before it are missing."""
         if record.boot_cause:
             return self._take_start(record)
-        if (record.boot, record.offset) > (self.boot, self.offset):
-            return None
-        if record.boot < self.boot:
-            return []
-        known = self.offset - record.offset
-        if record.lost_bytes > known:
-            lost = record.lost_bytes - known
-            gap = LogGap(self.boot, self.offset, record.at_ms, lost, _gap_reason(record.gap_reason))
+        boot, known = record.boot, self.offset - record.offset
+        if boot != self.boot or known < 0:
+            return [] if boot < self.boot else None
+        lost_bytes = record.lost_bytes
+        if lost_bytes > known:
+            lost = lost_bytes - known
+            gap = LogGap(boot, self.offset, record.at_ms, lost, _gap_reason(record.gap_reason))
             self.offset += lost
             return [gap]
-        if len(record.data) > known:
-            data = LogData(self.boot, self.offset, record.at_ms, record.data[known:])
-            self.offset += len(data.data)
-            return [data]
+        data = record.data
+        if len(data) > known:
+            damage = None if known else _damage(record)
+            news = LogData(boot, self.offset, record.at_ms, data[known:], damage)
+            self.offset += len(news.data)
+            return [news]
         return []
 
     def skip_to(self, boot: int, offset: int, at_ms: int) -> list[LinkEvent]:
@@ -63,7 +67,7 @@ class LogReceiver:
         skipped: list[LinkEvent] = []
         if boot > self.boot:
             skipped.append(
-                BootStarted(boot, at_ms, from_supply_on=False, lost_boots=boot - self.boot - 1, lost_bytes=0)
+                BootStarted(boot, at_ms, link_pb2.BOOT_CAUSE_UNSPECIFIED, boot - self.boot - 1, lost_bytes=0)
             )
             self.boot, self.offset = boot, 0
         if boot == self.boot and offset > self.offset:
@@ -98,15 +102,14 @@ class LogReceiver:
         while len(self._ends) > BOOTS_REMEMBERED:
             del self._ends[next(iter(self._ends))]
         self.boot, self.offset = record.boot, 0
-        from_supply_on = record.boot_cause == link_pb2.BOOT_CAUSE_SUPPLY_ON
-        start = BootStarted(
-            record.boot,
-            record.at_ms,
-            from_supply_on=from_supply_on,
-            lost_boots=lost_boots,
-            lost_bytes=lost_bytes,
-        )
+        cause = record.boot_cause if record.boot_cause in link_pb2.BootCause.values() else 0
+        start = BootStarted(record.boot, record.at_ms, link_pb2.BootCause.ValueType(cause), lost_boots, lost_bytes)
         return [*news, start]
+
+
+def _damage(record: link_pb2.LogRecord) -> Damage | None:
+    damage = Damage(record.framing_errors, record.parity_errors, record.breaks)
+    return damage if any(damage) else None
 
 
 def _gap_reason(reason: link_pb2.GapReason.ValueType) -> str:
@@ -130,3 +133,37 @@ class EventReceiver:
             return None
         self.sequence = event.sequence + 1
         return [EventReceived(event, lost)]
+
+
+def told_together(events: list[LinkEvent]) -> list[LinkEvent]:
+    """Return `events` with log data that came together in few pieces: each costs hostd as much as many bytes do.
+
+    Data is without a seam unless something else stands between. A piece has at most TOLD_TOGETHER_BYTES, and the bytes
+    of TOLD_TOGETHER_MS. Damage stays at its byte.
+    """
+    told: list[LinkEvent] = []
+    run: list[LogData] = []
+    for index, event in enumerate(events):
+        after = events[index + 1] if index + 1 < len(events) else None
+        if run and not (isinstance(event, LogData) and _goes_on(run[0], event, after)):
+            told.append(_joined(run))
+            run = []
+        if isinstance(event, LogData):
+            run.append(event)
+        else:
+            told.append(event)
+    return [*told, _joined(run)] if run else told
+
+
+def _goes_on(first: LogData, data: LogData, after: LinkEvent | None) -> bool:
+    end_ms = data.at_ms + RECORD_MS
+    if isinstance(after, LogData) and after.boot == data.boot:
+        end_ms = min(end_ms, max(after.at_ms, data.at_ms))  # the bytes of a record came before those of the next
+    is_near = first.at_ms <= data.at_ms and end_ms - first.at_ms <= TOLD_TOGETHER_MS
+    is_small = data.offset + len(data.data) - first.offset <= TOLD_TOGETHER_BYTES
+    return data.boot == first.boot and is_near and is_small and data.damage is None
+
+
+def _joined(run: list[LogData]) -> LogData:
+    first = run[0]
+    return first._replace(data=b"".join([data.data for data in run])) if run[1:] else first

@@ -10,7 +10,7 @@ _REPLY_ID = const(0)
 _REPLY_RESULT = const(1)
 _RESULT_PENDING = const(2)
 
-_REPLY_SLOTS = const(6)
+_REPLY_SLOTS = const(9)
 _WIDTH = const(_REPLY_SLOTS + 1)
 _DUE = const(0)  # words of one reply: 1 while it waits to be sent, then the Reply's slots
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from tests.bench import codec, fanin, framing, metrics
+from tests.bench import capture, codec, fanin, framing, metrics, ports, storage
 from tests.bench.computer import describe
 from tests.bench.report import Report
 
@@ -24,6 +24,9 @@ class Name(StrEnum):
     FRAMING = "framing"
     FANIN = "fanin"
     METRICS = "metrics"
+    STORAGE = "storage"
+    CAPTURE = "capture"
+    PORTS = "ports"
 
 
 @app.command()
@@ -49,3 +52,9 @@ def run(name: Name) -> Report:
             return fanin.run(fanin.FULL)
         case Name.METRICS:
             return metrics.run(metrics.FULL)
+        case Name.STORAGE:
+            return storage.run(storage.FULL)
+        case Name.CAPTURE:
+            return capture.run(capture.FULL)
+        case Name.PORTS:
+            return ports.run(ports.FULL)

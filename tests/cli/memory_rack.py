@@ -85,6 +85,10 @@ class MemoryRack:
         """Lose bytes."""
         self._append(name, number, lost_bytes, gap=rack_pb2.Gap(lost_bytes=lost_bytes, reason=reason))
 
+    def add_line_errors(self, name: str, number: int, **counts: int) -> None:
+        """Say that what comes next is damaged."""
+        self._append(name, number, 0, line_errors=rack_pb2.LineErrors(**counts))
+
     def add_event(self, kind: str, message: str, name: str = "", lost_before: int = 0) -> None:
         """Let something happen."""
         with self.changed:

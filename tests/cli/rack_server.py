@@ -114,7 +114,8 @@ class RackService(rack_pb2_grpc.RackServicer):
         node, _, which = request.name.partition("/boots/")
         self._node(node, context)
         boots = self._rack.boots[node]
-        number = max(boots, default=0) if which == "-" else int(which)
+        newest = _boot_at(boots, request) if request.HasField("start_time") else max(boots, default=0)
+        number = newest if which == "-" else int(which)
         if number not in boots:
             _refuse(context, (grpc.StatusCode.NOT_FOUND, f"there is no boot {which}"))
         if request.offset > boots[number].end and not request.follow:
@@ -132,9 +133,10 @@ class RackService(rack_pb2_grpc.RackServicer):
         while True:
             log = boots[number]
             for piece in [_cut(piece, offset) for piece in list(log.pieces) if _end(piece) > offset]:
-                yield piece
+                if not _is_before(piece, request):
+                    yield piece
                 offset = _end(piece)
-            if not request.follow:
+            if not request.follow and (not request.following_boots or number == max(boots)):
                 return
             if log.is_over and log.end <= offset:
                 if not request.following_boots:
@@ -292,7 +294,17 @@ def _boot(name: str, log: BootLog) -> rack_pb2.Boot:
         log_end=log.end,
         lost_bytes=lost_bytes,
         from_supply_on=True,
+        cause=rack_pb2.BOOT_CAUSE_SUPPLY_ON,
     )
+
+
+def _is_before(piece: rack_pb2.ReadBootLogResponse, request: rack_pb2.ReadBootLogRequest) -> bool:
+    return piece.receive_time.ToNanoseconds() < request.start_time.ToNanoseconds()
+
+
+def _boot_at(boots: dict[int, BootLog], request: rack_pb2.ReadBootLogRequest) -> int:
+    begun = [number for number, log in boots.items() if log.pieces and _is_before(log.pieces[0], request)]
+    return max(begun, default=min(boots, default=0))
 
 
 def _end(piece: rack_pb2.ReadBootLogResponse) -> int:

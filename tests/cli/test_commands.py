@@ -151,13 +151,14 @@ def test_power_shows_what_was_measured_and_how_long_it_took(rack: MemoryRack, ru
     rack.add_node("node-1")
     assert run("power", "on", "node-1").stdout.split() == ["node-1", "on", "5.098", "V", "0.612", "A", "in", "1.2", "s"]
     fields = json.loads(run("power", "off", "node-1", "--json").stdout)
-    assert fields == {
+    told = {
         "name": "nodes/node-1",
         "supply_state": "SUPPLY_STATE_OFF",
         "supply_uv": "12000",
         "supply_ua": "0",
         "duration": "1.240s",
     }
+    assert told.items() <= fields.items()
 
 
 def test_several_nodes_move_once_each_and_failures_do_not_stop_the_others(rack: MemoryRack, run: Run) -> None:

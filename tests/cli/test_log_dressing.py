@@ -148,3 +148,23 @@ def test_options_that_make_no_sense_together_are_wrong_usage(
 ) -> None:
     assert sentence in run("logs", "node-1", *arguments, code=2).stderr
     assert not rack.requests
+
+
+def test_damage_is_marked_where_lines_have_times(rack: MemoryRack, run: Run) -> None:
+    rack.add_log("node-1", 7, b"ha")
+    rack.add_line_errors("node-1", 7, framing_errors=2, breaks=1)
+    rack.add_log("node-1", 7, b"\xff\xfelf\r\n")
+    result = run("logs", "node-1", "--timestamps", "--from", "8")
+    assert result.stdout_bytes == at(8) + b"ha<2 framing errors, 1 break>\xff\xfelf\r\n"
+    assert run("logs", "node-1", "--from", "8").stdout_bytes == b"ha\xff\xfelf\r\n"
+    assert run("logs", "node-1", "--json", "--from", "8").stdout.count("line_errors") == 1
+    assert run("logs", "node-1", "--grep", "ha", "--from", "8").stdout_bytes == b"7:8:ha\xff\xfelf\n"
+
+
+def test_a_terminal_shows_the_mark_within_the_line(rack: MemoryRack, on_terminal: OnTerminal) -> None:
+    rack.add_log("node-1", 7, b"\r\n")
+    rack.add_line_errors("node-1", 7, parity_errors=1)
+    rack.add_log("node-1", 7, b"x\n")
+    terminal = on_terminal("logs", "node-1", "-t", "--from", "8")
+    assert terminal.wait() == 0
+    assert terminal.output.splitlines()[-1] == at(10) + b"<1 parity error>x"

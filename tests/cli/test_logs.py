@@ -176,3 +176,50 @@ def test_ctrl_c_leaves_a_tidy_terminal(rack: MemoryRack, on_terminal: OnTerminal
     terminal.type(b"\x03")
     assert terminal.wait() == 130
     assert terminal.output == b"^C\x1b[0m\r\n"
+
+
+def test_what_came_since_a_time_goes_on_into_later_boots(rack: MemoryRack, run: Run) -> None:
+    rack.add_log("node-1", 2, b"the second")
+    done = run("logs", "node-1", "--since", "1970-01-01T00:00:01Z")
+    assert done.stdout_bytes == b"the first boot\r\nthe second"
+    assert done.stderr_bytes == b"--- boot 2 ---\n"
+    request = rack.requests[-1]
+    assert isinstance(request, rack_pb2.ReadBootLogRequest)
+    assert (request.name, request.start_time.seconds) == ("nodes/node-1/boots/-", 1)
+    assert (request.following_boots, request.follow) == (True, False)
+
+
+def test_what_came_since_a_time_in_a_chosen_boot_ends_with_it(rack: MemoryRack, run: Run) -> None:
+    assert run("logs", "node-1", "--boot", "1", "--since", "20000d").stdout_bytes == b"the first boot\r\n"
+    request = rack.requests[-1]
+    assert isinstance(request, rack_pb2.ReadBootLogRequest)
+    assert not request.following_boots
+
+
+def test_following_since_a_time_resumes_from_its_offset(server: RackServer, rack: MemoryRack, start: Start) -> None:
+    process = start("logs", "node-1", "--follow", "--since", "20000d")
+    assert process.stdout
+    assert process.stdout.read(16) == b"the first boot\r\n"
+    rack.add_log("node-1", 2, b"before ")
+    assert process.stdout.read(7) == b"before "
+    server.stop()
+    server.start()
+    rack.add_log("node-1", 2, b"after")
+    assert process.stdout.read(5) == b"after"
+    request = rack.requests[-1]
+    assert isinstance(request, rack_pb2.ReadBootLogRequest)
+    assert (request.name, request.offset, request.HasField("start_time")) == ("nodes/node-1/boots/2", 7, False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--since", "yesterday"), "is no time: give 90s, 10m, 2h, 3d"),
+        (("--since", "1960-01-01"), "is before 1970"),
+        (("--since", "10m", "--from", "5"), "leave out one"),
+        (("--since", "10m", "--grep", "x", "--all-boots"), "leave out --boot, --from and --since"),
+        (("--since", "10m", "--export", "file"), "leave out --since"),
+    ],
+)
+def test_a_time_that_makes_no_sense_is_wrong_usage(run: Run, arguments: tuple[str, ...], said: str) -> None:
+    assert said in " ".join(run("logs", "node-1", *arguments, code=2).stderr.split())

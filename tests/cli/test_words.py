@@ -1,5 +1,8 @@
 """Names, numbers and keys: the small pure parts."""
 
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+
 import pytest
 import typer
 from hypothesis import given
@@ -9,6 +12,44 @@ from racklet_hostd.cli import units
 from racklet_hostd.cli.console_input import ConsoleInput
 from racklet_hostd.cli.names import boot_number, natural_key, node_resource, short_name
 from racklet_hostd.cli.raw_terminal import EscapeKey, KeyAction, Question
+from racklet_hostd.cli.since import moment
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "ago"),
+    [
+        ("90s", timedelta(seconds=90)),
+        ("10m", timedelta(minutes=10)),
+        ("10 min ago", timedelta(minutes=10)),
+        ("1 hour ago", timedelta(hours=1)),
+        ("2 hours", timedelta(hours=2)),
+        ("3d", timedelta(days=3)),
+        ("2026-11-22T11:30:00Z", timedelta(minutes=30)),
+        ("2026-11-22 13:30+02:00", timedelta(minutes=30)),
+    ],
+)
+def test_a_moment_is_a_time_or_how_long_ago_it_was(text: str, ago: timedelta) -> None:
+    assert moment(text, NOW) == NOW - ago
+
+
+def test_a_time_without_a_zone_is_one_of_this_computer() -> None:
+    assert moment("2026-11-22T11:30", NOW) == datetime(2026, 11, 22, 11, 30).astimezone(UTC)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "now", "10", "10 parsec", "-5m", "999999999d", "0001-01-01", "1969-12-31T00:00Z", "٣m", "22.11.2026"]
+)
+def test_what_is_no_moment_is_wrong_usage(text: str) -> None:
+    with pytest.raises(typer.BadParameter):
+        moment(text, NOW)
+
+
+@given(st.text())
+def test_any_text_is_a_moment_or_wrong_usage(text: str) -> None:
+    with suppress(typer.BadParameter):
+        assert moment(text, NOW).tzinfo is UTC
 
 
 def test_a_node_is_named_with_or_without_its_collection() -> None:

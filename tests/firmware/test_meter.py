@@ -27,30 +27,50 @@ class Monitor:
     def __init__(self) -> None:
         self.uv, self.ua, self.uw, self.mc = 5_100_000, 600_000, 3_060_000, 40_000
         self.supply_uv = self.supply_ua = self.supply_uw = self.temperature_mc = 0
-        self.energy_mj = 0
+        self.energy_uj = 0
+        self.charge_uc = 0
+        self.kept = False
+        self.new = True
         self.answers = True
+        self.talks_nonsense = False
         self.configured = 0
+        self.alert_ma = 0
+        self.alerted = False
 
     def check(self) -> None:
         if not self.answers:
             raise MonitorError
+        if self.talks_nonsense:
+            raise MonitorError(1)
 
-    def configure(self) -> None:
+    def configure(self) -> bool:
         self.check()
         self.configured += 1
-        self.energy_mj = 0
+        if not self.kept:
+            self.energy_uj = self.charge_uc = 0
+        kept, self.kept = self.kept, True
+        return kept
 
-    def sample(self) -> None:
+    def arm(self) -> None:
+        self.check()
+
+    def sample(self, _now_ms: int) -> bool:
         self.check()
         self.supply_uv, self.supply_ua, self.supply_uw = self.uv, self.ua, self.uw
+        return self.new
 
     def sample_temperature(self) -> None:
         self.check()
         self.temperature_mc = self.mc
 
-    def take_energy_mj(self) -> int:
+    def take_energy_uj(self) -> int:
         self.check()
-        taken, self.energy_mj = self.energy_mj, 0
+        taken, self.energy_uj = self.energy_uj, 0
+        return taken
+
+    def take_charge_uc(self) -> int:
+        self.check()
+        taken, self.charge_uc = self.charge_uc, 0
         return taken
 
 
@@ -60,7 +80,7 @@ class Bench:
         self.meter = Meter(self.monitor)
 
     def sample(self, count: int = 1) -> list[bool]:
-        return [self.meter.sample() for _ in range(count)]
+        return [self.meter.sample(0) for _ in range(count)]
 
     def fill(self) -> link_pb2.Telemetry:
         message = Message(*messages.TELEMETRY[1:])
@@ -72,7 +92,7 @@ class Bench:
         """Sample each of (µV, µA, µW), and end the period."""
         for sample in samples:
             self.monitor.uv, self.monitor.ua, self.monitor.uw = sample
-            assert self.meter.sample()
+            assert self.meter.sample(0)
         return self.fill()
 
 
@@ -190,23 +210,23 @@ def test_energy_is_summed_over_periods() -> None:
     bench.sample()
     for energy_uj in (1_500_000, 3_000_000):
         bench.sample()
-        bench.monitor.energy_mj += 1500
+        bench.monitor.energy_uj += 1_500_000
         assert bench.fill().energy_uj == energy_uj
 
 
 def test_energy_in_the_middle_of_a_period_counts_as_well() -> None:
     bench = Bench()
     bench.sample()
-    bench.monitor.energy_mj = 700
+    bench.monitor.energy_uj = 700_000
     bench.sample(RETRY_EVERY)
-    assert bench.monitor.energy_mj == 0
+    assert bench.monitor.energy_uj == 0
     assert bench.fill().energy_uj == 700_000
 
 
 def test_energy_that_cannot_be_read_stands_and_the_measurement_is_invalid() -> None:
     bench = Bench()
     bench.sample()
-    bench.monitor.energy_mj = 2000
+    bench.monitor.energy_uj = 2_000_000
     bench.fill()
     bench.sample()
     bench.monitor.answers = False
@@ -217,40 +237,128 @@ def test_energy_that_cannot_be_read_stands_and_the_measurement_is_invalid() -> N
     assert bench.sample() == [True]
 
 
-def test_a_leap_of_energy_is_cut() -> None:
-    bench = Bench()
-    bench.sample()
-    bench.monitor.energy_mj = 2**30 - 1
-    assert bench.fill().energy_uj < 1_000_000_000
-
-
 def test_energy_runs_over_the_small_integers() -> None:
     bench = Bench()
     for energy_uj in (600_000_000, 1_200_000_000, 1_800_000_000, 2_400_000_000):
         bench.sample()
-        bench.monitor.energy_mj = 600_000
+        bench.monitor.energy_uj = 600_000_000
         assert bench.fill().energy_uj == energy_uj
 
 
-@given(spans_mj=st.lists(st.integers(0, 999_999), max_size=40))
+@given(spans_uj=st.lists(st.integers(0, 2**50), max_size=40))
 @SETTINGS
-def test_energy_runs_over_the_small_integers_without_a_step_whatever_is_added(spans_mj: list[int]) -> None:
+def test_counters_run_over_the_small_integers_without_a_step_whatever_is_added(spans_uj: list[int]) -> None:
     bench = Bench()
-    total_mj = 0
-    for span_mj in spans_mj:
+    total_uj = 0
+    for span_uj in spans_uj:
         bench.sample()
-        bench.monitor.energy_mj = span_mj
-        total_mj += span_mj
-        assert bench.fill().energy_uj == total_mj * 1000
-        assert 0 <= bench.meter._energy_low < 2**30
+        bench.monitor.energy_uj = bench.monitor.charge_uc = span_uj
+        total_uj += span_uj
+        telemetry = bench.fill()
+        assert (telemetry.energy_uj, telemetry.charge_uc) == (total_uj, total_uj)
+        assert all(0 <= word < 2**30 for word in bench.meter._totals)
+
+
+@given(spans_uc=st.lists(st.integers(-400_000_000, 400_000_000), max_size=40))
+@SETTINGS
+def test_charge_that_flowed_back_is_set_off_against_what_flows_later(spans_uc: list[int]) -> None:
+    bench = Bench()
+    net_uc = highest_uc = 0
+    for span_uc in spans_uc:
+        bench.sample()
+        bench.monitor.charge_uc = span_uc
+        net_uc = max(net_uc + span_uc, highest_uc - 500_000_000)
+        highest_uc = max(highest_uc, net_uc)
+        assert bench.fill().charge_uc == highest_uc
+
+
+def test_a_monitor_that_kept_its_counters_is_counted_on_from_them() -> None:
+    bench = Bench()
+    bench.monitor.kept = True
+    bench.monitor.energy_uj, bench.monitor.charge_uc = 2**40, 2**41
+    bench.sample()
+    assert bench.meter.continues
+    telemetry = bench.fill()
+    assert (telemetry.energy_uj, telemetry.charge_uc) == (2**40, 2**41)
+
+
+def test_a_kept_charge_is_told_modulo_what_the_monitor_holds() -> None:
+    bench = Bench()
+    bench.monitor.kept, bench.monitor.charge_uc = True, -625
+    bench.sample()
+    assert bench.fill().charge_uc == (625 << 35) - 625
+
+
+def test_counters_of_a_monitor_that_came_late_are_counted_from_there() -> None:
+    bench = Bench()
+    bench.monitor.kept, bench.monitor.energy_uj, bench.monitor.answers = True, 2**40, False
+    bench.sample()
+    bench.monitor.answers = True
+    bench.sample(RETRY_EVERY)
+    assert not bench.meter.continues
+    assert bench.fill().energy_uj == 0
+
+
+def test_an_alert_is_armed_at_once_or_when_the_monitor_is_back() -> None:
+    bench = Bench()
+    bench.sample()
+    bench.meter.arm(7_000)
+    assert bench.monitor.alert_ma == 7_000
+    bench.monitor.answers = False
+    bench.meter.arm(6_000)
+    assert (bench.monitor.alert_ma, bench.meter.valid) == (6_000, False)
+
+
+def test_what_was_not_measured_anew_is_not_counted_as_a_sample() -> None:
+    bench = Bench()
+    bench.monitor.new = False
+    assert bench.sample(2) == [False, False]
+    bench.monitor.new = True
+    bench.sample()
+    bench.monitor.new = False
+    assert bench.sample() == [True]
+    assert bench.fill().samples == 1
+
+
+def test_a_monitor_that_talks_nonsense_is_not_valid_and_told_as_such() -> None:
+    bench = Bench()
+    bench.sample()
+    bench.monitor.talks_nonsense = True
+    assert bench.sample() == [False]
+    assert bench.meter.nonsense
+    bench.monitor.talks_nonsense = False
+    bench.sample(RETRY_EVERY)
+    assert not bench.meter.nonsense
+
+
+def test_a_monitor_that_is_known_keeps_its_sum_when_it_comes_back() -> None:
+    bench = Bench()
+    bench.sample()
+    bench.monitor.energy_uj = 5
+    bench.fill()
+    bench.monitor.answers = False
+    bench.sample()
+    bench.monitor.answers, bench.monitor.energy_uj = True, 7
+    bench.sample(RETRY_EVERY)
+    assert not bench.meter.continues
+    assert bench.fill().energy_uj == 12
+
+
+def test_charge_is_summed_over_periods() -> None:
+    bench = Bench()
+    bench.sample()
+    for charge_uc, told_uc in ((600_000, 600_000), (-100_000, 600_000), (150_000, 650_000)):
+        bench.sample()
+        bench.monitor.charge_uc = charge_uc
+        assert bench.fill().charge_uc == told_uc
 
 
 def test_nothing_but_its_own_slots_is_filled() -> None:
     bench = Bench()
     bench.sample()
-    slots = array("i", [-5] * 22)
+    slots = array("i", [-5] * 24)
     bench.meter.fill(slots)
-    assert [slot for slot in range(22) if slots[slot] == -5] == [0, 1, 2, 3, 15, 16, 17, 18, 19, 20, 21]
+    assert [slot for slot in range(24) if slots[slot] == -5] == [0, 1, 2, 3, 15, 16, 17, 18, 19, 20, 21]
 
 
 class AnyHistory(RuleBasedStateMachine):
@@ -269,10 +377,10 @@ class AnyHistory(RuleBasedStateMachine):
             self.sampled += answered
         assert self.bench.meter.valid <= self.bench.monitor.answers
 
-    @rule(answers=st.booleans(), energy_mj=st.integers(0, 100_000))
-    def change(self, energy_mj: int, *, answers: bool) -> None:
+    @rule(answers=st.booleans(), energy_uj=st.integers(0, 100_000_000))
+    def change(self, energy_uj: int, *, answers: bool) -> None:
         self.bench.monitor.answers = answers
-        self.bench.monitor.energy_mj += energy_mj
+        self.bench.monitor.energy_uj += energy_uj
 
     @rule()
     def fill(self) -> None:

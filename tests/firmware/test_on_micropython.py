@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 from google.protobuf.message import Message as ProtobufMessage
-from size import IDLE_MACHINE, hat_modules
+from size import IDLE_MACHINE, IDLE_RP2, hat_modules
 
 from racklet.link.v1 import link_pb2
 from racklet_link import messages
@@ -22,11 +22,14 @@ WITH_IDLE_MACHINE = f"""
 import sys
 sys.path.append(".frozen")
 class machine: pass
-parts = {{}}
-exec({IDLE_MACHINE!r}, parts)
-for name in parts:
-    setattr(machine, name, parts[name])
+class rp2: pass
+for module, source in ((machine, {IDLE_MACHINE!r}), (rp2, {IDLE_RP2!r})):
+    parts = {{}}
+    exec(source, parts)
+    for name in parts:
+        setattr(module, name, parts[name])
 sys.modules["machine"] = machine
+sys.modules["rp2"] = rp2
 """
 MODULES = [f"{path.parent.name}.{path.stem}" for path in hat_modules() if path.stem not in {"main", "__init__"}]
 
@@ -111,6 +114,7 @@ SAID = [
         supply_uw=4_600_000,
         temperature_mc=-41_000,
         energy_uj=2**50,
+        charge_uc=2**50,
         input_uv=12_000_000,
         log_held_bytes=32_768,
         uart_lost_bytes=5,
@@ -159,12 +163,12 @@ from array import array
 from racklet_link import messages
 from racklet_link.framing import FrameEncoder
 from racklet_link.message import Message
-message = Message(22, 3)
+message = Message({messages.TELEMETRY[1]}, 3)
 message.begin(messages.{constant(message.DESCRIPTOR.name)})
 for slot, value in enumerate({held(message).slots.tolist()[: form[1]]}):
     message.slots[slot] = value
-for blob in range({form[2]}):
-    message.put_bytes({form[1]} - 2 * blob - 2, {form[2]} - 1 - blob, bytes(range(100)))
+for blob, slot in enumerate({[form[0][entry + 3] for entry in range(0, len(form[0]), 4) if form[0][entry + 2] > 4]}):
+    message.put_bytes(slot, blob, bytes(range(100)))
 encoder = FrameEncoder()
 def action():
     encoder.seal(message, {field.number << 3 | 2})
@@ -228,13 +232,13 @@ def action():
     "LogRing.lose": LOG
     + """
 def action():
-    ring.lose(300, 5, 5)
+    ring.lose(300, 2, 5, 5)
 """,
     "LogRing.next_record": LOG
     + """
 ring.begin_boot(1, 5, 5)
 ring.append(chunk, 128, 5, 5)
-ring.lose(3, 5, 5)
+ring.lose(3, 2, 5, 5)
 def action():
     ring.rewind(0, 0)
     while ring.next_record(said, 1000):
@@ -357,54 +361,105 @@ class Monitor:
     supply_ua = -900000
     supply_uw = 4600000
     temperature_mc = 41000
-    def configure(self): pass
-    def sample(self): pass
+    def configure(self): return True
+    def sample(self, now_ms): return True
     def sample_temperature(self): pass
-    def take_energy_mj(self): return 900000
+    def take_energy_uj(self): return 900000000
+    def take_charge_uc(self): return 90000000
 meter = Meter(Monitor())
-slots = array("i", bytes(88))
+slots = array("i", bytes(96))
 """
 MONITOR = """
 from racklet_hat.ina228 import Ina228
 class Registers:
     def readfrom_mem_into(self, address, register, buf):
-        buf[0] = buf[1] = 0x54
+        buf[0] = buf[1] = 0
+        if register == 0x3E: buf[0] = 0x54
         if register == 0x3E: buf[1] = 0x49
         if register == 0x3F: buf[0], buf[1] = 0x22, 0x81
         if register == 0x07: buf[0] = 0xF0
         if register == 0x05: buf[0] = 0x19
         if register == 0x08: buf[0] = 0x01
+        if register == 0x0B: buf[0], buf[1] = 0x80, 0x43
+        if register == 0x09: buf[3] = self.read % 250; self.read += 1
+        if register == 0x0A: buf[3] = self.read % 250
+    read = 0
     def writeto_mem(self, address, register, buf): pass
 monitor = Ina228(Registers(), 0x40, 10000)
+"""
+MONITOR_226 = """
+from racklet_hat.ina226 import Ina226
+class Registers:
+    def readfrom_mem_into(self, address, register, buf):
+        buf[0], buf[1] = 0x0F, 0xF0
+        if register == 0xFE: buf[0], buf[1] = 0x54, 0x49
+        if register == 0xFF: buf[0], buf[1] = 0x22, 0x60
+        if register == 0x01: buf[0], buf[1] = 0x7D, 0x00
+        if register == 0x06: buf[0], buf[1] = 0x80, 0x19
+    def writeto_mem(self, address, register, buf): pass
+monitor = Ina226(Registers(), 0x40, 10000)
 """
 ACTIONS |= {
     "Meter.sample": METER
     + """
 def action():
-    meter.sample()
+    meter.sample(7)
 """,
     "Meter.fill": METER
     + """
 def action():
     for _ in range(30):
-        meter.sample()
+        meter.sample(7)
     meter.fill(slots)
 """,
     "Ina228": MONITOR
     + """
 def action():
     monitor.configure()
-    monitor.sample()
+    monitor.sample(1000)
     monitor.sample_temperature()
-    monitor.take_energy_mj()
+    monitor.take_energy_uj()
+    monitor.take_charge_uc()
+""",
+    "Ina226": MONITOR_226
+    + """
+def action():
+    monitor.configure()
+    monitor.sample(1000)
+    monitor.sample(1020)
+    monitor.sample(1060)
+    monitor.take_energy_uj()
+    monitor.take_charge_uc()
 """,
     "Limits.take": """
 from array import array
 from racklet_hat.limits import Limits
 limits = Limits()
-slots = array("i", [3000, 50, 5300, 4700, 200, 70000])
+slots = array("i", [3000, 50, 5300, 4700, 200, 70000, 80, 400, 7000, 4000, 600000])
 def action():
     limits.take(slots)
+""",
+    "Waveform": """
+from racklet_hat.waveform import Waveform
+waveform = Waveform()
+def action():
+    for _ in range(70):
+        waveform.add(5100000, -900000)
+    waveform.trip(5)
+    for _ in range(65):
+        waveform.add(5100000, -900000)
+    waveform.clear()
+""",
+    "Restore": """
+from racklet_hat.restore import Restore
+restore = Restore(bytearray(4), True, False)
+def action():
+    restore.set(2, 600000)
+    restore.follow(3)
+    restore.step(12000000, 1, False, 2**30 - 1)
+    restore.follow(1)
+    restore.set(3, 0)
+    restore.step(5, 1, False, 0)
 """,
     "Clock.turn": """
 from racklet_hat.clock import Clock

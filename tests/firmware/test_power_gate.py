@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -18,6 +20,10 @@ from racklet_hat.limits import Limits
 from racklet_hat.power_gate import PowerGate
 
 STEP_MS = 20
+OVER_CURRENT_HOLD, UNDER_VOLTAGE_HOLD, HALT_CURRENT, HALT_HOLD, THERMAL_TIME = 1, 4, 6, 7, 10  # in Limits.values
+OVER_CURRENT_HOLD_MS, UNDER_VOLTAGE_HOLD_MS, HALT_HOLD_MS, THERMAL_TIME_MS = (
+    Limits().values[index] for index in (OVER_CURRENT_HOLD, UNDER_VOLTAGE_HOLD, HALT_HOLD, THERMAL_TIME)
+)
 ON, OFF = PowerAction.POWER_ACTION_ON, PowerAction.POWER_ACTION_OFF
 FORCE_OFF, CYCLE = PowerAction.POWER_ACTION_FORCE_OFF, PowerAction.POWER_ACTION_CYCLE
 
@@ -77,6 +83,7 @@ class Bench:
         self.now_ms = 1000
         self.valid = True
         self.temperature_mc = 30_000
+        self.alerted = False
         self.step()
 
     def report(self, kind: int, value: int, limit: int, detail: int) -> None:
@@ -88,7 +95,8 @@ class Bench:
     def step(self) -> None:
         self.now_ms += STEP_MS
         self.rail.pass_time()
-        self.gate.step(self.rail.uv, self.rail.ua, self.temperature_mc, self.valid, self.now_ms)
+        self.gate.step(self.rail.uv, self.rail.ua, self.temperature_mc, self.valid, self.now_ms, self.alerted)
+        self.alerted = False
 
     def run(self, duration_ms: int) -> None:
         for _ in range(duration_ms // STEP_MS):
@@ -107,16 +115,19 @@ class Bench:
 
 def bench_in(state: str) -> Bench:
     """Return a bench whose gate is in `state` with no transaction running, but for STARTING."""
-    bench = Bench(is_on=state in {"ON", "TRIPPED", "STOPPING"})
+    bench = Bench(is_on=state in {"ON", "TRIPPED", "STOPPING", "STUCK_ON"})
     if state == "TRIPPED":
         bench.rail.load_ua = 9_000_000
         bench.run(500)
         bench.rail.load_ua = 600_000
         bench.run(2000)
-    elif state == "STOPPING":
+    elif state in {"STOPPING", "STUCK_ON"}:
         bench.rail.stuck = True
+        bench.valid = state == "STUCK_ON"
         bench.ask(FORCE_OFF)
         bench.run(4000)
+        bench.valid = True
+        bench.gate.valid = True  # it answers again, and nothing was measured yet
     elif state == "STARTING":
         bench.rail.stuck = True
         bench.ask(ON, request_id=9)
@@ -150,6 +161,10 @@ def bench_in(state: str) -> Bench:
         ("TRIPPED", OFF, "PENDING", "STOPPING", ["clear"]),
         ("TRIPPED", FORCE_OFF, "PENDING", "STOPPING", ["clear"]),
         ("TRIPPED", CYCLE, "PENDING", "STOPPING", ["clear"]),
+        ("STUCK_ON", ON, "PENDING", "STOPPING", ["clear"]),
+        ("STUCK_ON", OFF, "PENDING", "STOPPING", ["clear"]),
+        ("STUCK_ON", FORCE_OFF, "PENDING", "STOPPING", ["clear"]),
+        ("STUCK_ON", CYCLE, "PENDING", "STOPPING", ["clear"]),
     ],
 )
 def test_a_request_does_in_each_state_what_the_table_says(
@@ -162,7 +177,7 @@ def test_a_request_does_in_each_state_what_the_table_says(
 
 
 @pytest.mark.parametrize("action", [ON, OFF, FORCE_OFF, CYCLE])
-@pytest.mark.parametrize("state", ["OFF", "ON", "STOPPING", "TRIPPED"])
+@pytest.mark.parametrize("state", ["OFF", "ON", "STOPPING", "TRIPPED", "STUCK_ON"])
 def test_every_transaction_ends_where_it_should_once_the_rail_follows(state: str, action: int) -> None:
     bench = bench_in(state)
     bench.rail.stuck = False
@@ -183,12 +198,27 @@ def test_what_is_asked_during_a_transaction_is_busy_and_changes_nothing() -> Non
     assert bench.state == "ON"
 
 
-def test_on_is_done_when_the_rail_is_measured_good() -> None:
+def test_on_is_done_when_the_rail_is_measured_good_and_settled() -> None:
     bench = Bench()
     bench.ask(ON)
+    bench.run(power_gate._SETTLE_MS)
+    assert bench.results == []
     bench.step()
-    assert bench.results == [(1, "DONE", STEP_MS)]
+    assert bench.results == [(1, "DONE", power_gate._SETTLE_MS + STEP_MS)]
     assert bench.events == [("SUPPLY_STATE", 2, 0, 1), ("SUPPLY_STATE", 3, 0, 2)]
+    assert (bench.gate.told_id, bench.gate.before_state, bench.gate.detail) == (1, 1, power_gate._SET)
+
+
+def test_on_is_not_done_while_the_rail_still_rises() -> None:
+    bench = Bench()
+    bench.ask(ON)
+    bench.rail.stuck = True
+    for uv in (4_600_000, 4_760_000, 4_820_000, 4_880_000, 4_940_000, 5_000_000, 5_060_000):
+        bench.rail.uv = uv
+        bench.step()
+    assert bench.results == []
+    bench.run(power_gate._SETTLE_MS)
+    assert bench.results[0][1] == "DONE"
 
 
 def test_a_rail_that_does_not_rise_is_cut_and_told() -> None:
@@ -199,6 +229,7 @@ def test_a_rail_that_does_not_rise_is_cut_and_told() -> None:
     assert bench.results[0][1] == "NOT_REACHED"
     assert bench.rail.pulses == ["set", "clear"]
     assert bench.kinds() == ["START_FAILED"]
+    assert bench.gate.detail == power_gate._SET | power_gate._CUT
     bench.run(2000)
     assert bench.state == "OFF"
 
@@ -207,7 +238,7 @@ def test_a_graceful_off_presses_the_button_shortly_and_waits_for_the_halt_signal
     bench = Bench(is_on=True)
     bench.ask(OFF)
     assert bench.rail.asked
-    bench.run(power_gate.ASK_MS + STEP_MS)
+    bench.run(power_gate._ASK_MS + STEP_MS)
     assert not bench.rail.asked
     bench.run(2000)
     assert bench.rail.latch
@@ -215,6 +246,52 @@ def test_a_graceful_off_presses_the_button_shortly_and_waits_for_the_halt_signal
     bench.run(3000)
     assert bench.state == "OFF"
     assert bench.results[0][1] == "DONE"
+    assert bench.gate.detail == power_gate._ASKED | power_gate._HALT_ROSE | power_gate._CUT
+    assert (bench.gate.before_state, bench.gate.lowest_ua) == (3, 600_000)
+
+
+def test_a_halt_signal_that_is_stuck_high_is_no_answer() -> None:
+    bench = Bench(is_on=True)
+    bench.rail.halted = True
+    bench.ask(OFF, grace_ms=5000)
+    bench.run(5100)
+    assert (bench.state, bench.results[0][1], bench.rail.latch) == ("ON", "NODE_BUSY", True)
+    assert bench.gate.detail == power_gate._ASKED | power_gate._HALT_WAS_HIGH
+
+
+def test_a_halt_signal_that_went_low_meanwhile_counts_again() -> None:
+    bench = Bench(is_on=True)
+    bench.rail.halted = True
+    bench.ask(OFF)
+    bench.run(1000)
+    bench.rail.halted = False
+    bench.step()
+    bench.rail.halted = True
+    bench.run(3000)
+    assert bench.results[0][1] == "DONE"
+    assert bench.gate.detail & power_gate._HALT_ROSE
+
+
+def test_a_node_that_has_halted_before_is_known_by_its_current() -> None:
+    bench = Bench(is_on=True)
+    bench.rail.halted, bench.rail.load_ua = True, 60_000
+    bench.ask(OFF)
+    bench.run(3000)
+    assert bench.results[0][1] == "DONE"
+    assert bench.gate.detail & power_gate._CURRENT_FELL
+
+
+def test_force_off_overtakes_a_graceful_off() -> None:
+    bench = Bench(is_on=True)
+    assert bench.ask(OFF, request_id=1) == "PENDING"
+    bench.run(1000)
+    assert bench.ask(ON, request_id=2) == "BUSY"
+    assert bench.ask(FORCE_OFF, request_id=3) == "PENDING"
+    assert bench.results == [(1, "OVERTAKEN", 1000)]
+    assert bench.ask(FORCE_OFF, request_id=4) == "BUSY"
+    bench.run(3000)
+    assert bench.results[1][:2] == (3, "DONE")
+    assert not bench.rail.asked
 
 
 def test_a_graceful_off_takes_a_lasting_idle_current_for_a_halt() -> None:
@@ -222,12 +299,12 @@ def test_a_graceful_off_takes_a_lasting_idle_current_for_a_halt() -> None:
     bench.ask(OFF)
     for _ in range(10):  # a dip is no halt
         bench.rail.load_ua = 100_000
-        bench.run(power_gate.IDLE_MS - 2 * STEP_MS)
+        bench.run(HALT_HOLD_MS - 2 * STEP_MS)
         bench.rail.load_ua = 600_000
         bench.step()
     assert bench.rail.latch
     bench.rail.load_ua = 60_000
-    bench.run(power_gate.IDLE_MS + 2 * STEP_MS)
+    bench.run(HALT_HOLD_MS + 2 * STEP_MS)
     assert not bench.rail.latch
 
 
@@ -242,7 +319,7 @@ def test_a_node_that_does_not_halt_stays_on_unless_force_was_asked() -> None:
 
 
 def test_a_cycle_keeps_the_minimum_off_time_and_a_longer_one_when_asked() -> None:
-    for off_ms, expected_ms in ((0, power_gate.MIN_OFF_MS), (3000, 3000)):
+    for off_ms, expected_ms in ((0, power_gate._MIN_OFF_MS), (3000, 3000)):
         bench = Bench(is_on=True)
         bench.ask(CYCLE, off_ms=off_ms)
         off_for_ms = 0
@@ -257,7 +334,7 @@ def test_supply_stays_off_until_the_rail_has_fallen() -> None:
     bench = Bench(is_on=True)
     bench.ask(CYCLE)
     bench.rail.stuck = True
-    bench.run(power_gate.FALL_MS - 100)
+    bench.run(power_gate._FALL_MS - 100)
     assert bench.rail.pulses == ["clear"]
     assert bench.state == "STOPPING"
 
@@ -269,7 +346,8 @@ def test_a_rail_that_does_not_fall_is_told_once_and_ends_the_transaction_without
     bench.run(8000)
     assert bench.results[0][1] == "NOT_REACHED"
     assert bench.kinds() == ["SUPPLY_STUCK_ON"]
-    assert bench.state == "STOPPING"
+    assert bench.events[-2][3] == 600_000  # the current
+    assert bench.state == "STUCK_ON"
     bench.rail.stuck = False
     bench.run(1000)
     assert bench.state == "OFF"
@@ -319,25 +397,92 @@ def test_a_protection_cuts_latches_and_tells_the_value(change: dict[str, int], k
 def test_a_short_peak_of_current_or_dip_of_voltage_does_not_trip() -> None:
     bench = Bench(is_on=True)
     bench.rail.load_ua = 6_000_000
-    bench.run(bench.limits.over_current_hold_ms - STEP_MS)
+    bench.run(OVER_CURRENT_HOLD_MS - STEP_MS)
     bench.rail.load_ua = 600_000
     bench.step()
     bench.rail.uv, bench.rail.stuck = 4_300_000, True
-    bench.run(bench.limits.under_voltage_hold_ms - STEP_MS)
+    bench.run(UNDER_VOLTAGE_HOLD_MS - STEP_MS)
     bench.rail.stuck = False
     bench.run(1000)
     assert bench.state == "ON"
 
 
-def test_a_short_at_start_trips() -> None:
+@pytest.mark.parametrize("alerted", [False, True])
+def test_a_short_at_start_trips_and_tells_the_current(*, alerted: bool) -> None:
     bench = Bench()
+    bench.ask(ON)
     bench.rail.load_ua = 9_000_000
     bench.rail.stuck, bench.rail.uv = True, 3_500_000
-    bench.gate.step(0, 0, 30_000, True, bench.now_ms)
-    bench.ask(ON)
-    bench.run(300)
+    bench.alerted = alerted
+    bench.run(20 if alerted else 300)
     assert bench.state == "TRIPPED"
     assert bench.results[0][1] == "TRIPPED"
+    assert [event for event in bench.events if event[0] == "START_FAILED"] == [
+        ("START_FAILED", 3_500_000, power_gate._GOOD_UV, 9_000_000)
+    ]
+
+
+def test_an_alert_trips_at_once_and_tells_at_least_the_limit() -> None:
+    bench = Bench(is_on=True)
+    bench.alerted = True
+    bench.step()
+    assert bench.state == "TRIPPED"
+    assert bench.events[-2] == ("OVER_CURRENT", 8_000_000, 8_000_000, power_gate._BY_ALERT)
+
+
+def test_an_alert_trips_without_a_measurement_as_well() -> None:
+    bench = Bench(is_on=True)
+    bench.valid, bench.alerted = False, True
+    bench.step()
+    assert bench.state == "TRIPPED"
+
+
+def test_an_alert_of_what_is_off_changes_nothing() -> None:
+    bench = Bench()
+    bench.alerted = True
+    bench.step()
+    assert (bench.state, bench.kinds()) == ("OFF", [])
+
+
+@pytest.mark.parametrize("amperes", [5.05, 5.2, 5.4])
+def test_heat_trips_when_its_time_has_come(amperes: float) -> None:
+    """A first-order heat: from the square of a start current it reaches the limit after tau * ln(...)."""
+    bench = Bench(is_on=True)
+    bench.rail.load_ua = round(amperes * 1e6)
+    began_ms = bench.now_ms
+    while bench.state == "ON" and bench.now_ms - began_ms < 10 * THERMAL_TIME_MS:
+        bench.step()
+    took_ms = bench.now_ms - began_ms
+    assert bench.events[-2][0] == "OVER_CURRENT"
+    assert bench.events[-2][2:] == (5_000_000, power_gate._BY_HEAT)
+    steps, limit = round(amperes * 1e6) >> 14, 5_000_000 >> 14
+    assert took_ms == pytest.approx(THERMAL_TIME_MS * math.log(steps**2 / (steps**2 - limit**2)), rel=0.1)
+
+
+def test_heat_leaves_a_current_at_the_limit_and_short_peaks_alone() -> None:
+    bench = Bench(is_on=True)
+    bench.rail.load_ua = 5_000_000
+    bench.run(5 * THERMAL_TIME_MS)
+    bench.rail.load_ua = 1_000_000
+    bench.run(THERMAL_TIME_MS)
+    for _ in range(20):
+        bench.rail.load_ua = 5_450_000
+        bench.run(2000)
+        bench.rail.load_ua = 1_000_000
+        bench.run(2000)
+    assert bench.state == "ON"
+
+
+@given(currents=st.lists(st.integers(-20_000_000, 20_000_000), max_size=30), tau_ms=st.integers(1000, 600_000))
+@settings(max_examples=100, deadline=None)
+def test_heat_stays_a_small_integer(currents: list[int], tau_ms: int) -> None:
+    bench = Bench()
+    bench.gate._limits[THERMAL_TIME] = tau_ms
+    for ua in currents:
+        bench.gate.step(0, ua, 30_000, True, bench.now_ms + 40)
+        goal = power_gate._HEAT_AMPERES_MAX**2 << 5
+        assert -(2**30) < (goal - bench.gate._heat) * power_gate._HEAT_SPAN_MAX_MS < 2**30
+        assert 0 <= bench.gate._heat <= goal
 
 
 def test_nothing_is_switched_on_without_a_monitor_and_what_is_on_stays_on() -> None:
@@ -371,12 +516,35 @@ def test_a_monitor_lost_on_the_way_up_ends_the_start_and_on_the_way_down_proves_
     assert bench.state == "OFF"
 
 
+def test_a_stop_that_nobody_could_measure_is_told_stuck_once_it_is_measured() -> None:
+    bench = bench_in("STOPPING")
+    bench.step()
+    assert (bench.state, bench.kinds()) == ("STUCK_ON", ["SUPPLY_STUCK_ON"])
+
+
 def test_a_rail_that_comes_up_by_itself_is_cut_and_told() -> None:
     bench = Bench()
     bench.rail.latch = True
     bench.step()
-    assert bench.kinds() == ["SUPPLY_STUCK_ON"]
+    assert (bench.state, bench.kinds()) == ("STUCK_ON", ["SUPPLY_STUCK_ON"])
     bench.run(2000)
+    assert bench.state == "OFF"
+
+
+@pytest.mark.parametrize("state", ["OFF", "TRIPPED"])
+def test_a_current_that_flows_though_off_is_a_fault_of_its_own(state: str) -> None:
+    bench = bench_in(state)
+    bench.run(2000)
+    bench.events.clear()
+    bench.rail.uv, bench.rail.stuck, bench.rail.load_ua = 3_100_000, True, 150_000
+    bench.run(power_gate._FLOWS_MS)
+    assert bench.state == state
+    bench.step()
+    assert bench.state == "STUCK_ON"
+    assert ("SUPPLY_STUCK_ON", 3_100_000, power_gate._DOWN_UV, 150_000) in bench.events
+    assert bench.rail.pulses == ["clear"]
+    bench.rail.stuck = False
+    bench.run(1000)
     assert bench.state == "OFF"
 
 
@@ -401,6 +569,7 @@ def test_a_start_of_the_microcontroller_moves_nothing(*, is_on: bool) -> None:
 def test_what_is_out_of_range_is_invalid_and_changes_nothing(arguments: dict[str, int]) -> None:
     bench = Bench(is_on=True)
     assert bench.ask(**arguments) == "INVALID"
+    assert bench.gate.invalid_field == {0: 1, 5: 1, OFF: 2, CYCLE: 4}[arguments["action"]]
     assert bench.rail.pulses == []
     assert bench.state == "ON"
 
@@ -432,8 +601,12 @@ class AnyHistory(RuleBasedStateMachine):
         halted=st.booleans(),
         valid=st.booleans(),
         temperature_mc=st.sampled_from([30_000, 30_000, 95_000]),
+        alerted=st.booleans(),
     )
-    def change(self, *, load_ua: int, stuck: bool, halted: bool, valid: bool, temperature_mc: int) -> None:
+    def change(
+        self, *, load_ua: int, stuck: bool, halted: bool, valid: bool, temperature_mc: int, alerted: bool = False
+    ) -> None:
+        self.bench.alerted = alerted
         self.bench.rail.load_ua = load_ua
         self.bench.rail.stuck = stuck
         self.bench.rail.halted = halted
@@ -455,7 +628,7 @@ class AnyHistory(RuleBasedStateMachine):
         state, latch = self.bench.state, self.bench.rail.latch
         if state in {"STARTING", "ON"}:
             assert latch
-        if state in {"OFF", "TRIPPED"}:
+        if state in {"OFF", "TRIPPED", "STUCK_ON"}:
             assert not latch
 
     def teardown(self) -> None:

@@ -43,10 +43,11 @@ class PtyHat:
     A power request is answered with `power_result`; while that is RESULT_PENDING, `finish_power` ends it.
     """
 
-    def __init__(self, port: Path, session: int = 1000, hat_id: bytes = b"\x01\x02\x03\x04\x05\x06\x07\x08") -> None:
+    def __init__(self, port: Path, session: int = 1000, hat_id: bytes = b"") -> None:
         self.port = port
         self.session = session
-        self.hat_id = hat_id
+        number = 8 if port.name in {"port", "node-1"} else sum(port.name.encode())  # no two HATs share an id
+        self.hat_id = hat_id or bytes([1, 2, 3, 4, 5, 6, 7, number & 255])
         self.now = Electronics()
         self.power_result: int = link_pb2.RESULT_DONE
         self.power_requests: list[tuple[int, int, int, int, int]] = []
@@ -105,7 +106,15 @@ class PtyHat:
 
     def lose(self, count: int) -> None:
         """Lose console bytes at the UART."""
-        self._log.lose(count, self._ms(), 0)
+        self._log.lose(count, link_pb2.GAP_REASON_UART_OVERRUN, self._ms(), 0)
+
+    def damage(self, byte: int, error: int) -> None:
+        """Let the node's console say a byte that comes with an error: 0 framing, 1 parity, 2 break."""
+        self._log.append_damaged(byte, error, self._ms(), 0)
+
+    def reset_node(self, cause: int) -> None:
+        """Begin a boot of the node while its supply stays on."""
+        self._log.begin_boot(cause, self._ms(), 0)
 
     def tell(self, kind: int, value: int = 0, limit: int = 0, detail: int = 0) -> None:
         """Let something happen."""
@@ -141,6 +150,9 @@ class PtyHat:
 
     def set_limits(self, _slots: array[int]) -> int:
         return link_pb2.RESULT_INVALID
+
+    def set_restore(self, _policy: int, _delay_ms: int) -> int:
+        return link_pb2.RESULT_DONE
 
     def fill_hello(self, hello: Message) -> None:
         hello.slots[0], hello.slots[1] = self.protocol

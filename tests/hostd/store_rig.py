@@ -5,9 +5,9 @@ from contextlib import AbstractContextManager, closing
 from dataclasses import replace
 from pathlib import Path
 
-from racklet_hostd.store import BootLog, Chunk, NodeStore, Piece, Store, StoreLimits
+from racklet_hostd.store import BootCause, BootLog, Chunk, NodeStore, Piece, Store, StoreLimits
 
-LIMITS = StoreLimits(free_bytes_kept=0)
+LIMITS = StoreLimits(free_bytes_kept=0, journal_bytes=0)  # so that the index is up to date after every `tend`
 SESSION = 7
 HAT = b"hat-a"
 
@@ -20,7 +20,7 @@ def opened(folder: Path, **limits: int) -> AbstractContextManager[Store]:
 def begun_log(node: NodeStore, hat_boot: int = 1, *, session: int = SESSION) -> BootLog:
     """Attach a HAT session and begin one of its boots."""
     node.attach(session, HAT, boot_continues=False)
-    return node.begin_boot(hat_boot, 1000, from_supply_on=True, lost_boots=0)
+    return node.begin_boot(hat_boot, 1000, cause=BootCause.SUPPLY_ON, lost_boots=0)
 
 
 def fill(log: BootLog, size: int, *, step: int = 400) -> bytes:

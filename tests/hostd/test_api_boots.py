@@ -11,6 +11,7 @@ from pathlib import Path
 import grpc
 import pytest
 
+from racklet.link.v1 import link_pb2
 from racklet.v1 import rack_pb2
 from racklet_hostd.api import boots
 from racklet_hostd.store import Chunk, GapPiece
@@ -181,3 +182,32 @@ def test_chunks_of_the_same_moment_are_one_message_of_bounded_size() -> None:
 def test_chunks_of_different_moments_keep_their_times() -> None:
     chunks = [Chunk(0, 1000, b"a"), Chunk(1, 1049, b"b"), Chunk(2, 1050, b"c")]
     assert list(boots._merged(list(chunks))) == [Chunk(0, 1000, b"ab"), Chunk(2, 1050, b"c")]
+
+
+async def test_line_errors_are_told_before_the_bytes_that_came_with_them(tmp_path: Path) -> None:
+    async with rack_with_boots(tmp_path, b"before") as rig:
+        hat = rig.hats["node-1"]
+        hat.damage(0xFF, 0)
+        hat.damage(0, 2)
+        hat.say(b"behind")
+        await until(lambda: hat.all_acknowledged)
+        responses = await read(rig)
+    assert [response.WhichOneof("piece") for response in responses] == ["data", "line_errors", "data"]
+    assert responses[1].line_errors == rack_pb2.LineErrors(framing_errors=1, breaks=1)
+    assert (responses[1].offset, responses[2].offset, responses[2].data) == (6, 6, b"\xff\0behind")
+
+
+async def test_a_boot_tells_why_it_began(tmp_path: Path) -> None:
+    async with rack_with_boots(tmp_path, b"on") as rig:
+        hat = rig.hats["node-1"]
+        for cause in (link_pb2.BOOT_CAUSE_BREAK, link_pb2.BOOT_CAUSE_BOOTLOADER, link_pb2.BOOT_CAUSE_HAT_START):
+            hat.reset_node(cause)
+            hat.say(b"again")
+        await until(lambda: hat.all_acknowledged)
+        boots = (await rig.rack.ListBoots(rack_pb2.ListBootsRequest(parent="nodes/node-1"))).boots
+    assert [boot.cause for boot in reversed(boots)] == [
+        rack_pb2.BOOT_CAUSE_SUPPLY_ON,
+        rack_pb2.BOOT_CAUSE_BREAK,
+        rack_pb2.BOOT_CAUSE_BOOTLOADER,
+        rack_pb2.BOOT_CAUSE_FOUND_RUNNING,
+    ]

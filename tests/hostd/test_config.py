@@ -267,7 +267,9 @@ def sections() -> list[tuple[str, type[BaseModel]]]:
 def test_every_number_in_the_config_has_its_unit_or_what_it_counts_in_its_name() -> None:
     endings = (
         "_ms",
+        "_days",
         "_s",
+        "_days",
         "_w",
         "_bytes",
         "_percent",

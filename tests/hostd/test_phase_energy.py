@@ -75,6 +75,7 @@ def test_marks_are_durable_after_a_sync_and_go_with_their_boots(tmp_path: Path) 
         for boot in range(2, 5):
             begun_log(store.node("node-1"), boot)
             store.sync()
+            store.tend(0)
         store.energy_marks.add(EnergyMark("node-1", 4, BEFORE_LOG, 9))
         store.sync()
         assert store.energy_marks.of_boot("node-1", 1) == {}
@@ -94,6 +95,7 @@ def test_an_index_without_marks_gets_the_table(tmp_path: Path) -> None:
 async def metered(rig: Rig, hat: PtyHat, add_uj: int) -> None:
     """Let the node take some energy, and wait until hostd has metered it, and that it takes no more."""
     node = rig.daemon.rack.node("node-1")
+    await until(lambda: node.watch.newest_energy_uj == node.store.energy_uj)  # all that was metered before is durable
     until_uj = node.store.energy_uj + add_uj
     hat.now.energy_uj += add_uj
     await until(lambda: (node.watch.newest_energy_uj or 0) >= until_uj and node.store.energy_uj >= until_uj)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import resource
 import tty
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from racklet_hostd import serial_port
-from racklet_hostd.serial_port import PortUnavailableError, SerialPort
+from racklet_hostd.serial_port import ANSWER_MS, GATHER_MS, PortUnavailableError, SerialPort
 from tests.hostd.rig import until
 
 
@@ -36,6 +38,10 @@ class Cable:
             return os.read(self.master, 65536)
         except BlockingIOError:
             return b""
+
+
+def open_files() -> list[int]:
+    return [int(path.name) for path in Path("/proc/self/fd").iterdir()]
 
 
 @pytest.fixture
@@ -124,11 +130,146 @@ async def test_a_port_that_is_paused_is_not_read(cable: Cable) -> None:
     await until(lambda: received == b"1")
     port.pause()
     os.write(cable.master, b"2")
-    await port.wait_closed(20)
+    await asyncio.sleep(2 * GATHER_MS / 1000)
     assert received == b"1"
     port.resume()
     await until(lambda: received == b"12")
     await port.close()
+
+
+@pytest.fixture
+async def busy(cable: Cable) -> AsyncIterator[tuple[SerialPort, bytearray]]:
+    """A port that has woken hostd twice in a short time, so that it does not any more; and what came there."""
+    received = bytearray()
+    port = await SerialPort.open(cable.path, received.extend)
+    os.write(cable.master, b"1")
+    await until(lambda: received == b"1")
+    os.write(cable.master, b"2")
+    await until(lambda: received == b"12")
+    assert port._next_look is not None
+    yield port, received
+    await port.close()
+
+
+async def test_a_busy_port_gathers_what_comes_and_then_wakes_us_again(
+    cable: Cable, busy: tuple[SerialPort, bytearray]
+) -> None:
+    port, received = busy
+    for number in range(100):
+        os.write(cable.master, bytes([number]) * 20)
+    await until(lambda: len(received) == 2 + 2000)
+    assert received[2:] == b"".join(bytes([number]) * 20 for number in range(100))
+    await until(lambda: port._next_look is None)
+    os.write(cable.master, b"again")
+    await until(lambda: received.endswith(b"again"))
+
+
+async def test_more_than_a_terminal_holds_comes_whole_and_in_order(
+    cable: Cable, busy: tuple[SerialPort, bytearray]
+) -> None:
+    _, received = busy
+    everything = bytes(range(256)) * 2000
+    rest = everything
+
+    def feed() -> bool:
+        nonlocal rest
+        with suppress(BlockingIOError):
+            rest = rest[os.write(cable.master, rest) :]
+        return len(received) == 2 + len(everything)
+
+    await until(feed)
+    assert received[2:] == everything
+
+
+async def test_an_answer_from_a_busy_port_comes_soon(cable: Cable, busy: tuple[SerialPort, bytearray]) -> None:
+    port, received = busy
+    loop = asyncio.get_running_loop()
+    port.await_answer()
+    assert isinstance(port._next_look, asyncio.TimerHandle)
+    assert port._next_look.when() - loop.time() <= ANSWER_MS / 1000
+    os.write(cable.master, b"3")
+    await until(lambda: received == b"123")
+    assert isinstance(port._next_look, asyncio.TimerHandle)
+    assert port._next_look.when() - loop.time() <= ANSWER_MS / 1000
+
+
+async def test_a_busy_port_that_is_paused_is_not_read(cable: Cable, busy: tuple[SerialPort, bytearray]) -> None:
+    port, received = busy
+    port.pause()
+    os.write(cable.master, b"3")
+    await asyncio.sleep(2 * GATHER_MS / 1000)
+    assert received == b"12"
+    port.resume()
+    await until(lambda: received == b"123")
+
+
+async def test_a_port_may_be_paused_by_who_takes_what_came(cable: Cable) -> None:
+    received = bytearray()
+
+    def take(data: bytes) -> None:
+        received.extend(data)
+        port.pause()
+
+    port = await SerialPort.open(cable.path, take)
+    for number in range(5):
+        os.write(cable.master, b"%d" % number)
+        await until(lambda number=number: len(received) == number + 1)  # type: ignore[misc]
+        port.resume()
+    await port.close()
+
+
+async def test_a_cable_of_a_busy_port_that_is_pulled_closes_it(
+    cable: Cable, busy: tuple[SerialPort, bytearray]
+) -> None:
+    port, _ = busy
+    cable.pull()
+    await until(lambda: port.is_closed)
+
+
+async def test_giving_up_while_a_port_opens_leaves_it_to_others(cable: Cable) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        opening = tasks.create_task(SerialPort.open(cable.path, lambda _: None))
+        await asyncio.sleep(0)
+        opening.cancel()
+    await asyncio.get_running_loop().run_in_executor(None, lambda: None)
+
+    async def is_free() -> bool:
+        try:
+            port = await SerialPort.open(cable.path, lambda _: None)
+        except PortUnavailableError:
+            return False
+        await port.close()
+        return True
+
+    async with asyncio.timeout(10):
+        while not await is_free():  # noqa: ASYNC110 - a thread closes it
+            await asyncio.sleep(0.01)
+
+
+async def test_an_open_port_takes_one_descriptor(cable: Cable) -> None:
+    before = len(open_files())
+    port = await SerialPort.open(cable.path, lambda _: None)
+    assert len(open_files()) == before + 1
+    await port.close()
+    assert len(open_files()) == before
+
+
+async def test_without_a_descriptor_left_the_limit_is_named(cable: Cable) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    await (await SerialPort.open(cable.path, lambda _: None)).close()
+    highest = max(open_files())
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest, hard))
+    fillers: list[int] = []
+    try:
+        with suppress(OSError):
+            while True:
+                fillers.append(os.open(os.devnull, os.O_RDONLY))
+        with pytest.raises(PortUnavailableError, match="as many files open as it may"):
+            await SerialPort.open(cable.path, lambda _: None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for filler in fillers:
+            os.close(filler)
 
 
 async def test_a_port_with_a_descriptor_beyond_1024_works() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from racklet_hostd.errors import BadPositionError, NoSuchBootError
-from racklet_hostd.store import Chunk, GapPiece
+from racklet_hostd.store import BootCause, Chunk, GapPiece
 from racklet_hostd.store.boot_log import HELD_LIMIT_BYTES, MAX_OFFSET
 from racklet_hostd.store.model import MAX_UNIX_MS
 from racklet_hostd.store.segment_reader import MARK_EVERY_BYTES
@@ -31,7 +31,7 @@ def test_bytes_are_read_after_the_store_was_opened_again(tmp_path: Path) -> None
     with opened(tmp_path) as store:
         log = store.node("node-1").boot_log(log.number)
         assert data_of(read_all(log)) == data
-        assert (log.start_ms, log.last_byte_ms, log.from_supply_on) == (1000, 2000, True)
+        assert (log.start_ms, log.last_byte_ms, log.cause) == (1000, 2000, BootCause.SUPPLY_ON)
 
 
 def test_bytes_that_are_there_already_are_left_out(tmp_path: Path) -> None:

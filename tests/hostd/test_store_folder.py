@@ -8,8 +8,8 @@ import pytest
 
 from racklet_hostd.errors import StoreError, StoreLockedError
 from racklet_hostd.store import Store
-from racklet_hostd.store.schema import SCHEMA_VERSION
-from tests.hostd.store_rig import LIMITS, begun_log, fill, opened, read_all
+from racklet_hostd.store.schema import SCHEMA_VERSION, VERSIONS
+from tests.hostd.store_rig import HAT, LIMITS, SESSION, begun_log, fill, opened, read_all
 
 
 def test_a_folder_is_made_with_all_above_it_and_for_its_owner_only(tmp_path: Path) -> None:
@@ -38,6 +38,19 @@ def test_an_index_that_is_damaged_is_named(tmp_path: Path) -> None:
     (tmp_path / "index.sqlite3").write_bytes(b"no index " * 1000)
     with pytest.raises(StoreError, match=r"index\.sqlite3: file is not a database"):
         Store.open(tmp_path, LIMITS)
+
+
+def test_an_index_of_the_first_version_is_taken_up_with_all_it_holds(tmp_path: Path) -> None:
+    index = sqlite3.connect(tmp_path / "index.sqlite3", isolation_level=None)
+    with closing(index):
+        index.executescript(VERSIONS[0] + "PRAGMA user_version = 1;")
+        index.execute("INSERT INTO nodes VALUES ('node-1', 3, 500, 2, 7, 1, 0, 0)")
+        index.execute("INSERT INTO sessions VALUES ('node-1', 7, 1, x'6861742d61', 0, 0, 4, 0, 400)")
+    with opened(tmp_path) as store:
+        node = store.node("node-1")
+        assert (node.totals.energy_uj, node.totals.charge_uc, node.totals.boots) == (500, 0, 2)
+        assert node.attach(SESSION, HAT, boot_continues=False).event_sequence == 4
+        assert node.add_energy(SESSION, 450) == 550
 
 
 def test_an_index_of_a_newer_hostd_is_refused(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """The store against a model: whatever is appended, synced, reopened and torn by a crash, reads back exactly."""
 
 import shutil
+import sqlite3
 import tempfile
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
@@ -10,12 +12,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from racklet_hostd.store import Store
+from racklet_hostd.store import BootCause, Store
 from racklet_link.events import StoredPositions
 from tests.hostd.store_rig import HAT, LIMITS, content, read_all
 
 SIZES = st.integers(1, 700)
-SMALL_SEGMENTS = replace(LIMITS, segment_bytes=1500)
+SMALL_SEGMENTS = replace(LIMITS, segment_bytes=1500, plain_bytes=200)
 
 
 @dataclass
@@ -75,9 +77,9 @@ class StoreMachine(RuleBasedStateMachine):
     def attach(self, *, boot_continues: bool) -> StoredPositions:
         return self.node.attach(self.model.session, HAT, boot_continues=boot_continues)
 
-    def begin(self, *, from_supply_on: bool) -> None:
+    def begin(self, cause: BootCause) -> None:
         """Begin the model's boot, if it has one, or find that it has begun."""
-        log = self.node.begin_boot(self.model.hat_boot, 1000, from_supply_on=from_supply_on, lost_boots=0)
+        log = self.node.begin_boot(self.model.hat_boot, 1000, cause=cause, lost_boots=0)
         assert log.number == self.model.number
         self.log = log
 
@@ -102,7 +104,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.model.number = max(self.model.logs, default=0) + 1
         self.model.logs[self.model.number] = []
         self.model.base = 0
-        self.begin(from_supply_on=True)
+        self.begin(BootCause.SUPPLY_ON)
 
     @rule(boot_continues=st.booleans())
     def restart_hat(self, *, boot_continues: bool) -> None:
@@ -113,7 +115,7 @@ class StoreMachine(RuleBasedStateMachine):
             self.model.number = max(self.model.logs)
             self.model.base = len(self.model.log)
             self.model.hat_boot = 1
-            self.begin(from_supply_on=False)
+            self.begin(BootCause.FOUND_RUNNING)
         else:
             self.model.hat_boot = 0
             self.boot()
@@ -157,18 +159,54 @@ class StoreMachine(RuleBasedStateMachine):
         self.newest_event = event.sequence
         self.model.events.append(event.sequence)
 
-    @rule()
-    def sync(self) -> None:
+    @rule(idle_too=st.booleans())
+    def sync(self, *, idle_too: bool) -> None:
+        self.store.sync(idle_too=idle_too)
         report = self.store.sync()
         assert (report.failures, report.index_problem) == ((), "")
         assert report.positions["node-1"] == StoredPositions(self.model.hat_boot, self.model.hat_offset, 1)
         self.remember_durable()
 
     @rule()
+    def tend(self) -> None:
+        """Compress what can be, and find it so after a crash as well."""
+        assert self.store.tend(0) == ""
+        self.store.sync()
+        self.remember_durable()
+
+    @precondition(lambda self: self.durable.number)
+    @rule(data=st.data())
+    def crash_while_tending(self, data: st.DataObject) -> None:
+        """Crash before the index took over the compressed files, written in part, or before the others went."""
+        self.store.sync()
+        self.runs += 1
+        before, crashed = self.root / f"{self.runs}-before", self.root / str(self.runs)
+        shutil.copytree(self.folder, before)
+        assert self.store.tend(0) == ""
+        self.store.close()
+        is_taken_over = data.draw(st.booleans(), "the index took over")
+        first, second = (self.folder, before) if is_taken_over else (before, self.folder)
+        shutil.copytree(first, crashed)
+        for path in sorted((second / "logs").rglob("*.log*")):
+            there = crashed / path.relative_to(second)
+            if not there.exists():
+                size = (
+                    path.stat().st_size if is_taken_over else data.draw(st.integers(0, path.stat().st_size), "written")
+                )
+                there.write_bytes(path.read_bytes()[:size])
+        self.folder = crashed
+        self.open()
+        assert not {path.name + ".zst" for path in crashed.rglob("*.log")} & {
+            path.name for path in crashed.rglob("*.zst")
+        }
+        self.begin(cause=BootCause.FOUND_RUNNING)
+        self.remember_durable()
+
+    @rule()
     def reopen(self) -> None:
         self.store.close()
         self.open()
-        self.begin(from_supply_on=False)
+        self.begin(BootCause.FOUND_RUNNING)
         self.remember_durable()
 
     @precondition(lambda self: self.durable.number)
@@ -181,24 +219,26 @@ class StoreMachine(RuleBasedStateMachine):
         shutil.copytree(self.folder, crashed)
         self.store.close()
         if not is_committed:
-            self.tear(crashed, data)
+            for path in crashed.glob("index.sqlite3*"):
+                path.unlink()
+            for path in (self.root / "durable").glob("index.sqlite3*"):
+                shutil.copy(path, crashed)
             self.model = self.durable.copy()
+        self.tear(crashed, data)
         self.folder = crashed
         self.open()
         assert self.node.positions() == StoredPositions(self.model.hat_boot, self.model.hat_offset, 1)
         assert self.node.energy_uj == self.model.energy_uj
-        self.begin(from_supply_on=False)
+        self.begin(BootCause.FOUND_RUNNING)
         self.remember_durable()
 
     def tear(self, crashed: Path, data: st.DataObject) -> None:
-        """Take the index back to the last complete sync, and leave of what was written since any part."""
-        for path in crashed.glob("index.sqlite3*"):
-            path.unlink()
-        for path in (self.root / "durable").glob("index.sqlite3*"):
-            shutil.copy(path, crashed)
+        """Leave of what was not flushed any part: that is all that the index has in its journal, if at all."""
+        with closing(sqlite3.connect(crashed / "index.sqlite3")) as index:
+            rows = index.execute("SELECT boot || '-' || start || '.log', size FROM segments WHERE frames IS NULL")
+            flushed = {str(name): int(size) for name, size in rows}
         for path in sorted((crashed / "logs").rglob("*.log")):
-            before = self.root / "durable" / path.relative_to(crashed)
-            valid = before.stat().st_size if before.exists() else 0
+            valid = flushed.get(path.name, 0)
             torn = bytearray(path.read_bytes()[valid:])
             del torn[data.draw(st.integers(0, len(torn)), "bytes that reached the disk") :]
             if torn and data.draw(st.booleans(), "the last of them did not"):

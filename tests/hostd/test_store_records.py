@@ -1,10 +1,13 @@
 """Records: what was encoded comes back, and no damage to a file is silent or fatal."""
 
+import zlib
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from racklet_hostd.store import Chunk, GapPiece, Piece
 from racklet_hostd.store.records import MAX_PAYLOAD_BYTES, Scan, encode
+from racklet_link.events import Damage
 
 SEED = 0x12345678
 TIMES = st.integers(0, 1 << 47)
@@ -98,3 +101,21 @@ def check_seamless_and_true(found: list[Piece], pieces: list[Piece]) -> None:
         offset = piece.end
     assert offset == pieces[-1].end
     assert known_bytes(found).items() <= known_bytes(pieces).items()
+
+
+def test_damage_comes_back_with_its_bytes_and_is_cut_at_what_a_record_can_tell() -> None:
+    pieces: list[Piece] = [Chunk(0, 5, b"ab", Damage(1, 0, 70_000)), Chunk(2, 6, b"c")]
+    assert scanned(encode(pieces, SEED), pieces) == [Chunk(0, 5, b"ab", Damage(1, 0, 65_535)), Chunk(2, 6, b"c")]
+
+
+def test_the_largest_damaged_record_comes_back() -> None:
+    pieces: list[Piece] = [Chunk(0, 5, b"x" * MAX_PAYLOAD_BYTES, Damage(1, 2, 3))]
+    assert scanned(encode(pieces, SEED), pieces) == pieces
+
+
+def test_a_record_of_an_unknown_kind_is_damage() -> None:
+    pieces: list[Piece] = [Chunk(0, 5, b"")]
+    blob = encode(pieces, SEED).replace(b"RL\x01", b"RL\x03")
+    head, payload = blob[:24], blob[28:]
+    blob = head + zlib.crc32(payload, zlib.crc32(head, SEED)).to_bytes(4, "little") + payload
+    assert [piece for _, piece in Scan(blob, SEED).pieces(0, 3, 9)] == [GapPiece(0, 9, 3, "damaged")]

@@ -10,7 +10,6 @@ from racklet.link.v1 import link_pb2
 from racklet_hostd import hat_events
 from racklet_hostd.api import arguments
 from racklet_hostd.api.status import BadArgumentError
-from racklet_hostd.hat_clock import HatClock
 from racklet_hostd.last_line import LENGTH, TAIL_BYTES, ConsoleTail
 from racklet_hostd.model import SupplyState
 from racklet_hostd.rack import name_order
@@ -56,19 +55,6 @@ def test_the_last_line_does_not_depend_on_how_the_bytes_come(parts: list[bytes])
     for part in parts:
         tail.feed(part)
     assert tail.last_line == line_of(b"".join(parts))
-
-
-def test_a_hats_clock_is_taken_from_the_least_late_message() -> None:
-    clock = HatClock(hat_ms=1000, unix_ms=500_100)  # the Hello was 100 ms late
-    assert clock.unix_ms(2000, 10**12) == 501_100
-    for reading in range(60):
-        clock.hear(10_000 + reading * 1000, 509_000 + reading * 1000 + (7 if reading % 2 else 90))
-    assert clock.unix_ms(70_000, 10**12) == 569_007
-
-
-@given(st.integers(0, (1 << 64) - 1), st.integers(0, 1 << 42))
-def test_a_hats_record_is_never_in_the_future(hat_ms: int, now_ms: int) -> None:
-    assert 0 <= HatClock(hat_ms=5, unix_ms=now_ms).unix_ms(hat_ms, now_ms) <= now_ms
 
 
 @pytest.mark.parametrize("kind", sorted(set(link_pb2.EventKind.values()) - {0}))

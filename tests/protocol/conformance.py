@@ -5,6 +5,7 @@ A line is an operation and its arguments; bytes are hex, `-` when empty. The ans
 
 import binascii
 import sys
+from array import array
 
 from racklet_link import kernels, messages
 from racklet_link.framing import FrameEncoder
@@ -134,6 +135,17 @@ def put_time(turns, now_ms):
     return str(message.number(1))
 
 
+def take_entries(ring, pos, end, room, begins_line, banners):
+    """Take from a ring of entries, which `ring` holds with their low bytes first."""
+    ring = data(ring)
+    ring = array("H", [ring[at] | ring[at + 1] << 8 for at in range(0, len(ring), 2)])
+    job = array("i", [int(pos), int(end), 1, 1 + int(room), int(begins_line)])
+    dst = bytearray(2 + int(room))
+    why = kernels.take_entries(job, ring, len(ring), dst, data(banners))
+    kept = [job[1] == int(end), job[3] == 1 + int(room), dst[0] == 0, bytes(dst[job[2] :]) == bytes(len(dst) - job[2])]
+    return f"{why} {job[0]} {job[4]} {text(dst[1 : job[2]])} {int(all(kept))}"
+
+
 CHILDREN = {}
 OPERATIONS = {
     "crc32": crc32,
@@ -145,6 +157,7 @@ OPERATIONS = {
     "slots": slots,
     "numbers": numbers,
     "put_time": put_time,
+    "take_entries": take_entries,
 }
 
 

@@ -35,6 +35,22 @@ def queue_of(count: int, capacity: int = 4) -> EventQueue:
     return queue
 
 
+def test_a_waveform_carries_its_half_of_the_samples() -> None:
+    queue = EventQueue(4)
+    queue.waveform = bytearray(bytes(range(256)) + bytes(reversed(range(256))))
+    queue.put(link_pb2.EVENT_KIND_WAVEFORM, 0, 0, 1, -64, 5, 3)
+    queue.put(link_pb2.EVENT_KIND_WAVEFORM, 0, 0, 1, 0, 0, 3)
+    queue.put(link_pb2.EVENT_KIND_WAVEFORM, 0, 0, 1, -2, 0, 3)
+    queue.put(TRIP, 0, 0, 1)
+    told = [next_event(queue) for _ in range(4)]
+    assert [event.samples for event in told if event] == [
+        queue.waveform[:256],
+        queue.waveform[256:],
+        bytes(range(8)),
+        b"",
+    ]
+
+
 def test_an_event_is_told_as_it_was_put() -> None:
     queue = EventQueue(4)
     queue.put(TRIP, 2**30 - 1, 5, 3, -7, -8, 9)

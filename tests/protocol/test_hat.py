@@ -13,6 +13,7 @@ from racklet_link.event_queue import EventQueue
 from racklet_link.hat import HatLink
 from racklet_link.limits import (
     HELLO_EVERY_MS,
+    KEEPALIVE_EVERY_MS,
     LINK_LOST_AFTER_MS,
     REPLIES_KEPT,
     RESEND_AFTER_MS,
@@ -27,6 +28,7 @@ SESSION = 77
 DONE, PENDING = link_pb2.RESULT_DONE, link_pb2.RESULT_PENDING
 POWER_ON = link_pb2.SetPower(action=link_pb2.POWER_ACTION_ON)
 TRIP = link_pb2.EVENT_KIND_OVER_CURRENT
+ALIVE = ["console_acknowledge"]  # what it says when there is nothing to say
 
 
 class WatchedDuties(Duties):
@@ -36,6 +38,7 @@ class WatchedDuties(Duties):
         super().__init__()
         self.identified: list[int] = []
         self.limits: list[list[int]] = []
+        self.restored: list[tuple[int, int]] = []
         self.unix_ms = 0
 
     def identify(self, duration_ms: int) -> int:
@@ -43,7 +46,11 @@ class WatchedDuties(Duties):
         return DONE
 
     def set_limits(self, slots: object) -> int:
-        self.limits.append(list(slots[:6]))
+        self.limits.append(list(slots[:11]))
+        return DONE
+
+    def set_restore(self, policy: int, delay_ms: int) -> int:
+        self.restored.append((policy, delay_ms))
         return DONE
 
     def set_clock(self, unix_ms: int) -> None:
@@ -177,7 +184,7 @@ def test_without_a_version_in_common_it_falls_silent_until_the_next_knock(versio
 def test_a_link_on_which_nothing_is_heard_is_lost() -> None:
     bench = Bench()
     bench.now_ms += LINK_LOST_AFTER_MS
-    assert bench.bodies() == []
+    assert bench.bodies() == ALIVE
     assert bench.link.is_up
     bench.now_ms += 1
     assert bench.bodies() == ["hello"]
@@ -268,9 +275,18 @@ def test_set_limits_is_done() -> None:
         under_voltage_mv=4,
         under_voltage_hold_ms=5,
         over_temperature_mc=-6,
+        thermal_time_ms=11,
     )
     bench.hear(link_pb2.Request(id=3, set_limits=limits))
-    assert bench.duties.limits == [[1, 2, 3, 4, 5, -6]]
+    assert bench.duties.limits == [[1, 2, 3, 4, 5, -6, 0, 0, 0, 0, 11]]
+    assert bench.replies() == [(3, DONE)]
+
+
+def test_set_restore_is_done() -> None:
+    bench = Bench()
+    restore = link_pb2.SetRestore(policy=link_pb2.RESTORE_POLICY_LAST, delay_ms=700)
+    bench.hear(link_pb2.Request(id=3, set_restore=restore))
+    assert bench.duties.restored == [(2, 700)]
     assert bench.replies() == [(3, DONE)]
 
 
@@ -349,10 +365,31 @@ def test_telemetry_comes_at_once_and_then_in_the_period_asked_for_within_bounds(
     while (bench.now_ms - begin_ms) < period_ms - 1:
         bench.now_ms += min(1000, period_ms - 1 - (bench.now_ms - begin_ms))
         bench.hear(link_pb2.Acknowledge())
-        assert bench.bodies() == []
+        assert "telemetry" not in bench.bodies()
     bench.now_ms += 1
     (frame,) = bench.said()
     assert frame.telemetry == link_pb2.Telemetry(sequence=2, at_ms=bench.now_ms, samples=50)
+
+
+def test_it_gives_a_sign_of_life_every_second_when_nothing_else_is_due() -> None:
+    bench = Bench()
+    for _ in range(3):
+        bench.now_ms += KEEPALIVE_EVERY_MS - 1
+        bench.hear(link_pb2.Acknowledge())
+        assert bench.bodies() == []
+        bench.now_ms += 1
+        assert bench.bodies() == ALIVE
+
+
+def test_whatever_it_says_puts_the_sign_of_life_off() -> None:
+    bench = Bench()
+    bench.now_ms += KEEPALIVE_EVERY_MS - 1
+    bench.hear(link_pb2.Request(id=1, identify=link_pb2.Identify()))
+    assert bench.bodies() == ["reply"]
+    bench.now_ms += KEEPALIVE_EVERY_MS - 1
+    assert bench.bodies() == []
+    bench.now_ms += 1
+    assert bench.bodies() == ALIVE
 
 
 def test_replies_come_first_then_input_events_telemetry_and_the_log() -> None:
@@ -372,7 +409,7 @@ def test_what_is_not_acknowledged_in_time_is_sent_again() -> None:
     bench.now_ms += 100
     assert bench.bodies() == ["event", "log_record"]
     bench.stay_up(RESEND_AFTER_MS)
-    assert bench.bodies() == []
+    assert bench.bodies() == ALIVE
     bench.now_ms += 1
     assert bench.bodies() == ["event", "log_record"]
 
@@ -387,7 +424,7 @@ def test_an_acknowledgement_of_something_puts_off_sending_the_rest_again() -> No
     bench.stay_up(2000)
     bench.hear(link_pb2.Acknowledge(log_offset=3, event_sequence=2))
     bench.stay_up(RESEND_AFTER_MS)
-    assert bench.bodies() == []
+    assert bench.bodies() == ALIVE
     bench.now_ms += 1
     assert bench.bodies() == ["event", "log_record"]
 

@@ -438,3 +438,32 @@ class AnyTalk(RuleBasedStateMachine):
 
 TestAnyTalk = AnyTalk.TestCase
 TestAnyTalk.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+
+
+def test_it_says_when_it_wants_the_next_tick() -> None:
+    bench = Bench(is_up=False)
+    bench.tick()
+    assert bench.link.due_ms == bench.now_ms + KNOCK_EVERY_MS
+    bench.hear(HELLO)
+    bench.link.welcome(NOTHING, 1_795_000_000_000, bench.now_ms)
+    bench.tick()
+    heard_ms = bench.now_ms
+    assert bench.link.due_ms <= bench.now_ms + KEEPALIVE_EVERY_MS
+    while bench.link.is_up:
+        bench.tick(bench.link.due_ms - bench.now_ms)
+        assert bench.link.due_ms > bench.now_ms
+    assert bench.now_ms == heard_ms + LINK_LOST_AFTER_MS + 1
+
+
+def test_while_an_answer_is_awaited_it_wants_every_tick() -> None:
+    bench = Bench()
+    bench.link.request(IDENTIFY, 5000, bench.now_ms)
+    assert bench.link.due_ms == bench.now_ms
+
+
+def test_records_that_came_together_are_told_as_one() -> None:
+    bench = Bench()
+    bench.hear(link_pb2.LogRecord(boot=1, at_ms=1, boot_cause=link_pb2.BOOT_CAUSE_SUPPLY_ON))
+    records = [link_pb2.LogRecord(boot=1, offset=3 * index, at_ms=5 + index, data=b"abc") for index in range(4)]
+    events = bench.link.receive(b"".join(map(framed, records)), bench.now_ms)
+    assert events == [LogData(1, 0, 5, b"abc" * 4)]

@@ -85,6 +85,43 @@ def test_find_zero_finds_the_first_or_the_end(ask: Callable[..., str], data: byt
     assert ask("find_zero", hexed(data), pos) == str(len(data) if found < 0 else found)
 
 
+BANNERS = b"\x03abc\x02ab\x03\x01\x01c\x05abcde\x01\n"
+
+
+def taken(entries: list[int], room: int, *, begins_line: bool) -> tuple[int, int, bool]:
+    """Return how `take_entries` ends, how many entries it takes, and whether a line begins then: the long way."""
+    banners = [b"abc", b"ab", b"\x01\x01c", b"abcde", b"\n"]
+    for place, entry in enumerate(entries[:room]):
+        if entry > 255:
+            return 1, place, begins_line
+        for number, banner in enumerate(banners) if begins_line else ():
+            seen = entries[place : place + len(banner)]
+            if all(want in (1, there) for want, there in zip(banner, seen, strict=False)):
+                return number + 3 if len(seen) == len(banner) else 2, place, True
+        begins_line = entry == 10
+    return 0, min(room, len(entries)), begins_line
+
+
+@given(
+    entries=st.lists(st.sampled_from([*b"aabbccde\n", 0x161, 0x400, 0xFF]), max_size=16),
+    pos=st.integers(0, 2**27 - 1),
+    room=st.integers(0, 16),
+    begins_line=st.booleans(),
+)
+@SETTINGS
+def test_entries_are_taken_up_to_what_needs_a_decision(
+    ask: Callable[..., str], entries: list[int], pos: int, room: int, *, begins_line: bool
+) -> None:
+    ring = [0x141] * 16
+    for index, entry in enumerate(entries):
+        ring[(pos + index) % 16] = entry
+    words = b"".join(entry.to_bytes(2, "little") for entry in ring)
+    why, count, then_begins = taken(entries, room, begins_line=begins_line)
+    answer = ask("take_entries", words.hex(), pos, pos + len(entries), room, int(begins_line), hexed(BANNERS + b"\0"))
+    moved = hexed(bytes(entries[:count]))
+    assert answer == f"{why} {pos + count} {int(then_begins)} {moved} 1"
+
+
 @given(turns=st.integers(0, 2**20), now_ms=st.integers(0, 2**30 - 1))
 @SETTINGS
 def test_times_are_put_together_from_turns_and_milliseconds(ask: Callable[..., str], turns: int, now_ms: int) -> None:

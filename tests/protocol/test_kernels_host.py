@@ -120,7 +120,7 @@ def test_tags_of_two_bytes_are_written_and_read_as_protobuf_does() -> None:
 def test_a_message_field_is_not_packed_but_found() -> None:
     wire = link_pb2.Request(id=3, identify=link_pb2.Identify(duration_ms=9)).SerializeToString()
     slots = unpacked(messages.REQUEST, wire)
-    assert list(slots) == [3, 0, 0, 6, 2, 0, 0]
+    assert list(slots) == [3, 0, 0, 6, 2, 0, 0, 0, 0]
     assert packed(messages.REQUEST, slots) == b"\x08\x03"
 
 
@@ -179,3 +179,35 @@ def test_a_payload_goes_through_all_of_them() -> None:
     size = kernels.cobs_encode(buf, start, 64, buf)
     body = cobs.decode(bytes(buf[: size - 1]))[:-4]
     assert link_pb2.LogRecord.FromString(body) == link_pb2.LogRecord(boot=1, data=b"a\0b")
+
+
+BANNERS = b"\x03a\x01c\x02ab\x00"
+
+
+@pytest.mark.parametrize(
+    ("entries", "begins_line", "why", "taken"),
+    [
+        ([*b"xyz"], 1, 0, 3),
+        ([*b"xy", 0x161, *b"z"], 0, 1, 2),
+        ([*b"x\n", *b"abc"], 0, 3, 2),
+        ([*b"abx"], 1, 4, 0),
+        ([*b"x\n", *b"a"], 0, 2, 2),
+        ([*b"aax"], 1, 0, 3),
+        ([*b"x" * 20], 0, 0, 8),
+    ],
+)
+def test_entries_are_taken_up_to_what_needs_a_decision(
+    entries: list[int], begins_line: int, why: int, taken: int
+) -> None:
+    ring = array("H", [*entries, *[0x141] * 64][:32])
+    job = array("i", [32, 32 + len(entries), 1, 9, begins_line])
+    dst = bytearray(10)
+    assert kernels.take_entries(job, ring, 32, dst, BANNERS) == why
+    assert list(job) == [
+        32 + taken,
+        32 + len(entries),
+        1 + taken,
+        9,
+        int(bytes(entries[:taken]).endswith(b"\n") or (begins_line and not taken)),
+    ]
+    assert dst == b"\0" + bytes(entries[:taken]) + bytes(9 - taken)

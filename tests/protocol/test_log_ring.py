@@ -14,6 +14,7 @@ from racklet_link.log_ring import LogRing
 from racklet_link.receiver import LogReceiver
 from tests.protocol.hat_messages import empty, read
 
+UART_OVERRUN = link_pb2.GAP_REASON_UART_OVERRUN
 SUPPLY_ON = link_pb2.BOOT_CAUSE_SUPPLY_ON
 CHUNK_MS = 40
 LATER_MS = 1000  # when no record may grow any more
@@ -112,7 +113,7 @@ def test_a_long_text_takes_records_of_the_largest_size() -> None:
 def test_what_the_uart_lost_is_a_gap_and_counted(count: int) -> None:
     ring = LogRing(600)
     append(ring, b"ab", 3)
-    ring.lose(count, 4, 0)
+    ring.lose(count, UART_OVERRUN, 4, 0)
     append(ring, b"cd", 5)
     assert records(ring)[1:] == [
         link_pb2.LogRecord(offset=2, at_ms=4, lost_bytes=count, gap_reason=link_pb2.GAP_REASON_UART_OVERRUN),
@@ -297,7 +298,7 @@ def test_a_loss_of_what_was_sent_is_not_told_unless_it_is_asked_for() -> None:
 
 def test_a_gap_of_the_uart_that_is_dropped_counts_with_the_bytes_it_stood_for() -> None:
     ring = LogRing(64)
-    ring.lose(1000, 0, 0)
+    ring.lose(1000, UART_OVERRUN, 0, 0)
     append(ring, b"x" * 50, 100)
     assert story(ring) == ["1000 lost at 0", "50 bytes at 1000"]
 
@@ -352,7 +353,7 @@ def test_what_was_sent_is_not_sent_again_when_the_next_record_stands_at_the_star
     append(ring, b"x" * 10, 0)
     append(ring, b"y" * (fill - 22), 100)
     assert story(ring) == [f"{fill - 12} bytes at 0"]
-    ring.lose(5, 200, 0)
+    ring.lose(5, UART_OVERRUN, 200, 0)
     assert story(ring) == [f"5 lost at {fill - 12}"]
     ring.rewind(0, 10)
     assert story(ring)[-1] == f"5 lost at {fill - 12}"
@@ -375,6 +376,43 @@ def test_a_receiver_that_goes_on_behind_lost_boots_counts_no_byte_twice() -> Non
     assert [(gap.boot, gap.lost_bytes) for gap in news if isinstance(gap, LogGap)] == [(3, 41)]  # of its own start
 
 
+def test_damaged_bytes_are_counted_in_the_record_that_the_first_of_them_begins() -> None:
+    ring = LogRing(600)
+    append(ring, b"ab", 1)
+    ring.append_damaged(0xFF, 0, 2, 0)
+    append(ring, b"cd", 3)
+    ring.append_damaged(0, 2, 4, 0)
+    ring.append_damaged(0x81, 1, 5, 0)
+    assert records(ring) == [
+        link_pb2.LogRecord(at_ms=1, data=b"ab"),
+        link_pb2.LogRecord(offset=2, at_ms=2, data=b"\xffcd\0\x81", framing_errors=1, parity_errors=1, breaks=1),
+    ]
+
+
+def test_300_errors_are_two_counts_of_one_byte_each() -> None:
+    ring = LogRing(1000)
+    for _ in range(300):
+        ring.append_damaged(1, 0, 0, 0)
+    assert [record.framing_errors for record in records(ring)] == [300]
+
+
+def test_room_that_nothing_came_of_leaves_no_record() -> None:
+    ring = LogRing(600)
+    assert ring.make_room(20, 0, 0) == 20
+    assert records(ring) == []
+    ring.append_damaged(1, 0, 50, 0)
+    assert [record.data for record in records(ring, 200)] == [b"\1"]
+    assert ring.held_bytes == 6 + 6 + 1
+
+
+def test_room_that_nothing_came_of_does_not_add_up_when_hostd_goes_on_from_its_end() -> None:
+    ring = LogRing(600)
+    for now_ms in (0, 50, 100):
+        ring.make_room(20, now_ms, 0)
+        ring.rewind(0, 0)
+    assert ring.held_bytes == 6
+
+
 class AnyHistory(RuleBasedStateMachine):
     """A node prints and boots, a line loses records, hostd acknowledges late, asks again, restarts.
 
@@ -388,6 +426,7 @@ class AnyHistory(RuleBasedStateMachine):
         self.clock_ms = 2**30 - before_turn_ms
         self.sent: list[list[tuple[int, int]]] = [[]]  # of each boot the bytes, -1 for a lost one, and their times
         self.receiver = LogReceiver(0, 0)
+        self.damaged: dict[tuple[int, int], int] = {}  # which byte of which boot had which error
         self.told: list[LinkEvent] = []
         self.positions = [(0, 0)]  # after each of `told`
         self.stored = 0  # how many of `told` may be acknowledged
@@ -406,8 +445,20 @@ class AnyHistory(RuleBasedStateMachine):
 
     @rule(count=st.sampled_from([1, 40, 300]))
     def lose(self, count: int) -> None:
-        self.ring.lose(count, self.clock_ms & 0x3FFFFFFF, self.clock_ms >> 30)
+        self.ring.lose(count, UART_OVERRUN, self.clock_ms & 0x3FFFFFFF, self.clock_ms >> 30)
         self.sent[-1] += [(-1, self.clock_ms)] * count
+
+    @rule(byte=st.integers(0, 255), error=st.integers(0, 2), count=st.sampled_from([1, 2, 500]))
+    def damage(self, byte: int, error: int, count: int) -> None:
+        for _ in range(count):
+            self.ring.append_damaged(byte, error, self.clock_ms & 0x3FFFFFFF, self.clock_ms >> 30)
+            self.damaged[len(self.sent) - 1, len(self.sent[-1])] = error
+            self.sent[-1].append((byte, self.clock_ms))
+
+    @rule(wanted=st.integers(1, 500))
+    def begin_to_print(self, wanted: int) -> None:
+        """Nothing comes of the room that was made."""
+        assert 1 <= self.ring.make_room(wanted, self.clock_ms & 0x3FFFFFFF, self.clock_ms >> 30) <= wanted
 
     @rule(span_ms=st.sampled_from([1, 5, 39, 40, 41, 200]))
     def wait(self, span_ms: int) -> None:
@@ -438,6 +489,10 @@ class AnyHistory(RuleBasedStateMachine):
     def check_bytes(self, event: LogData) -> None:
         sent = self.sent[event.boot][event.offset : event.offset + len(event.data)]
         assert event.data == bytes(byte for byte, _ in sent)
+        errors = [self.damaged.get((event.boot, event.offset + index)) for index in range(len(event.data))]
+        if event.damage is not None:
+            assert errors[0] is not None
+        assert tuple(event.damage or (0, 0, 0)) == tuple(errors.count(error) for error in range(3))
         for _, at_ms in sent:
             assert 0 <= at_ms - event.at_ms <= CHUNK_MS
 
@@ -473,7 +528,7 @@ class AnyHistory(RuleBasedStateMachine):
     @invariant()
     def the_ring_keeps_its_size(self) -> None:
         assert 0 <= self.ring._sent <= self.ring.held_bytes <= self.size
-        assert len(self.ring._ring) == self.size
+        assert len(self.ring.ring) == self.size
 
     @invariant()
     def the_acknowledged_position_is_one_that_hostd_stored(self) -> None:
@@ -490,7 +545,7 @@ class AnyHistory(RuleBasedStateMachine):
         assert (self.receiver.boot, self.receiver.offset) == (boot, offset)
         self.check_sums()
         self.ring.acknowledge(boot, offset)
-        assert self.ring.held_bytes == 0
+        assert self.ring.held_bytes in {0, 6}  # the head of a record that nothing came of
         assert records(self.ring) == []
 
     def check_sums(self) -> None:

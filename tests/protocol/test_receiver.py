@@ -7,10 +7,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from racklet.link.v1 import link_pb2
-from racklet_link.events import BootStarted, EventReceived, LogData, LogGap
-from racklet_link.receiver import BOOTS_REMEMBERED, RESEND_REQUEST_EVERY_MS, EventReceiver, LogReceiver, Missing
+from racklet_link.events import BootStarted, Damage, EventReceived, LinkEvent, LogData, LogGap
+from racklet_link.receiver import (
+    BOOTS_REMEMBERED,
+    RECORD_MS,
+    RESEND_REQUEST_EVERY_MS,
+    TOLD_TOGETHER_BYTES,
+    TOLD_TOGETHER_MS,
+    EventReceiver,
+    LogReceiver,
+    Missing,
+    told_together,
+)
 
 SUPPLY_ON, HAT_START = link_pb2.BOOT_CAUSE_SUPPLY_ON, link_pb2.BOOT_CAUSE_HAT_START
+UNSPECIFIED = link_pb2.BOOT_CAUSE_UNSPECIFIED
 RING_FULL = link_pb2.GAP_REASON_RING_FULL
 
 
@@ -29,7 +40,7 @@ def start(boot: int, offset: int, lost_boots: int = 0, lost_bytes: int = 0) -> l
 
 
 def started(boot: int, lost_boots: int = 0, lost_bytes: int = 0) -> BootStarted:
-    return BootStarted(boot, 9, from_supply_on=True, lost_boots=lost_boots, lost_bytes=lost_bytes)
+    return BootStarted(boot, 9, SUPPLY_ON, lost_boots=lost_boots, lost_bytes=lost_bytes)
 
 
 def lost(boot: int, offset: int, lost_bytes: int) -> LogGap:
@@ -95,11 +106,11 @@ def test_a_gap_is_told_with_its_reason_if_that_is_known(reason: int, name: str) 
     assert LogReceiver(0, 0).take(record) == [LogGap(0, 0, 9, 3, name)]
 
 
-@pytest.mark.parametrize(("cause", "from_supply_on"), [(SUPPLY_ON, True), (HAT_START, False), (77, False)])
-def test_the_start_of_the_next_boot_is_told_with_its_cause(cause: int, *, from_supply_on: bool) -> None:
+@pytest.mark.parametrize(("cause", "told"), [(SUPPLY_ON, SUPPLY_ON), (HAT_START, HAT_START), (77, UNSPECIFIED)])
+def test_the_start_of_the_next_boot_is_told_with_its_cause(cause: int, told: link_pb2.BootCause.ValueType) -> None:
     receiver = LogReceiver(1, 10)
     record = link_pb2.LogRecord(boot=2, offset=10, at_ms=9, boot_cause=cause)
-    assert receiver.take(record) == [BootStarted(2, 9, from_supply_on=from_supply_on, lost_boots=0, lost_bytes=0)]
+    assert receiver.take(record) == [BootStarted(2, 9, told, lost_boots=0, lost_bytes=0)]
     assert (receiver.boot, receiver.offset) == (2, 0)
 
 
@@ -147,7 +158,7 @@ def test_the_sizes_of_only_so_many_boots_are_remembered() -> None:
 def test_a_receiver_behind_what_the_hat_holds_takes_up_there_and_tells_the_rest() -> None:
     receiver = LogReceiver(1, 10)
     assert receiver.skip_to(4, 100, 9) == [
-        BootStarted(4, 9, from_supply_on=False, lost_boots=2, lost_bytes=0),
+        BootStarted(4, 9, UNSPECIFIED, lost_boots=2, lost_bytes=0),
         LogGap(4, 0, 9, 100, "GAP_REASON_NOT_KEPT"),
     ]
     assert (receiver.boot, receiver.offset) == (4, 100)
@@ -227,3 +238,71 @@ def test_an_event_behind_lost_ones_tells_how_many_are_missing_here(lost_before: 
     receiver = EventReceiver(3)
     event = link_pb2.Event(sequence=5, lost_before=lost_before)
     assert receiver.take(event) == [EventReceived(event, 2)]
+
+
+def test_damage_is_told_with_the_bytes_it_stands_for_and_once() -> None:
+    receiver = LogReceiver(1, 0)
+    record = link_pb2.LogRecord(boot=1, offset=0, at_ms=9, data=b"a?c", framing_errors=1, parity_errors=2, breaks=3)
+    assert receiver.take(record) == [LogData(1, 0, 9, b"a?c", Damage(1, 2, 3))]
+    record.data += b"d"
+    assert receiver.take(record) == [LogData(1, 3, 9, b"d")]
+
+
+def printed(*at_ms: int, boot: int = 1, size: int = 10) -> list[LinkEvent]:
+    return [LogData(boot, size * index, ms, bytes([index % 256]) * size) for index, ms in enumerate(at_ms)]
+
+
+def test_data_that_came_together_is_told_as_one() -> None:
+    events = printed(1000, 1003, 1006)
+    assert told_together(events) == [LogData(1, 0, 1000, b"\0" * 10 + b"\1" * 10 + b"\2" * 10)]
+
+
+def test_the_last_record_may_be_of_the_longest_time() -> None:
+    near, far = 1000 + TOLD_TOGETHER_MS - RECORD_MS, 1000 + TOLD_TOGETHER_MS - RECORD_MS + 1
+    assert len(told_together(printed(1000, near))) == 1
+    assert len(told_together(printed(1000, far))) == 2
+
+
+def test_of_a_record_before_another_the_end_is_known() -> None:
+    told = told_together(printed(1000, 1030, 1000 + TOLD_TOGETHER_MS, 1100))
+    assert [event.offset for event in told if isinstance(event, LogData)] == [0, 20, 30]
+
+
+def test_damage_stays_at_its_byte() -> None:
+    first, second, third = (event for event in printed(1000, 1001, 1002) if isinstance(event, LogData))
+    damaged = second._replace(damage=Damage(1, 0, 0))
+    told = told_together([first, damaged, third])
+    assert told == [first, damaged._replace(data=second.data + third.data)]
+
+
+def test_what_stands_between_is_told_between() -> None:
+    first, second, third = printed(1000, 1001, 1002)
+    between = LogGap(1, 10, 1001, 5, "GAP_REASON_RING_FULL")
+    assert told_together([between, first, between, second, third, between])[:3] == [between, first, between]
+    assert len(told_together([between, first, between, second, third, between])) == 5
+
+
+def test_the_bytes_of_two_boots_are_told_apart() -> None:
+    events = [*printed(1000), *printed(1001, boot=2)]
+    assert told_together(events) == events
+
+
+def test_a_clock_that_goes_back_joins_nothing() -> None:
+    events = printed(1000, 900)
+    assert told_together(events) == events
+
+
+@settings(max_examples=200, deadline=None)
+@given(steps=st.lists(st.integers(-20, 60), max_size=30), size=st.integers(1, 448))
+def test_no_byte_is_lost_moved_or_dated_wrong_by_telling_it_with_others(steps: list[int], size: int) -> None:
+    times = [1000 + sum(steps[: index + 1]) for index in range(len(steps))]
+    events = printed(*times, size=size)
+    told = [event for event in told_together(events) if isinstance(event, LogData)]
+    assert b"".join(event.data for event in told) == b"".join(
+        event.data for event in events if isinstance(event, LogData)
+    )
+    for event in told:
+        assert len(event.data) <= max(size, TOLD_TOGETHER_BYTES)
+        inside = times[event.offset // size : (event.offset + len(event.data)) // size]
+        assert max(inside) - event.at_ms <= TOLD_TOGETHER_MS
+        assert min(inside) >= event.at_ms

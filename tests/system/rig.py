@@ -20,6 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from racklet.v1 import rack_pb2, rack_pb2_grpc
 from racklet_virtual.board import VirtualHat
 from racklet_virtual.firmware_process import MicroPythonMissingError, find_micropython
+from racklet_virtual.hardware import MonitorPart
 from racklet_virtual.node import Habit
 from racklet_virtual.qemu_process import QemuUnavailableError, find_qemu
 from racklet_virtual.rack import VirtualRack
@@ -73,7 +74,13 @@ async def run(*command: str | Path, environment: Mapping[str, str] | None = None
 
 @asynccontextmanager
 async def virtual_rack(
-    folder: Path, nodes: int = 1, *, habits: Mapping[int, Habit] | None = None, qemu: Sequence[int] = ()
+    folder: Path,
+    nodes: int = 1,
+    *,
+    habits: Mapping[int, Habit] | None = None,
+    bauds: Mapping[int, int] | None = None,
+    parts: Mapping[int, MonitorPart] | None = None,
+    qemu: Sequence[int] = (),
 ) -> AsyncIterator[VirtualRack]:
     """Run a virtual rack with the real firmware; skip the test where there is no MicroPython, or no QEMU for `qemu`."""
     try:
@@ -82,7 +89,7 @@ async def virtual_rack(
             find_qemu()
     except (MicroPythonMissingError, QemuUnavailableError) as error:
         pytest.skip(str(error))
-    async with VirtualRack(folder, nodes, speed=SPEED, habits=habits, qemu=qemu) as rack:
+    async with VirtualRack(folder, nodes, speed=SPEED, habits=habits, bauds=bauds, parts=parts, qemu=qemu) as rack:
         yield rack
 
 

@@ -24,6 +24,13 @@ def test_seven_nodes_at_once_never_pass_the_limit_of_their_supply() -> None:
     assert done.stderr == ""
 
 
+def test_the_accounts_are_listed_when_none_is_named() -> None:
+    done = subprocess.run([*ACCOUNT, "--help"], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0
+    for name in ("power-budget", "energy", "requests", "trip-latency"):
+        assert name in done.stdout
+
+
 def test_an_account_that_there_is_not_is_wrong_usage() -> None:
     done = subprocess.run([*ACCOUNT, "nothing"], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from racklet_virtual.ina228 import Ina228, MonitorErrors, Register, Sample
+from racklet_virtual.error_budget import MonitorErrors
+from racklet_virtual.ina228 import Ina228, Register, Sample
 
 SHUNT_OHMS = 0.01
 SHUNT_CAL = 1280
@@ -39,6 +40,7 @@ class Bench:
             self.volts * self.amperes * seconds,
             self.amperes * seconds,
             self.volts * seconds,
+            at_us,
         )
 
     def write(self, register: int, word: int, at_us: int = 0) -> None:
@@ -230,6 +232,17 @@ def test_a_latched_alert_stays_until_it_is_read() -> None:
     assert bench.monitor.alert_low(2 * SECOND_US)
     bench.raw(Register.DIAG_ALRT, 2 * SECOND_US)
     assert not bench.monitor.alert_low(3 * SECOND_US)
+
+
+def test_a_single_conversion_above_the_limit_alerts_before_its_set_is_complete() -> None:
+    bench = Bench()
+    bench.write(Register.ADC_CONFIG, ALL_CHANNELS_1052_US | 3, SECOND_US)
+    bench.write(Register.SOVL, 2010, SECOND_US)
+    bench.amperes = 1.1
+    assert bench.monitor.cycle_us == 3 * 1052
+    assert not bench.monitor.alert_low(SECOND_US + 4000)
+    bench.monitor.watch(SECOND_US + 4000)
+    assert bench.monitor.alert_low(SECOND_US + 4000)
 
 
 def test_conversion_ready_can_drive_the_alert() -> None:

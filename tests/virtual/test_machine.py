@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import binascii
+import os
 import re
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from racklet_virtual.board import VirtualHat
     from tests.virtual.conftest import StartRack
 
-MACHINE = Path(__file__).parents[2] / "firmware/virtual/micropython/machine.py"
+SHIM = Path(__file__).parents[2] / "firmware/virtual/micropython"
 SWITCH_ON = """
 import machine, time
 gate_set = machine.Pin(10, machine.Pin.OUT, value=0)
@@ -37,7 +39,8 @@ async def said_by(start_rack: StartRack, script: str) -> tuple[VirtualHat, str]:
 
 def test_both_ends_number_the_operations_alike() -> None:
     names = "|".join(operation.name for operation in Operation)
-    numbers = re.findall(rf"^_({names}) = const\((\d+)\)", MACHINE.read_text(), re.MULTILINE)
+    source = (SHIM / "machine.py").read_text() + (SHIM / "rp2.py").read_text()
+    numbers = re.findall(rf"^_({names}) = const\((\d+)\)", source, re.MULTILINE)
     assert {name: int(number) for name, number in numbers} == {operation.name: operation for operation in Operation}
 
 
@@ -92,22 +95,43 @@ async def test_the_adc_reads_the_input_voltage(start_rack: StartRack) -> None:
     assert int(said) * 3.3 * 11 / 65535 == pytest.approx(12, abs=0.06)
 
 
-async def test_the_uart_gives_the_firmware_every_byte_the_node_sent(start_rack: StartRack) -> None:
-    script = """
-import binascii, machine, time
-uart = machine.UART(1, baudrate=115200, tx=machine.Pin(4), rx=machine.Pin(5), rxbuf=2048)
-gate_set = machine.Pin(10, machine.Pin.OUT, value=0)
-gate_set.value(1); time.sleep_ms(2); gate_set.value(0)
-chunk, seen = bytearray(256), b""
-total = crc = 0
-while b"login: " not in seen:
-    n = uart.readinto(chunk)
-    if n:
-        total, crc, seen = total + n, binascii.crc32(chunk[:n], crc), (seen + chunk[:n])[-16:]
-    else:
-        time.sleep_ms(5)
-print(total, crc)
+RECEIVE = """
+import machine, rp2, time
+from array import array
+from racklet_hat.board import _aligned_ring
+uart = machine.UART(1, baudrate=115200, tx=machine.Pin(4), rx=machine.Pin(5), rxbuf=32, txbuf=32)
+rx = machine.Pin(5)
+ring = _aligned_ring()
+count = array("I", (1 << 20,))
+data, restart = rp2.DMA(), rp2.DMA()
+ctrl = restart.pack_ctrl(inc_read=False, inc_write=False)
+restart.config(read=count, write=data.registers[7:8], count=1, ctrl=ctrl)
+def start(**changes):
+    fields = dict(size=1, inc_read=False, ring_size=12, ring_sel=True, treq_sel=23, chain_to=restart.channel)
+    fields.update(changes)
+    ctrl = data.pack_ctrl(**fields)
+    data.config(read=0x40038000, write=ring, count=1 << 20, ctrl=ctrl, trigger=True)
+def came():
+    return (1 << 20) - data.count
 """
+
+
+async def test_the_dma_gives_the_firmware_every_byte_the_node_sent(start_rack: StartRack) -> None:
+    script = (
+        RECEIVE
+        + "start()\n"
+        + SWITCH_ON
+        + """
+import binascii
+pos, crc, seen = 0, 0, b""
+while b"login: " not in seen:
+    fresh = bytes(ring[at % 2048] for at in range(pos, came()))
+    pos += len(fresh)
+    crc, seen = binascii.crc32(fresh, crc), (seen + fresh)[-16:]
+    time.sleep_ms(5)
+print(pos, crc)
+"""
+    )
     hat, said = await said_by(start_rack, script)
     total, crc = map(int, said.split())
     sent = hat.node.sent(hat.node.boots[0])[:total]
@@ -115,77 +139,137 @@ print(total, crc)
     assert hat.chip.uart_lost_bytes == 0
 
 
-async def test_a_wrong_baud_rate_reads_garbage(start_rack: StartRack) -> None:
+async def test_at_a_wrong_baud_rate_the_stop_bits_are_missing(start_rack: StartRack) -> None:
     script = (
-        "import machine, time\nuart = machine.UART(1, baudrate=9600, rxbuf=1024)\n"
+        RECEIVE
+        + "start()\nuart.init(baudrate=921600)\n"
         + SWITCH_ON
-        + "while not uart.any(): time.sleep_ms(1)\nprint(uart.read(3) == b'boo')\n"
+        + "while came() < 64: time.sleep_ms(1)\nprint(sum(ring[at] > 255 for at in range(64)) > 8)\n"
     )
     _, said = await said_by(start_rack, script)
-    assert said.split() == ["False"]
+    assert said.split() == ["True"]
 
 
-async def test_a_full_receive_buffer_loses_and_counts_bytes(start_rack: StartRack) -> None:
-    script = (
-        "import machine\nuart = machine.UART(1, rxbuf=300)\n"
+async def test_the_dma_overwrites_the_oldest_and_counts_all_while_the_process_is_stopped(start_rack: StartRack) -> None:
+    rack = await start_rack(
+        "import sys\nsys.stdin.read(1)\n"
+        + RECEIVE
+        + "start()\n"
         + SWITCH_ON
         + """
-import sys
+import binascii
 print("ON")
-sys.stdin.read(1)
-n = 0
-while uart.any():
-    n += len(uart.read(100))
-print(n)
+while came() < 4000: time.sleep_ms(1)
+quiet = came()
+while True:
+    time.sleep_ms(300)
+    if came() == quiet:
+        break
+    quiet = came()
+print(quiet, binascii.crc32(bytes(ring[at % 2048] for at in range(quiet - 2048, quiet))), "END")
+"""
+    )
+    [hat] = rack.hats
+    with await connected(hat) as port:
+        port.write(b"x")
+        await port.expect(b"ON")
+        assert hat.chip.pid is not None
+        os.kill(hat.chip.pid, signal.SIGSTOP)
+        await until(lambda: hat.node.state in (NodeState.IDLE, NodeState.WORKING) and not hat.hardware.node.sending)
+        os.kill(hat.chip.pid, signal.SIGCONT)
+        sent = hat.node.sent(hat.node.boots[0])
+        count, newest = (await port.expect(b"END")).split()[:2]
+    assert int(count) == len(sent) > 4096
+    assert int(newest) == binascii.crc32(sent[-2048:])
+
+
+async def test_a_node_in_reset_holds_its_line_low(start_rack: StartRack) -> None:
+    script = (
+        "import sys\nsys.stdin.read(1)\n"
+        + RECEIVE
+        + "start()\n"
+        + SWITCH_ON
+        + """
+while came() < 100: time.sleep_ms(1)
+print("READY", rx.value())
+while ring[(came() - 1) % 2048] != 0x500: time.sleep_ms(1)
+print("LOW", rx.value())
+while not rx.value(): time.sleep_ms(1)
+print("END")
 """
     )
     rack = await start_rack(script)
     [hat] = rack.hats
     with await connected(hat) as port:
-        await until(lambda: hat.node.state in (NodeState.IDLE, NodeState.WORKING))
-        sent = hat.node.boots[0].sent_bytes
         port.write(b"x")
-        await port.expect(b"300\n")
-    assert hat.chip.uart_lost_bytes == sent - 300
+        await port.expect(b"READY 1")
+        hat.node.reset()
+        await port.expect(b"LOW 0")
+        await port.expect(b"END")
+
+
+async def test_a_stopped_dma_moves_nothing(start_rack: StartRack) -> None:
+    script = (
+        RECEIVE
+        + "start()\n"
+        + SWITCH_ON
+        + """
+while came() < 100: time.sleep_ms(1)
+data.ctrl = 0
+print(data.active(0))
+before = came()
+while time.ticks_ms() and machine.Pin(5).value() and before == came():
+    time.sleep_ms(200)
+    break
+print(before == came())
+"""
+    )
+    hat, said = await said_by(start_rack, script)
+    assert said.split() == ["False", "True"]
+    assert hat.chip.uart_lost_bytes > 0
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "start(size=2)",
+        "start(inc_read=True)",
+        "start(treq_sel=22)",
+        "start(ring_size=11)",
+        "start(chain_to=data.channel)",
+        "data.ctrl = 5",
+        "data.active(1)",
+        "restart.config(read=count, write=ring, count=1, ctrl=restart.pack_ctrl(inc_read=False, inc_write=False))",
+        "restart.config(read=count, write=data.registers[7:8], count=2, ctrl=restart.pack_ctrl())",
+        "data.config(read=0x40034000, write=ring, count=1 << 20, ctrl=2, trigger=True)",
+        "machine.mem32[0x40038038] = 0x50",
+    ],
+)
+async def test_another_use_of_the_dma_is_refused(start_rack: StartRack, wrong: str) -> None:
+    script = RECEIVE + f"\ntry:\n    {wrong}\n    print('nothing')\nexcept ValueError:\n    print('refused')\n"
+    _, said = await said_by(start_rack, script)
+    assert said.split() == ["refused"]
 
 
 async def test_typing_reaches_the_node(start_rack: StartRack) -> None:
     script = (
-        """
-import machine, time
-uart = machine.UART(1, rxbuf=1024)
-"""
+        RECEIVE
+        + "start()\n"
         + SWITCH_ON
         + """
-seen = b""
-while b"login: " not in seen:
-    seen = (seen + (uart.read(64) or b""))[-64:]
-    time.sleep_ms(1)
+def wait_for(words):
+    pos, seen = 0, b""
+    while words not in seen:
+        fresh = bytes(ring[at % 2048] for at in range(pos, came()))
+        pos += len(fresh)
+        seen = (seen + fresh)[-64:]
+        time.sleep_ms(1)
+wait_for(b"login: ")
 uart.write(b"root\\r")
-while b"Password" not in seen:
-    seen = (seen + (uart.read(64) or b""))[-64:]
-    time.sleep_ms(1)
+wait_for(b"Password")
 """
     )
     await said_by(start_rack, script)
-
-
-async def test_asyncio_can_wait_for_the_uart(start_rack: StartRack) -> None:
-    script = (
-        """
-import asyncio, machine
-uart = machine.UART(1, rxbuf=1024)
-"""
-        + SWITCH_ON
-        + """
-async def main():
-    reader = asyncio.StreamReader(uart)
-    print(len(await reader.read(8)))
-asyncio.run(main())
-"""
-    )
-    _, said = await said_by(start_rack, script)
-    assert int(said) > 0
 
 
 async def test_hot_calls_do_not_allocate(start_rack: StartRack) -> None:
@@ -193,14 +277,14 @@ async def test_hot_calls_do_not_allocate(start_rack: StartRack) -> None:
 import gc, machine, micropython, time
 pin, button = machine.Pin(13), machine.Pin(17, machine.Pin.OUT)
 i2c = machine.I2C(0)
-uart = machine.UART(1, rxbuf=256)
+uart = machine.UART(1, rxbuf=32)
 adc, wdt = machine.ADC(26), machine.WDT(timeout=8000)
-word, chunk, line = bytearray(3), bytearray(64), b"x" * 16
+word, line = bytearray(3), b"x" * 16
 def calls(times):
   for _ in range(times):
     pin.value(); button.value(1); button.value(0)
     i2c.readfrom_mem_into(0x40, 5, word); i2c.writeto_mem(0x40, 1, b"\\xfb\\x68")
-    uart.any(); uart.readinto(chunk); uart.write(line)
+    uart.write(line)
     adc.read_u16(); wdt.feed()
 calls(1)
 gc.collect()

@@ -45,7 +45,7 @@ class Desk:
         while self.at_us < end_us:
             self.at_us = min(end_us, self.at_us + step_us)
             self.node.advance(self.at_us)
-            self.output += self.node.take_output()
+            self.output += b"".join(sent.data for sent in self.node.take_output())
         return self.output[before:]
 
     def run_until(self, *states: NodeState, limit_s: float = 30) -> None:

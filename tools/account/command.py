@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 from rich.console import Console
 
 from racklet_hostd.cli.errors import CommandError
-from tools.account import power_budget
+from tools.account import energy, power_budget, power_requests, trip_latency
 from tools.rig import RigError
 
 if TYPE_CHECKING:
@@ -33,13 +33,39 @@ def show_power_budget() -> None:
     _run(power_budget.account)
 
 
+@app.command("energy")
+def show_energy() -> None:
+    """Hold hostd's joules of a virtual hour, with resets, kills and pulls in it, against the truth."""
+    _end(holds=energy.account(_console()))
+
+
+@app.command("requests")
+def show_requests() -> None:
+    """Ask for power over a line with 10,000 bad frames: nothing is done twice, nothing is lost silently."""
+    _end(holds=power_requests.account(_console()))
+
+
+@app.command("trip-latency")
+def show_trip_latency() -> None:
+    """Short nodes again and again: how long until the gate is off, with the alert pin and without."""
+    _run(trip_latency.account)
+
+
 def _run(account: Callable[[Console], Awaitable[bool]]) -> None:
     async def run() -> bool:
-        return await account(Console(highlight=False, width=None if sys.stdout.isatty() else _COLUMNS))
+        return await account(_console())
 
     try:
         holds = asyncio.run(run())
     except (RigError, CommandError, TimeoutError) as error:
         print(f"account: {error or 'something did not happen in time'}", file=sys.stderr)
         raise typer.Exit(_FAILED) from error
+    _end(holds=holds)
+
+
+def _console() -> Console:
+    return Console(highlight=False, width=None if sys.stdout.isatty() else _COLUMNS)
+
+
+def _end(*, holds: bool) -> NoReturn:
     raise typer.Exit(0 if holds else _FAILED)

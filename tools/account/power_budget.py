@@ -17,6 +17,7 @@ from rich.table import Table
 from racklet.v1 import rack_pb2
 from racklet_virtual.node import Inrush
 from racklet_virtual.rack import VirtualRack
+from tools.account.verdict import print_verdict
 from tools.rig import Rig
 
 if TYPE_CHECKING:
@@ -145,8 +146,4 @@ def _print_verdict(console: Console, truth: Truth, hats: Sequence[VirtualHat]) -
             all(hat.node.supply_on and hat.node.starts == 1 for hat in hats),
         ),
     )
-    table = Table("promise", "seen", "", title=f"{len(truth.sums)} looks at the rack")
-    for promise, seen, held in rows:
-        table.add_row(promise, seen, "[green]ok[/]" if held else "[bold red]FAILED[/]")
-    console.print(table)
-    return all(held for *_, held in rows)
+    return print_verdict(console, rows, f"{len(truth.sums)} looks at the rack")

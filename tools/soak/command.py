@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from tools.soak.ledger import Account
 
 NODES = 8
+FAST_NODE = 8
+FAST_BAUD = 1_500_000  # the others send at 115 200
 _FAILED = 1
 _SETTLE_S = 60  # for hostd to take what the HATs still hold
 _MEMORY_EVERY_S = 0.5
@@ -46,7 +48,7 @@ def main(
 
 async def _run(duration_s: float, seed: int) -> int:
     habits = dict.fromkeys(range(1, NODES + 1), Habit.FLOOD)
-    async with Rig(NODES, seed, habits) as rig:
+    async with Rig(NODES, seed, habits=habits, bauds={FAST_NODE: FAST_BAUD}) as rig:
         for hat in rig.rack.hats:
             await rig.until_online(hat.node.name)
             await rig.set_power(hat.node.name, rack_pb2.POWER_ACTION_ON)

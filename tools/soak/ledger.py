@@ -11,6 +11,8 @@ from racklet_virtual.flood import flood_place, flood_text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+# Characters that were heard at a wrong baud rate are counted, but are not as many as were sent.
+_NOT_IN_BYTES = "baud_detection"
 _SEARCH_BYTES = 1 << 20  # how far ahead a stretch is looked for that is too short to name itself
 
 
@@ -51,9 +53,10 @@ def settle(pieces: Sequence[bytes | Lost], start: int, sent: int) -> Account:
     for index, piece in enumerate(pieces, 1):
         if isinstance(piece, Lost):
             account.gaps[piece.reason] += 1
-            account.told[piece.reason] += piece.count
-            place += piece.count
-            open_gap = open_gap if piece.count else piece.reason
+            count = 0 if piece.reason == _NOT_IN_BYTES else piece.count
+            account.told[piece.reason] += count
+            place += count
+            open_gap = open_gap if count else piece.reason
             continue
         if open_gap:
             found = sent - len(piece) if index == len(pieces) else _find(piece, start, place)

@@ -3,12 +3,13 @@
 It has what Racklet's firmware uses of the RP2040's `machine`, with the RP2040's constants and errors; what is not
 modelled is not here, or raises. Calls on the hot paths do not allocate.
 
-RACKLET_WORLD names two open sockets, "CALLS,UART". CALLS keeps message boundaries: an 8-byte header (operation,
+RACKLET_WORLD names two open sockets, "CALLS,EDGES". CALLS keeps message boundaries: an 8-byte header (operation,
 argument, number, microseconds) and a payload go out; for some operations a status byte and a fixed number of bytes
-come back. UART carries the bytes the firmware receives, and back, as 16-bit numbers, how many of them it has read.
+come back. EDGES brings the number of a pin whenever it has fallen, if the firmware asked for that. There are no
+interrupts here: a handler runs when the firmware next looks at its DMA, which it does every 5 ms; on an RP2040 it takes
+microseconds. What the UART receives comes by DMA only, see `rp2`.
 """
 
-import io
 import os
 import select
 import struct
@@ -26,12 +27,15 @@ _PIN_READ = const(2)
 _I2C_READ = const(3)
 _I2C_WRITE = const(4)
 _ADC_READ = const(5)
-_UART_OPEN = const(6)
+_UART_OPEN = const(12)
 _UART_WRITE = const(7)
 _WDT_START = const(8)
 _WDT_FEED = const(9)
 _RESET = const(10)
 _WDT_STOP = const(11)
+_PIN_IRQ = const(14)
+_SCRATCH_READ = const(15)
+_SCRATCH_WRITE = const(16)
 
 _HEADER = "<BBHI"
 _HEADER_BYTES = const(8)
@@ -46,15 +50,23 @@ _LAST_ADC_CHANNEL = const(4)  # above it, ADC() takes the pin's number
 _FIRST_ADC_PIN = const(26)
 _MAX_WATCHDOG_MS = const(8388)
 _WATCHDOG_CLEAR = const(0x4005B000)
+_SCRATCH = const(0x4005800C)
 _WATCHDOG_ENABLE = const(0x40000000)
+_UART1_IMSC = const(0x40038038)
+_TX_INTERRUPT = const(0x20)
+_UART1_DMACR = const(0x40038048)
+_RX_DMA = const(1)
 
 _SOFT = const(0)
 _HARD = const(1)
 
-_MP_STREAM_POLL = const(3)
-
-_calls_fd, _uart_fd = (int(fd) for fd in os.getenv("RACKLET_WORLD").split(","))
+_calls_fd, _edges_fd = (int(fd) for fd in os.getenv("RACKLET_WORLD").split(","))
 _calls = open(_calls_fd, "rb+")
+_edges = open(_edges_fd, "rb")
+_edges_poll = select.poll()
+_edges_poll.register(_edges, select.POLLIN)
+_edge = bytearray(1)
+_handlers = {}
 _message = bytearray(_HEADER_BYTES + _MAX_PAYLOAD)
 _reply = bytearray(1 + _MAX_PAYLOAD)
 
@@ -78,6 +90,14 @@ def _ask(operation, argument, number, size, reply_size):
 def _put(data, at):
     for index in range(len(data)):
         _message[at + index] = data[index]
+
+
+def run_handlers():
+    """Run the handlers of the pins that have fallen. Each is called as in an interrupt: with the pin."""
+    for _ in _edges_poll.ipoll(0):
+        if _edges.readinto(_edge) and _edge[0] in _handlers:
+            handler, pin = _handlers[_edge[0]]
+            handler(pin)
 
 
 def unique_id():
@@ -172,7 +192,10 @@ class Pin:
         self.value(1 - self.value())
 
     def irq(self, handler=None, trigger=12, hard=False):
-        """Take the handler and never call it: edges are not modelled."""
+        if trigger != self.IRQ_FALLING:
+            raise ValueError("only falling edges are modelled")
+        _handlers[self.number] = (handler, self)
+        _tell(_PIN_IRQ, self.number)
 
 
 class I2C:
@@ -197,57 +220,18 @@ class I2C:
         _ask(_I2C_WRITE, addr, 0, 1 + len(buf), 0)
 
 
-class UART(io.IOBase):
-    """Bytes that arrive while rxbuf bytes wait unread are lost, as on the chip."""
+class UART:
+    """It only sends."""
 
     def __init__(self, id, baudrate=115200, **options):
         self._id = id
-        self._bytes = open(_uart_fd, "rb+")
-        self._poll = select.poll()
-        self._poll.register(self._bytes, select.POLLIN)
-        self._credit = bytearray(2)
-        self._rxbuf = 256
         self.init(baudrate, **options)
 
     def init(self, baudrate=115200, *, tx=None, rx=None, rxbuf=None, txbuf=None, timeout=0, **format):
         if timeout:
             raise ValueError("UART timeout is not modelled")
-        self._rxbuf = rxbuf or self._rxbuf
-        self._held = bytearray(self._rxbuf)
-        self._start = self._end = 0
         struct.pack_into("<I", _message, _HEADER_BYTES, baudrate)
-        _ask(_UART_OPEN, self._id, self._rxbuf, 4, 0)
-
-    def any(self):
-        """Return how many bytes can be read at once; more may wait behind them."""
-        if self._start == self._end:
-            self._start = 0
-            self._end = self._take()
-        return self._end - self._start
-
-    def _take(self):
-        for _ in self._poll.ipoll(0):
-            count = self._bytes.readinto(self._held)
-            if count == 0:
-                raise SystemExit  # the world is gone
-            return count or 0
-        return 0
-
-    def readinto(self, buf, nbytes=-1):
-        count = min(self.any(), len(buf) if nbytes < 0 else nbytes)
-        if count == 0:
-            return None
-        for index in range(count):
-            buf[index] = self._held[self._start + index]
-        self._start += count
-        struct.pack_into("<H", self._credit, 0, count)
-        self._bytes.write(self._credit)
-        return count
-
-    def read(self, nbytes=None):
-        buf = bytearray(nbytes or self._rxbuf)
-        count = self.readinto(buf)
-        return bytes(buf[:count]) if count else None
+        _ask(_UART_OPEN, self._id, 0, 4, 0)
 
     def write(self, buf, start=0, size=-1):
         sent = min(len(buf) - start if size < 0 else size, _MAX_PAYLOAD)
@@ -264,11 +248,6 @@ class UART(io.IOBase):
 
     def deinit(self):
         pass
-
-    def ioctl(self, request, argument):
-        if request == _MP_STREAM_POLL:
-            return argument & (select.POLLOUT | (select.POLLIN if self.any() else 0))
-        return -1
 
 
 class ADC:
@@ -297,12 +276,22 @@ class RTC:
 
 
 class _Memory:
-    """Of the chip's registers, the one that the firmware writes."""
+    """Of the chip's registers, those that the firmware uses, with what it writes."""
+
+    def __getitem__(self, address):
+        if address != _SCRATCH:
+            raise ValueError("only SCRATCH0 is modelled")
+        _ask(_SCRATCH_READ, 0, 0, 0, 4)
+        return struct.unpack_from("<I", _reply, 1)[0]
 
     def __setitem__(self, address, value):
-        if address != _WATCHDOG_CLEAR or value != _WATCHDOG_ENABLE:
-            raise ValueError("only the watchdog's enable bit is modelled")
-        _tell(_WDT_STOP, 0)
+        if address == _SCRATCH:
+            struct.pack_into("<I", _message, _HEADER_BYTES, value)
+            _tell(_SCRATCH_WRITE, 0, 0, 4)
+        elif address == _WATCHDOG_CLEAR and value == _WATCHDOG_ENABLE:
+            _tell(_WDT_STOP, 0)
+        elif (address, value) not in ((_UART1_IMSC, _TX_INTERRUPT), (_UART1_DMACR, _RX_DMA)):
+            raise ValueError("this register, or this value, is not modelled")
 
 
 mem32 = _Memory()

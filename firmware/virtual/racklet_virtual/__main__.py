@@ -20,6 +20,7 @@ from rich.table import Table
 from racklet_virtual.control import ControlError, ask, control_server
 from racklet_virtual.fault_catalogue import FAULTS
 from racklet_virtual.firmware_process import FirmwareUnavailableError
+from racklet_virtual.node import BAUDS
 from racklet_virtual.qemu_process import QemuUnavailableError
 from racklet_virtual.rack import MAX_NODES, RackError, VirtualRack
 from racklet_virtual.special_nodes import NODE_HELP, SpecialNodeError, SpecialNodes, parse_special_nodes
@@ -52,6 +53,7 @@ class Options:
     seed: int
     speed: float
     special: SpecialNodes
+    bauds: dict[int, int]
     keep: bool
 
 
@@ -66,18 +68,23 @@ def run(  # noqa: PLR0913  options of a command
         list[str] | None,
         typer.Option(metavar="N=HABIT", help=NODE_HELP),
     ] = None,
+    baud: Annotated[
+        list[str] | None,
+        typer.Option(metavar="N=RATE", help=f"The rate of a node's console: {', '.join(map(str, BAUDS))}. Repeatable."),
+    ] = None,
     folder: FolderOption = _DEFAULT_FOLDER,
     keep: Annotated[bool, typer.Option("--keep", help="Keep what the nodes sent when it ends.")] = False,
 ) -> None:
     """Run a virtual rack until Ctrl-C; or steer one that runs, with one of the commands."""
     if context.invoked_subcommand is not None:
         return
+    bauds = dict(_parse_baud(word, nodes) for word in baud or [])
     try:
         special = parse_special_nodes(node or [], nodes)
     except SpecialNodeError as error:
         raise typer.BadParameter(str(error), param_hint="--node") from error
     try:
-        asyncio.run(_run(Options(folder.resolve(), nodes, seed, speed, special, keep)))
+        asyncio.run(_run(Options(folder.resolve(), nodes, seed, speed, special, bauds, keep)))
     except (RackError, FirmwareUnavailableError, QemuUnavailableError) as error:
         _fail(str(error))
 
@@ -116,6 +123,17 @@ def status(*, folder: FolderOption = _DEFAULT_FOLDER) -> None:
     typer.echo(json.dumps(reply["nodes"], indent=2))
 
 
+def _parse_baud(word: str, nodes: int) -> tuple[int, int]:
+    number, _, rate = word.partition("=")
+    number = number.removeprefix("node-")
+    if not number.isdecimal() or not 1 <= int(number) <= nodes or rate not in map(str, BAUDS):
+        raise typer.BadParameter(
+            f"expected N=RATE with N from 1 to {nodes} and RATE of {', '.join(map(str, BAUDS))}, not {word!r}",
+            param_hint="--baud",
+        )
+    return int(number), int(rate)
+
+
 def _fail(sentence: str) -> NoReturn:
     typer.echo(f"racklet-virtual: {sentence}", err=True)
     raise typer.Exit(_FAILED)
@@ -130,6 +148,7 @@ async def _run(options: Options) -> None:
         speed=options.speed,
         habits=options.special.habits,
         qemu=options.special.qemu,
+        bauds=options.bauds,
     )
     config = options.folder / "racklet.toml"
     stop = asyncio.Event()

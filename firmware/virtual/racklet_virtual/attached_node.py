@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from racklet_virtual.node import Habit, NodeProfile
+    from racklet_virtual.node import Habit, NodeProfile, Sent
     from racklet_virtual.script import NodeState
     from racklet_virtual.shell import Order
 
@@ -63,8 +63,11 @@ class AttachedNode(Protocol):
     def set_habit(self, habit: Habit) -> None:
         """Choose what it does at every boot from the next one on. Raises NodeRefusesError."""
 
-    def reset(self, at_us: int) -> None:
-        """Start again without a word, the supply unmoved. Nothing when it is off."""
+    def reset(self, at_us: int, *, holds_low: bool = True) -> None:
+        """Start again without a word, the supply unmoved. Nothing when it is off.
+
+        A chip in reset holds its line low, unless a resistor on the board holds it high.
+        """
 
     def advance(self, at_us: int) -> None:
         """Let everything happen up to `at_us`."""
@@ -75,8 +78,15 @@ class AttachedNode(Protocol):
     def line_free_us(self) -> int | None:
         """When the last byte that waits will have left; None when none waits."""
 
-    def take_output(self) -> bytes:
-        """Return the bytes that left since the last call."""
+    def holds_low(self, at_us: int) -> bool:
+        """Whether its line is low for longer than a character: it is in reset, or has no power."""
+
+    @property
+    def went_low(self) -> bool:
+        """Whether the newest that left is a line that stays low, which shall be told at once."""
+
+    def take_output(self) -> list[Sent]:
+        """Return what left since the last call."""
 
     def delay(self, by_us: int) -> None:
         """Stall: its world was late, and a node never sends faster than its baud rate to catch up."""

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from racklet_virtual.alarm import Alarm
-from racklet_virtual.hardware import HatHardware
+from racklet_virtual.hardware import INPUT_VOLTS, HatHardware, MonitorPart, Pin
 from racklet_virtual.microcontroller import ResetCause, VirtualMicrocontroller
 from racklet_virtual.node import NodeProfile, ScriptedNode
 from racklet_virtual.qemu_node import QemuNode, QemuSurroundings
 from racklet_virtual.record import SentBoots
+from racklet_virtual.uart_receiver import CHARACTER_BITS
 from racklet_virtual.usb_cable import UsbCable
 from racklet_virtual.virtual_node import VirtualNode
 
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
     from racklet_virtual.qemu_process import QemuImage
     from racklet_virtual.supply import Stuck
 
-_PACE_US = 10_000  # how often a sending node's bytes are handed over: 115 bytes at 115 200 baud
+# How often a sending node's bytes are handed over: 115 bytes at 115 200 baud, and less than the chip's ring takes.
+_PACE_US = 10_000
+_PACE_CHARACTERS = 400
 _USB_BACK_S = 0.4  # a hard reset drops the USB device until the firmware has started it again
 
 
@@ -36,6 +39,7 @@ class HatSetup:
     unique_id: bytes
     profile: NodeProfile
     seed: int
+    part: MonitorPart = MonitorPart.INA228
     machine: QemuImage | None = None  # the node is one of these; else it is scripted
 
 
@@ -49,11 +53,19 @@ class VirtualHat:
         self.now_us = now_us
         self._machine, self._folder = setup.machine, folder
         self.hardware = HatHardware(
-            setup.profile, SentBoots(folder / "sent"), seed=setup.seed, make_node=self._make_node
+            setup.profile,
+            SentBoots(folder / "sent"),
+            part=setup.part,
+            seed=setup.seed,
+            make_node=self._make_node,
         )
         self.node = VirtualNode(self.hardware, now_us, self.look_again)
         self.cable = UsbCable(setup.seed)
         self._ports = ports
+        self._pace_us = min(_PACE_US, _PACE_CHARACTERS * CHARACTER_BITS * 1_000_000 // setup.profile.baud)
+        self.alert_wired = True  # False: the alert pin does not reach the chip, which then has the monitor's flags only
+        self._alerts = 0
+        self._input_back = Alarm(lambda: self._set_input(INPUT_VOLTS))
         self._tick_alarm = Alarm(self._tick)
         self._usb_back = Alarm(self.replug)
         self.chip = VirtualMicrocontroller(firmware, self, folder, setup.unique_id)
@@ -78,6 +90,7 @@ class VirtualHat:
         await self.chip.stop()
         await self.hardware.node.stop()
         self._tick_alarm.cancel()
+        self._input_back.cancel()
         self.unplug()
         self.cable.close()
         self.hardware.record.close()
@@ -103,6 +116,15 @@ class VirtualHat:
         self.chip.end(ResetCause.POWER_ON, duration_ms / 1000)
         self.look_again()
 
+    def lose_input(self, duration_ms: int) -> None:
+        """Take the HAT's input power away while its chip lives on the USB's."""
+        self._set_input(0.0)
+        self._input_back.set(duration_ms / 1000)
+
+    def _set_input(self, volts: float) -> None:
+        self.hardware.set_input(volts, self.now_us())
+        self.look_again()
+
     def connect_monitor(self, *, connected: bool) -> None:
         """Take the power monitor off its bus, or put it back."""
         self.hardware.monitor_connected = connected
@@ -125,7 +147,7 @@ class VirtualHat:
 
     def look_again(self) -> None:
         """Ask the hardware when it next wants to be looked at."""
-        change_us = self.hardware.next_change_us(_PACE_US)
+        change_us = self.hardware.next_change_us(self._pace_us)
         if change_us is None:
             self._tick_alarm.cancel()
         else:
@@ -139,7 +161,11 @@ class VirtualHat:
     def _tick(self) -> None:
         self.chip.serve()
         self.hardware.advance(self.now_us())
-        output = self.hardware.node.take_output()
-        if output:
-            self.chip.receive(output)
+        if self.hardware.alerts != self._alerts:
+            self._alerts = self.hardware.alerts
+            if self.alert_wired:
+                self.chip.fall(Pin.ALERT)
+        entries = self.hardware.take_entries()
+        if entries:
+            self.chip.receive(entries)
         self.look_again()

@@ -100,6 +100,10 @@ def _heat(_: VirtualRack, hat: VirtualHat, words: Words) -> None:
     hat.hardware.ambient_celsius = words.number(0, -40.0, 150.0, 95.0)
 
 
+def _make_noise(_: VirtualRack, hat: VirtualHat, words: Words) -> None:
+    hat.hardware.uart.noise = words.number(0, 0.0, 1.0, 0.0)
+
+
 def _set_habit(_: VirtualRack, hat: VirtualHat, words: Words) -> None:
     hat.node.set_habit(Habit(words.choice(0, tuple(habit.value for habit in Habit), "normal")))
 
@@ -109,6 +113,7 @@ def _clear(rack: VirtualRack, hat: VirtualHat, __: Words) -> None:
     hat.cable.stop_chatter()
     hat.stick_supply(None)
     hat.connect_monitor(connected=True)
+    hat.hardware.uart.noise = 0.0
     hat.hardware.ambient_celsius = AMBIENT_CELSIUS
     hat.node.overload(0.0, 1)
     hat.node.set_habit(Habit.NORMAL)
@@ -139,6 +144,11 @@ FAULTS = {
         "take the HAT's input power away for a while",
         lambda _, hat, words: hat.lose_power(round(words.number(0, 1, _MAX_MS, 1000))),
     ),
+    "input-loss": Fault(
+        "[MS]",
+        "the same, while USB keeps the microcontroller alive",
+        lambda _, hat, words: hat.lose_input(round(words.number(0, 1, _MAX_MS, 1000))),
+    ),
     "stuck": Fault("[on|off|no]", "break the gate of the supply, or mend it", _stick),
     "monitor": Fault("[off|on]", "take the power monitor off its bus, or put it back", _connect_monitor),
     "brown-out": Fault(
@@ -153,7 +163,12 @@ FAULTS = {
     "reboot": Fault("", "the node reboots by itself", _order(Order.REBOOT)),
     "poweroff": Fault("", "the node shuts down and halts", _order(Order.POWEROFF)),
     "work": Fault("", "the node works hard for a while", _order(Order.WORK)),
-    "node-reset": Fault("", "the node starts again without a word", lambda _, hat, __: hat.node.reset()),
+    "node-reset": Fault(
+        "[low|high]",
+        "the node starts again without a word; its line is low meanwhile, or stays high",
+        lambda _, hat, words: hat.node.reset(holds_low=words.choice(0, ("low", "high"), "low") == "low"),
+    ),
+    "line-noise": Fault("RATE", "damage so many of the characters that the node sends", _make_noise),
     "habit": Fault("[HABIT]", f"what the node does at every boot: {', '.join(Habit)}", _set_habit),
     "clear": Fault("", "end all of these, and plug it in", _clear),
 }

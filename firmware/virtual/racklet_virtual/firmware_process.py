@@ -73,7 +73,13 @@ class FirmwareProcess:
     """One run of the interpreter on a terminal of its own. `on_end` is called once, when it has ended."""
 
     def __init__(
-        self, firmware: Firmware, *, run_entry: bool, folder: Path, world: tuple[int, int], on_end: Callable[[], None]
+        self,
+        firmware: Firmware,
+        *,
+        run_entry: bool,
+        folder: Path,
+        world: tuple[int, int],
+        on_end: Callable[[], None],
     ) -> None:
         self._on_end = on_end
         self.terminal, self._slave = os.openpty()

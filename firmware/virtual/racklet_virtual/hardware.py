@@ -7,23 +7,29 @@ from __future__ import annotations
 
 import math
 import random
-from enum import IntEnum
+from collections import deque
+from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING
 
-from racklet_virtual.ina228 import Ina228, MonitorErrors, Sample
+from racklet_virtual import error_budget
+from racklet_virtual.ina226 import Ina226
+from racklet_virtual.ina228 import Ina228, Sample
 from racklet_virtual.node import NodeProfile, ScriptedNode
 from racklet_virtual.supply import NODE_RESETS_VOLTS, GateLine, Supply
+from racklet_virtual.uart_receiver import CHARACTER_BITS, UartReceiver
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from racklet_virtual.attached_node import AttachedNode
+    from racklet_virtual.error_budget import MonitorErrors
     from racklet_virtual.record import SentBoots
 
 
 class Pin(IntEnum):
     """Where the HAT's parts hang on a Raspberry Pi Pico."""
 
+    NODE_RX = 5
     GATE_SET = 10
     GATE_CLEAR = 11
     GATE_STATE = 12
@@ -37,23 +43,26 @@ class Pin(IntEnum):
 
 
 MONITOR_ADDRESS = 0x40
-TYPICAL_ERRORS = MonitorErrors(
-    volts_gain=0.0005,
-    volts_noise=0.0006,
-    amperes_gain=-0.0008,
-    amperes_offset=0.0002,
-    amperes_noise=0.0004,
-    celsius_offset=0.4,
-)
 
-_INPUT_VOLTS = 12.0
+
+class MonitorPart(StrEnum):
+    """Which power monitor is fitted."""
+
+    INA228 = "ina228"
+    INA226 = "ina226"
+
+
+INPUT_VOLTS = 12.0
 _INPUT_DIVIDER = 11
 _ADC_FULL_SCALE_VOLTS = 3.3
 _RIPPLE = 0.02  # of the node's current, rms
 _CELSIUS_PER_WATT = 2.5
 _THERMAL_TAU_US = 45e6
 AMBIENT_CELSIUS = 27.0
-_MAX_BURST_US = 25_000  # a world that was late makes its node late, instead of overrunning the UART
+_ALERTS_KEPT = 16
+# A world that was late makes its node late, instead of overrunning the UART, whose ring takes 2048 characters.
+_MAX_BURST_US = 25_000
+_MAX_BURST_CHARACTERS = 768
 
 
 class NoAcknowledgeError(Exception):
@@ -64,36 +73,50 @@ class NoAcknowledgeError(Exception):
 
 
 class HatHardware:
-    """Everything around the microcontroller of one HAT. It keeps its state when the microcontroller resets."""
+    """Everything around the microcontroller of one HAT. It keeps its state when the microcontroller resets.
+
+    Without `errors` the power monitor has some that its data sheet allows, by the seed.
+    """
 
     def __init__(
         self,
         profile: NodeProfile,
         record: SentBoots,
         *,
-        errors: MonitorErrors = TYPICAL_ERRORS,
+        part: MonitorPart = MonitorPart.INA228,
+        errors: MonitorErrors | None = None,
         seed: int = 0,
         make_node: Callable[[NodeProfile, SentBoots], AttachedNode] = ScriptedNode,
     ) -> None:
         self.supply = Supply()
         self.node = make_node(profile, record)
+        self.uart = UartReceiver(seed)
         self.record = record
         self.monitor_connected = True
         self.ambient_celsius = AMBIENT_CELSIUS
-        self.input_volts = _INPUT_VOLTS
+        self.input_volts = INPUT_VOLTS
         self._at_us = 0
+        self._max_burst_us = min(_MAX_BURST_US, _MAX_BURST_CHARACTERS * CHARACTER_BITS * 1_000_000 // profile.baud)
         self._random = random.Random(seed)  # noqa: S311  noise
         self._celsius = AMBIENT_CELSIUS
-        self._overload_amperes = 0.0
-        self._overload_until_us = 0
+        self._overload_amperes, self._overload_until_us = 0.0, 0
         self._inrush = profile.inrush
         self._inrush_until_us = 0
         self._driven: dict[int, int] = {}
-        self._monitor = Ina228(self._sense, errors=errors, seed=seed)
+        self._alert_due_us: int | None = None  # when a conversion ends that raises the alert
+        self._alert_was_low = False
+        self.alerts = 0  # how often the alert fell
+        self.alerts_us: deque[int] = deque(maxlen=_ALERTS_KEPT)  # when
+        self.part = part
+        self.limits = error_budget.INA228 if part is MonitorPart.INA228 else error_budget.INA226
+        self._errors = errors or error_budget.drawn(self.limits, seed)
+        self._is_made = False
+        self._monitor = self._fresh_monitor()
+        self._is_made = True
 
     def advance(self, at_us: int) -> None:
         """Let everything happen up to `at_us`. An earlier time changes nothing."""
-        late_us = at_us - self._at_us - _MAX_BURST_US
+        late_us = at_us - self._at_us - self._max_burst_us
         if late_us > 0 and self.node.sending:
             self.node.delay(late_us)
         while (change_us := self._next_change_us()) is not None and change_us < at_us:
@@ -105,6 +128,8 @@ class HatHardware:
         times = [self._next_change_us()]
         if (free_us := self.node.line_free_us()) is not None:
             times.append(min(free_us, self._at_us + pace_us))
+        if self.node.went_low:
+            times.append(self._at_us)
         return min((time_us for time_us in times if time_us is not None), default=None)
 
     def set_pin(self, pin: int, level: int | None, at_us: int) -> None:
@@ -129,8 +154,8 @@ class HatHardware:
                 return int(self.supply.latch_on)
             case Pin.POWER_GOOD:
                 return int(self.supply.good)
-            case Pin.NODE_HALTED:
-                return int(self.node.halted)
+            case Pin.NODE_HALTED | Pin.NODE_RX:
+                return int(self.node.halted if pin == Pin.NODE_HALTED else not self.node.holds_low(at_us))
             case Pin.ALERT:
                 return int(not (self.monitor_connected and self._monitor.alert_low(at_us)))
             case Pin.SOFT_OFF:
@@ -138,15 +163,30 @@ class HatHardware:
             case _:
                 return self._driven.get(pin, 0)
 
+    def take_entries(self) -> bytes:
+        """Return what the HAT's UART received since the last call, 16 bits each."""
+        baud = self.node.profile.baud
+        return b"".join(
+            self.uart.hear(sent.data, sent.start_ns, baud) if sent.data else self.uart.hear_break()
+            for sent in self.node.take_output()
+        )
+
     def release_pins(self, at_us: int) -> None:
         """The microcontroller resets: every pin floats."""
         for pin in list(self._driven):
             self.set_pin(pin, None, at_us)
 
+    def set_input(self, volts: float, at_us: int) -> None:
+        """Change the input voltage. Without any, latch and monitor lose their power; the chip on USB does not."""
+        self.input_volts = volts
+        if volts == 0:
+            self.lose_power(at_us)
+
     def lose_power(self, at_us: int) -> None:
-        """The input power is gone: the latch forgets that it was set."""
+        """The input power is gone: the latch forgets that it was set, the monitor what it was told."""
         self.advance(at_us)
         self.supply.latch_on = False
+        self._monitor = self._fresh_monitor()
 
     def read_i2c(self, address: int, register: int, count: int, at_us: int) -> bytes:
         """Read `count` bytes from a register on; what it does not have reads as ones. Raises NoAcknowledgeError."""
@@ -172,11 +212,18 @@ class HatHardware:
         """Draw that much more from the rail, while it is up, until then."""
         self._overload_amperes = amperes
         self._overload_until_us = until_us
+        self._step(self._at_us)
 
     @property
     def celsius(self) -> float:
         """The temperature of the power monitor."""
         return self._celsius
+
+    def _fresh_monitor(self) -> Ina226 | Ina228:
+        seed = self._random.getrandbits(32)
+        if self.part is MonitorPart.INA226:
+            return Ina226(self._sense, errors=self._errors, seed=seed)
+        return Ina228(self._sense, errors=self._errors, seed=seed)
 
     def _address(self, address: int) -> None:
         if address != MONITOR_ADDRESS or not self.monitor_connected:
@@ -185,6 +232,7 @@ class HatHardware:
     def _next_change_us(self) -> int | None:
         times = [self.supply.next_change_us(), self.node.next_change_us()]
         times += [end_us for end_us in (self._overload_until_us, self._inrush_until_us) if end_us > self._at_us]
+        times.append(self._alert_due_us)
         return min((time_us for time_us in times if time_us is not None), default=None)
 
     def _step(self, at_us: int) -> None:
@@ -201,6 +249,23 @@ class HatHardware:
             self.node.power(on=self.supply.good, at_us=at_us)
         self.node.advance(at_us)
         self.supply.draw(self._amperes(), at_us)
+        if self._is_made:  # while it is made the monitor takes its first look
+            self._watch_alert()
+
+    def _watch_alert(self) -> None:
+        """Let the monitor compare when its conversion ends; it began at any moment before."""
+        monitor, now_us = self._monitor, self._at_us
+        if self._alert_due_us is not None and self._alert_due_us <= now_us:
+            self._alert_due_us = None
+            if monitor.exceeds(self.supply.amperes):
+                monitor.watch(now_us)
+        is_low = self.monitor_connected and monitor.is_alerting
+        if is_low and not self._alert_was_low:
+            self.alerts += 1
+            self.alerts_us.append(now_us)
+        self._alert_was_low = is_low
+        if self._alert_due_us is None and monitor.exceeds(self.supply.amperes):
+            self._alert_due_us = now_us + 1 + round(self._random.random() * monitor.cycle_us)
 
     def _amperes(self) -> float:
         amperes = self.node.amperes
@@ -224,4 +289,5 @@ class HatHardware:
             joules=totals.joules,
             coulombs=totals.coulombs,
             volt_seconds=totals.volt_seconds,
+            at_us=self._at_us,
         )

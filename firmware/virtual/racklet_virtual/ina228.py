@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from racklet_virtual.error_budget import NO_ERRORS, MonitorErrors
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -47,19 +49,7 @@ class Sample:
     joules: float
     coulombs: float
     volt_seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class MonitorErrors:
-    """How far the monitor is off: gains relative, offsets and noise (rms of one conversion) absolute."""
-
-    volts_gain: float = 0.0
-    volts_offset: float = 0.0
-    volts_noise: float = 0.0
-    amperes_gain: float = 0.0
-    amperes_offset: float = 0.0
-    amperes_noise: float = 0.0
-    celsius_offset: float = 0.0
+    at_us: int
 
 
 VBUS_LSB_VOLTS = 195.3125e-6
@@ -97,6 +87,7 @@ _ALATCH, _CNVR, _APOL = 1 << 15, 1 << 14, 1 << 12
 _ENERGYOF, _CHARGEOF, _MATHOF = 1 << 11, 1 << 10, 1 << 9
 _TMPOL, _SHNTOL, _SHNTUL, _BUSOL, _BUSUL, _POL = 1 << 7, 1 << 6, 1 << 5, 1 << 4, 1 << 3, 1 << 2
 _CNVRF, _MEMSTAT = 1 << 1, 1
+_QUIET_AVERAGES = 16  # as the firmware sets it up: what the noise is stated for
 _LIMIT_FLAGS = _TMPOL | _SHNTOL | _SHNTUL | _BUSOL | _BUSUL | _POL
 _WRITABLE_DIAG = 0xF000
 
@@ -110,9 +101,10 @@ def _signed(word: int) -> int:
 
 
 class Ina228:
-    """One monitor. `sense` tells what is true at a time; the registers hold what the last conversion made of it.
+    """One monitor. `sense` tells what is true at a time; the registers hold what the last set of conversions made.
 
-    A conversion takes the value at its end; averaging shrinks only the noise.
+    A set takes the value at its end, with the noise that its averaging leaves. The limits are compared after every
+    conversion (SLOWALERT 0), whether anybody reads or not: call `watch` when something has changed.
     """
 
     def __init__(
@@ -120,7 +112,7 @@ class Ina228:
         sense: Callable[[int], Sample],
         *,
         shunt_ohms: float = 0.01,
-        errors: MonitorErrors = MonitorErrors(),
+        errors: MonitorErrors = NO_ERRORS,
         seed: int = 0,
     ) -> None:
         self._sense = sense
@@ -172,6 +164,31 @@ class Ina228:
         active = bool(diag & _LIMIT_FLAGS or (diag & _CNVR and diag & _CNVRF))
         return active != bool(diag & _APOL)
 
+    def exceeds(self, amperes: float) -> bool:
+        """Whether a conversion of this current, without the errors, would raise the alert that is not raised yet."""
+        over = amperes * self._shunt_ohms / VSHUNT_LSB_VOLTS[self._range] > _signed(self._words[Register.SOVL]) * 16
+        return over and not self._words[Register.DIAG_ALRT] & _SHNTOL
+
+    def watch(self, at_us: int) -> None:
+        """Convert up to now, and compare the newest single conversions with the limits."""
+        self._convert(at_us)
+        if self._channels & 2 and self._converted_us is not None:
+            sample = self._sense(at_us)
+            amperes = self._errors.amperes(sample.amperes, sample.celsius)
+            vshunt = _clamp(amperes * self._shunt_ohms / VSHUNT_LSB_VOLTS[self._range], 20)
+            if vshunt > _signed(self._words[Register.SOVL]) * 16:
+                self._words[Register.DIAG_ALRT] |= _SHNTOL
+
+    @property
+    def is_alerting(self) -> bool:
+        """Whether the alert for too high a current is raised."""
+        return bool(self._words[Register.DIAG_ALRT] & _SHNTOL)
+
+    @property
+    def cycle_us(self) -> int:
+        """How long one conversion of each channel takes together: the longest before a limit is compared again."""
+        return self._period_us // self._averages
+
     @property
     def current_lsb_amperes(self) -> float:
         """The unit of CURRENT and CHARGE that SHUNT_CAL makes; 0 when SHUNT_CAL is 0."""
@@ -219,15 +236,14 @@ class Ina228:
         self._compare()
 
     def _measure(self, sample: Sample) -> None:
-        errors, quiet = self._errors, 1 / math.sqrt(self._averages)
+        errors = self._errors
+        quiet = math.sqrt(_QUIET_AVERAGES / self._averages)
         noise = self._random.gauss
         if self._channels & 1:
-            volts = sample.volts * (1 + errors.volts_gain) + errors.volts_offset
-            volts += noise(0, errors.volts_noise * quiet)
+            volts = errors.volts(sample.volts, sample.celsius) + noise(0, errors.volts_noise * quiet)
             self._vbus = max(0, _clamp(volts / VBUS_LSB_VOLTS, 20))
         if self._channels & 2:
-            amperes = sample.amperes * (1 + errors.amperes_gain) + errors.amperes_offset
-            amperes += noise(0, errors.amperes_noise * quiet)
+            amperes = errors.amperes(sample.amperes, sample.celsius) + noise(0, errors.amperes_noise * quiet)
             self._vshunt = _clamp(amperes * self._shunt_ohms / VSHUNT_LSB_VOLTS[self._range], 20)
         if self._channels & 4:
             self._dietemp = _clamp((sample.celsius + errors.celsius_offset) / DIETEMP_LSB_CELSIUS, 16)
@@ -242,12 +258,16 @@ class Ina228:
         lsb = self.current_lsb_amperes
         if not lsb or not self._continuous or self._channels & 3 != 3:  # noqa: PLR2004  needs bus and shunt
             return
-        errors = self._errors
-        volts_scale, amperes_scale = 1 + errors.volts_gain, 1 + errors.amperes_gain
-        coulombs = (sample.coulombs - before.coulombs) * amperes_scale
-        volt_seconds = (sample.volt_seconds - before.volt_seconds) * volts_scale
+        errors, celsius = self._errors, sample.celsius
+        volts_scale, amperes_scale = 1 + errors.volts_gain_at(celsius), 1 + errors.amperes_gain_at(celsius)
+        volts_offset, amperes_offset = errors.volts(0.0, celsius), errors.amperes_offset_at(celsius)
+        span_s = (sample.at_us - before.at_us) * 1e-6
+        volt_seconds = (sample.volt_seconds - before.volt_seconds) * volts_scale + volts_offset * span_s
         joules = (sample.joules - before.joules) * volts_scale * amperes_scale
-        joules += coulombs * errors.volts_offset + volt_seconds * errors.amperes_offset
+        joules += (sample.coulombs - before.coulombs) * amperes_scale * volts_offset + volt_seconds * amperes_offset
+        joules = abs(joules) * (1 + errors.clock_gain)  # the part takes the power without its sign
+        coulombs = (sample.coulombs - before.coulombs) * amperes_scale + amperes_offset * span_s
+        coulombs *= 1 + errors.clock_gain
         self._charge += coulombs / lsb
         self._energy += joules / (16 * 3.2 * lsb)
         if self._energy >= 1 << 40:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import socket
 import struct
@@ -11,6 +12,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Protocol
 
 from racklet_virtual.hardware import HatHardware, NoAcknowledgeError
+from racklet_virtual.receive_dma import DmaSetup, ReceiveDma
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,13 +23,10 @@ _CALLS_PER_TURN = 32  # then the other HATs have their turn
 _TICKS_MASK = 0x3FFFFFFF
 _MAX_LAG_US = 100_000  # a call that seems older than this comes from another clock
 _FLOATING = 2
-_CREDIT = struct.Struct("<H")
-_MAX_CREDITS_READ = 4096
-_GARBLED = bytes(byte ^ 0xE5 for byte in range(256))  # what another baud rate makes of a byte, roughly
 
 
 class Operation(IntEnum):
-    """The calls, numbered as in machine.py."""
+    """The calls, numbered as in machine.py and rp2.py."""
 
     IDENTITY = 0
     PIN_DRIVE = 1
@@ -35,18 +34,28 @@ class Operation(IntEnum):
     I2C_READ = 3
     I2C_WRITE = 4
     ADC_READ = 5
-    UART_OPEN = 6
+    DMA_START = 6
     UART_WRITE = 7
     WDT_START = 8
     WDT_FEED = 9
     RESET = 10
     WDT_STOP = 11
+    UART_OPEN = 12
+    DMA_STOP = 13
+    PIN_IRQ = 14
+    SCRATCH_READ = 15
+    SCRATCH_WRITE = 16
 
 
 class Microcontroller(Protocol):
     """The chip that the process stands for: what outlives the process."""
 
     unique_id: bytes
+    scratch: int
+
+    @property
+    def pid(self) -> int | None:
+        """The process that runs now."""
 
     def reset_cause(self) -> int:
         """Return why it started, as `machine.reset_cause` does."""
@@ -67,49 +76,6 @@ class Microcontroller(Protocol):
         """A call changed something outside: its next change may be earlier now."""
 
 
-class UartReceiver:
-    """What the node sends, on its way to the firmware: at most `rxbuf` unread bytes."""
-
-    def __init__(self) -> None:
-        self._socket, self.child_end = socket.socketpair()
-        self._socket.settimeout(0)
-        self.child_end.settimeout(0)
-        self._capacity = 0  # not opened by the firmware yet
-        self._garbled = False
-        self._unread = 0
-
-    def open(self, rxbuf: int, *, garbled: bool) -> None:
-        """The firmware has set up its UART, with the node's baud rate or another."""
-        self._capacity = rxbuf
-        self._garbled = garbled
-
-    def receive(self, data: bytes) -> int:
-        """Bytes arrive on the wire. Returns how many were taken; the rest is lost."""
-        self._collect_credits()
-        fitting = data[: max(0, self._capacity - self._unread)]
-        sent = 0
-        if fitting:
-            try:
-                sent = self._socket.send(fitting.translate(_GARBLED) if self._garbled else fitting)
-            except OSError:  # the process is gone or its socket is full: the chip would lose them, too
-                sent = 0
-        self._unread += sent
-        return sent
-
-    def close(self) -> None:
-        """Close both ends."""
-        self._socket.close()
-        self.child_end.close()
-
-    def _collect_credits(self) -> None:
-        try:
-            credits_ = self._socket.recv(_MAX_CREDITS_READ)
-        except OSError:
-            return
-        whole = len(credits_) - len(credits_) % _CREDIT.size
-        self._unread -= sum(count for (count,) in _CREDIT.iter_unpack(credits_[:whole]))
-
-
 class MachineServer:
     """Serves one process from its start to its end. Bad messages are ignored: they can only come from its REPL."""
 
@@ -119,20 +85,38 @@ class MachineServer:
         self._now_us = now_us
         self._calls, self._child_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._calls.settimeout(0)
-        self.uart = UartReceiver()
+        self._edges, self._edges_child = socket.socketpair()
+        self._edges.settimeout(0)
+        self._edges_child.settimeout(0)
+        self._watched: set[int] = set()
+        self._dma: ReceiveDma | None = None
         asyncio.get_running_loop().add_reader(self._calls.fileno(), self.serve)
 
     @property
     def child_fds(self) -> tuple[int, int]:
-        """The descriptors that the process inherits: calls and UART."""
-        return self._child_end.fileno(), self.uart.child_end.fileno()
+        """The descriptors that the process inherits: calls and edges."""
+        return self._child_end.fileno(), self._edges_child.fileno()
+
+    def tell_edge(self, pin: int) -> None:
+        """A pin has fallen. When the process has not looked for long, it sees only some of many edges."""
+        if pin in self._watched:
+            with contextlib.suppress(OSError):
+                self._edges.send(bytes([pin]))
 
     def close(self) -> None:
         """Stop serving."""
         asyncio.get_running_loop().remove_reader(self._calls.fileno())
         self._calls.close()
         self._child_end.close()
-        self.uart.close()
+        self._edges.close()
+        self._edges_child.close()
+        self._stop_dma()
+
+    def receive(self, entries: bytes) -> bool:
+        """Give the UART's entries to the firmware; False when it has not asked for them."""
+        if self._dma is not None:
+            self._dma.move(entries)
+        return self._dma is not None
 
     def serve(self) -> None:
         """Answer the calls that wait."""
@@ -178,13 +162,41 @@ class MachineServer:
             case Operation.IDENTITY:
                 self._reply(self._chip.unique_id + bytes([self._chip.reset_cause()]))
             case Operation.UART_OPEN:
-                baud = int.from_bytes(payload, "little")
-                self.uart.open(number, garbled=baud != self._hardware.node.profile.baud)
+                self._hardware.uart.set_baud(int.from_bytes(payload, "little"))
                 self._reply(b"")
+            case Operation.DMA_START | Operation.DMA_STOP:
+                self._run_dma(payload)
             case Operation.RESET:
                 self._chip.reset(hard=bool(argument))
             case _:
+                self._handle_register_call(operation, argument, payload)
+
+    def _handle_register_call(self, operation: int, argument: int, payload: bytes) -> None:
+        match operation:
+            case Operation.PIN_IRQ:
+                self._watched.add(argument)
+            case Operation.SCRATCH_READ:
+                self._reply(self._chip.scratch.to_bytes(4, "little"))
+            case Operation.SCRATCH_WRITE:
+                self._chip.scratch = int.from_bytes(payload[:4], "little")
+            case _:
                 pass
+
+    def _run_dma(self, payload: bytes) -> None:
+        """Start with what `payload` says, or stop when it is empty."""
+        self._stop_dma()
+        try:
+            if payload and (pid := self._chip.pid) is not None:
+                self._dma = ReceiveDma(pid, DmaSetup.unpack(payload))
+        except OSError as error:  # some kernels are set up so: kernel.yama.ptrace_scope
+            self._reply(b"", status=error.errno or errno.EPERM)
+        else:
+            self._reply(b"")
+
+    def _stop_dma(self) -> None:
+        if self._dma is not None:
+            self._dma.close()
+            self._dma = None
 
     def _transfer(self, operation: int, address: int, count: int, payload: bytes) -> None:
         try:

@@ -65,6 +65,7 @@ class VirtualMicrocontroller:
 
     def __init__(self, firmware: Firmware, board: Board, folder: Path, unique_id: bytes) -> None:
         self.unique_id = unique_id
+        self.scratch = 0  # a register that only a loss of power clears
         self.starts = 0
         self.uart_lost_bytes = 0
         self.crash_log = folder / "crashes.log"
@@ -75,7 +76,7 @@ class VirtualMicrocontroller:
         self._loop = asyncio.get_running_loop()
         self._process: FirmwareProcess | None = None
         self._server: MachineServer | None = None
-        self._cause = ResetCause.POWER_ON
+        self._cause = self._hard_cause = ResetCause.POWER_ON
         self._ending: ResetCause | None = None  # why we kill the process
         self._dead_s = 0.0
         self._crashed = False
@@ -119,12 +120,10 @@ class VirtualMicrocontroller:
         if self._process is not None:
             self._process.kill()
 
-    def receive(self, data: bytes) -> None:
-        """Bytes arrive at its UART. What it cannot take is lost and counted."""
-        if self._server is None:
-            self.uart_lost_bytes += len(data)
-        else:
-            self.uart_lost_bytes += len(data) - self._server.uart.receive(data)
+    def receive(self, entries: bytes) -> None:
+        """Its UART has received something, 16 bits each. What nothing takes out of it is lost and counted."""
+        if self._server is None or not self._server.receive(entries):
+            self.uart_lost_bytes += len(entries) // 2
 
     def serve(self) -> None:
         """Answer the calls that wait: they happened before now."""
@@ -132,8 +131,13 @@ class VirtualMicrocontroller:
             self._server.serve()
 
     def reset_cause(self) -> int:
-        """Return why it started."""
-        return self._cause
+        """Return why it started; after a soft reset, as an RP2040 does, the cause of the hard one before."""
+        return self._hard_cause
+
+    def fall(self, pin: int) -> None:
+        """A pin falls."""
+        if self._server is not None:
+            self._server.tell_edge(pin)
 
     def start_watchdog(self, timeout_ms: int) -> None:
         """Arm the watchdog, which a soft reset does not disarm."""
@@ -181,6 +185,10 @@ class VirtualMicrocontroller:
         repl = self._repl_after_soft_reset() if self._ending is None else _Repl.MAIN
         self._crashed |= self._ending is None and self._process.return_code != 0
         self._cause = self._ending or (ResetCause.WATCHDOG if self._crashed else ResetCause.SOFT)
+        if self._cause is not ResetCause.SOFT:
+            self._hard_cause = self._cause
+        if self._cause is ResetCause.POWER_ON:
+            self.scratch = 0
         self._process = self._server = self._ending = None
         self._board.hardware.release_pins(self._board.now_us())
         self._board.look_again()

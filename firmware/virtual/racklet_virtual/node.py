@@ -6,7 +6,7 @@ import random
 from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from racklet_virtual.flood import LINE_BYTES, flood_text
 from racklet_virtual.script import NodeState, Step, first_part, load_boot_text
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from racklet_virtual.record import SentBoots
 
+RESET_LOW_US = 100_000  # so long a node is in reset
 SOFT_OFF_US = 100_000  # the request must be held this long
 ORDERS_WHEN_UP = (Order.WORK, Order.REBOOT, Order.POWEROFF)  # a node that is not up cannot
 
@@ -36,6 +37,9 @@ _AMPERES = {
     NodeState.HUNG: 0.68,
     NodeState.PANICKED: 0.48,
 }
+
+
+BAUDS = (115_200, 921_600, 1_500_000)  # what nodes are set to
 
 
 class Habit(StrEnum):
@@ -66,10 +70,17 @@ class NodeProfile:
     name: str
     flavour: str = "raspi"
     habit: Habit = Habit.NORMAL
-    baud: int = 115_200
+    baud: int = BAUDS[0]
     speed: float = 1.0
     seed: int = 0
     inrush: Inrush = Inrush()
+
+
+class Sent(NamedTuple):
+    """Bytes that left one after another from `start_ns` on; none of them when the line went low to stay there."""
+
+    start_ns: int
+    data: bytes
 
 
 _SHUTDOWN = ("Racklet workload", "OpenSSH server", "network", "system log", "local file systems")
@@ -117,7 +128,9 @@ class ScriptedNode:
         self._flooded = 0  # bytes since it started
         self._swap_us: int | None = None  # from idle to work or back
         self._asked_us: int | None = None
-        self._output = bytearray()
+        self._low_until_us = 0
+        self._output: deque[Sent] = deque()
+        self._output_bytes = 0
         self._shell = self._new_shell()
 
     @property
@@ -141,6 +154,7 @@ class ScriptedNode:
             self._start(at_us)
         elif not on and self.state is not NodeState.OFF:
             self._become_silent(NodeState.OFF)
+            self._put_out(Sent(at_us * 1000, b""))
 
     def ask_to_stop(self, *, asked: bool, at_us: int) -> None:
         """The soft-off input: asked while it is held low. A node that is not up ignores it."""
@@ -185,11 +199,17 @@ class ScriptedNode:
         """Choose what it does at every boot from the next one on."""
         self.habit = habit
 
-    def reset(self, at_us: int) -> None:
-        """Start again without a word, the supply unmoved. Nothing when it is off."""
+    def reset(self, at_us: int, *, holds_low: bool = True) -> None:
+        """Start again without a word, the supply unmoved. Nothing when it is off.
+
+        A chip in reset holds its line low, unless a resistor on the board holds it high.
+        """
         if self.state is not NodeState.OFF:
             self._become_silent(NodeState.OFF)
             self.record.mark_reset()
+            if holds_low:
+                self._low_until_us = at_us + RESET_LOW_US
+                self._put_out(Sent(at_us * 1000, b""))
             self._start(at_us)
 
     def advance(self, at_us: int) -> None:
@@ -214,10 +234,20 @@ class ScriptedNode:
         """When the last byte that waits will have left; None when none waits."""
         return self._line.free_us if self._line.busy else None
 
-    def take_output(self) -> bytes:
-        """Return the bytes that left since the last call."""
-        output = bytes(self._output)
+    def holds_low(self, at_us: int) -> bool:
+        """Whether its line is low for longer than a character: it is in reset, or has no power."""
+        return self.state is NodeState.OFF or at_us < self._low_until_us
+
+    @property
+    def went_low(self) -> bool:
+        """Whether the newest that left is a line that stays low, which shall be told at once."""
+        return bool(self._output) and not self._output[-1].data
+
+    def take_output(self) -> list[Sent]:
+        """Return what left since the last call."""
+        output = list(self._output)
         self._output.clear()
+        self._output_bytes = 0
         return output
 
     def delay(self, by_us: int) -> None:
@@ -264,7 +294,7 @@ class ScriptedNode:
     def _play(self, steps: Iterable[Step], state: NodeState, at_us: int) -> None:
         self._enter(state, at_us)
         self._steps = deque(steps)
-        self._since_us = max(at_us, self._line.free_us if self._line.busy else 0)
+        self._since_us = max(at_us, self._low_until_us, self._line.free_us if self._line.busy else 0)
 
     def _next_step_us(self) -> int:
         return self._since_us + round(self._steps[0].pause_us / self.profile.speed)
@@ -304,8 +334,14 @@ class ScriptedNode:
         self._enter(state, 0)
 
     def _send(self, at_us: int) -> None:
+        start_ns = self._line.start_ns
         data = self._line.advance(at_us)
         if data:
             self.record.append(data)
-            self._output += data
-            del self._output[:-_OUTPUT_CAPACITY]
+            self._put_out(Sent(start_ns, data))
+
+    def _put_out(self, sent: Sent) -> None:
+        self._output.append(sent)
+        self._output_bytes += len(sent.data)
+        while self._output_bytes > _OUTPUT_CAPACITY:
+            self._output_bytes -= len(self._output.popleft().data)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from racklet_virtual.attached_node import NodeRefusesError
 from racklet_virtual.console_watch import ConsoleWatch, Sign
 from racklet_virtual.marked_line import MarkedLine
-from racklet_virtual.node import ORDERS_WHEN_UP, SOFT_OFF_US, Habit, NodeProfile
+from racklet_virtual.node import ORDERS_WHEN_UP, SOFT_OFF_US, Habit, NodeProfile, Sent
 from racklet_virtual.qemu_process import QemuCalls, QemuProcess
 from racklet_virtual.qmp import QmpEvent
 from racklet_virtual.script import NodeState
@@ -64,6 +64,7 @@ class QemuNode:
         self._dying: list[QemuProcess] = []  # killed, each gone in some milliseconds
         self._line = MarkedLine(profile.baud, _LINE_CAPACITY)  # a mark is a reset of the machine
         self._output = bytearray()
+        self._left_ns = 0  # when the first of it did, at the latest
         self._watch = ConsoleWatch(profile.name)
         self._read_us: int | None = None  # None: the process tells when there is something to read
         self._load_us = 0  # to be measured next
@@ -136,7 +137,7 @@ class QemuNode:
         if habit is not Habit.NORMAL:
             raise NodeRefusesError(f"{self.profile.name} is a QEMU machine: it has no habit {habit.value}")
 
-    def reset(self, at_us: int) -> None:
+    def reset(self, at_us: int, *, holds_low: bool = True) -> None:  # noqa: ARG002  QEMU's line is never low in reset
         """Start again without a word, the supply unmoved. Nothing when it is off."""
         if self.state is NodeState.OFF:
             return
@@ -170,11 +171,20 @@ class QemuNode:
         """When the last byte that waits will have left; None when none waits."""
         return self._line.free_us
 
-    def take_output(self) -> bytes:
-        """Return the bytes that left since the last call."""
-        output = bytes(self._output)
+    def holds_low(self, at_us: int) -> bool:  # noqa: ARG002  a reset of QEMU takes no time
+        """Whether its line is low for longer than a character: it has no power."""
+        return self.state is NodeState.OFF
+
+    @property
+    def went_low(self) -> bool:
+        """Whether the newest that left is a line that stays low, which shall be told at once."""
+        return False
+
+    def take_output(self) -> list[Sent]:
+        """Return what left since the last call."""
+        data = bytes(self._output)
         self._output.clear()
-        return output
+        return [Sent(self._left_ns, data)] if data else []
 
     def delay(self, by_us: int) -> None:
         """Stall: its world was late, and a node never sends faster than its baud rate to catch up."""
@@ -252,6 +262,8 @@ class QemuNode:
         if not data:
             return
         self.record.append(data)
+        if not self._output:
+            self._left_ns = self._around.now_us() * 1000
         self._output += data
         del self._output[:-_OUTPUT_CAPACITY]
         for sign in self._watch.feed(data):

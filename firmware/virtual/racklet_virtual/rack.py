@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 
 from racklet_virtual.board import HatSetup, VirtualHat
 from racklet_virtual.firmware_process import Firmware, project_firmware
-from racklet_virtual.node import Habit, Inrush, NodeProfile
+from racklet_virtual.hardware import MonitorPart
+from racklet_virtual.node import BAUDS, Habit, Inrush, NodeProfile
 from racklet_virtual.qemu_process import find_qemu
 from racklet_virtual.script import FLAVOURS
 
@@ -45,6 +46,8 @@ class VirtualRack:
         *,
         speed: float = 1.0,
         habits: Mapping[int, Habit] | None = None,
+        bauds: Mapping[int, int] | None = None,
+        parts: Mapping[int, MonitorPart] | None = None,
         qemu: Collection[int] = (),
         inrush: Inrush = NO_INRUSH,
         firmware: Firmware | None = None,
@@ -58,6 +61,8 @@ class VirtualRack:
         self._seed = seed
         self._speed = speed
         self._habits = dict(habits or {})
+        self._bauds = dict(bauds or {})
+        self._parts = dict(parts or {})
         self._inrush = inrush
         self._machines = dict.fromkeys(qemu, find_qemu()) if qemu else {}
         self._firmware = firmware or project_firmware()
@@ -129,10 +134,12 @@ class VirtualRack:
             name=name,
             flavour=FLAVOURS[index % len(FLAVOURS)],
             habit=self._habits.get(number, Habit.NORMAL),
+            baud=self._bauds.get(number, BAUDS[0]),
             speed=self._speed,
             seed=seed,
             inrush=self._inrush,
         )
+        part = self._parts.get(number, MonitorPart.INA228)
         unique_id = b"\xe6" + seed.to_bytes(8, "big")[:7]
-        setup = HatSetup(f"usb-1.{number}", unique_id, profile, seed, self._machines.get(number))
+        setup = HatSetup(f"usb-1.{number}", unique_id, profile, seed, part, self._machines.get(number))
         return VirtualHat(self.folder / "hats" / name, self.ports, setup, self._firmware, self.now_us)

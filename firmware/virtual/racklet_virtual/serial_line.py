@@ -25,6 +25,11 @@ class SerialLine:
         return bool(self._waiting)
 
     @property
+    def start_ns(self) -> int:
+        """When the first waiting byte starts to leave."""
+        return self._start_ns
+
+    @property
     def free_us(self) -> int:
         """When the last waiting byte will have left."""
         return -(-(self._start_ns + len(self._waiting) * self._byte_ns) // _NS_PER_US)

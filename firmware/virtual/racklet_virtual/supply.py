@@ -48,6 +48,7 @@ class Supply:
         self.nominal_volts = nominal_volts
         self.latch_on = False
         self.switch_ons = 0
+        self.cleared_us = 0  # when a pulse cleared the latch last
         self.stuck: Stuck | None = None
         self.totals = Totals()
         self.volts = 0.0
@@ -123,6 +124,7 @@ class Supply:
             del self._due_us[line]
             if line is GateLine.CLEAR:
                 self.latch_on = False
+                self.cleared_us = at_us
             elif not clearing:
                 self.switch_ons += not self.latch_on
                 self.latch_on = True

@@ -88,10 +88,10 @@ class VirtualNode:
         self._hardware.node.obey(order, self._now_us())
         self._moved()
 
-    def reset(self) -> None:
-        """Make it start again by itself."""
+    def reset(self, *, holds_low: bool = True) -> None:
+        """Make it start again by itself; its line is low meanwhile, or stays high."""
         self._advance()
-        self._hardware.node.reset(self._now_us())
+        self._hardware.node.reset(self._now_us(), holds_low=holds_low)
         self._moved()
 
     def set_habit(self, habit: Habit) -> None:

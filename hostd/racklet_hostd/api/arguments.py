@@ -10,6 +10,7 @@ from racklet.v1 import rack_pb2
 from racklet_hostd.api.status import BadArgumentError
 from racklet_hostd.model import PowerAction
 from racklet_hostd.power import PowerWish
+from racklet_hostd.store import MAX_UNIX_MS
 
 GRACE_LIMIT_MS = 600_000
 OFF_TIME_LIMIT_MS = 60_000
@@ -25,6 +26,7 @@ _NOT_OURS = "page_token: expected the next_page_token of a call with the same ar
 _NODE = r"[^/\s]{1,63}"  # no config has a longer name
 _SHOWN = 80  # characters of a wrong argument that are said back
 _NS_PER_S = 1_000_000_000
+_NS_PER_MS = 1_000_000
 _BOOT_NUMBER_MAX = (1 << 63) - 1  # what SQLite can look up
 
 
@@ -94,10 +96,24 @@ def number_position(token: str, scope: str) -> int | None:
 def duration_ms(duration: Duration, field: str, limit_ms: int) -> int:
     """Return whole milliseconds, rounded up, from 0 to `limit_ms`."""
     nanos = duration.seconds * _NS_PER_S + duration.nanos
-    if not (0 <= nanos <= limit_ms * 1_000_000 and 0 <= duration.nanos < _NS_PER_S):
+    if not (0 <= nanos <= limit_ms * _NS_PER_MS and 0 <= duration.nanos < _NS_PER_S):
         found = f"{duration.seconds} s and {duration.nanos} ns"
         raise BadArgumentError(f"{field}: expected 0 to {limit_ms // 1000} seconds, found {found}")
-    return -(-nanos // 1_000_000)
+    return -(-nanos // _NS_PER_MS)
+
+
+def start_ms(request: rack_pb2.ReadBootLogRequest) -> int | None:
+    """Return the time to begin at in unix milliseconds, rounded up; None when an offset says where to begin."""
+    if not request.HasField("start_time"):
+        return None
+    if request.offset:
+        raise BadArgumentError("start_time: it and offset both say where to begin: leave out one")
+    time = request.start_time
+    nanos = time.seconds * _NS_PER_S + time.nanos
+    if not (0 <= nanos <= MAX_UNIX_MS * _NS_PER_MS and 0 <= time.nanos < _NS_PER_S):
+        found = f"{time.seconds} s and {time.nanos} ns since 1970"
+        raise BadArgumentError(f"start_time: expected a time from 1970 to 9999, found {found}")
+    return -(-nanos // _NS_PER_MS)
 
 
 def min_interval_ms(request: rack_pb2.WatchNodesRequest) -> int:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from itertools import zip_longest
 
 from racklet.v1 import rack_pb2
 from racklet_hostd.api import arguments, convert
@@ -14,7 +15,8 @@ from racklet_hostd.store import BootLog, Chunk, Piece
 MESSAGE_BYTES = 32 << 10
 READ_BYTES = 64 << 10  # at a time, of what is on disk
 LIVE_BYTES = 32 << 10  # what is nearer to the end is in memory or just written: no need to ask a thread for it
-SAME_TIME_MS = 50  # bytes of one message came within so long: what a HAT's time stamps can tell apart anyway
+SAME_TIME_MS = 50  # the bytes of one message came within so long
+CHUNK_MS = 45  # those of one chunk do: the HAT gathers for 40 ms, and looks every 5 ms
 _PAGE_DEFAULT = 50
 _BOOTS_AT_ONCE = 100
 
@@ -34,23 +36,35 @@ def list_boots(rack: Rack, request: rack_pb2.ListBootsRequest) -> rack_pb2.ListB
 async def read_boot_log(
     rack: Rack, request: rack_pb2.ReadBootLogRequest
 ) -> AsyncIterator[rack_pb2.ReadBootLogResponse]:
-    """Yield the pieces of a log from an offset on, and with `follow` what comes until the boot ends.
+    """Yield the pieces of a log from an offset or a time on, and with `follow` what comes until the boot ends.
 
     A reader is an offset and at most READ_BYTES, however slow it is.
     """
     name, number = arguments.boot_name(request.name)
     node = rack.node(name)
-    log = await find_log(node, number, waits=request.follow and request.following_boots)
-    offset = request.offset
-    if offset > log.end and not request.follow:
-        raise BeyondEndError(f"offset: boot {log.number} of {name} ends at {log.end}, before {offset}")
+    log, offset = await _beginning(node, number, request)
     while True:
         async for piece in _pieces(node, log, offset, follow=request.follow):
-            yield convert.piece_message(convert.boot_resource(name, log.number), piece)
-        following = boot_after(node, log.number) if request.follow and request.following_boots else None
+            for message in convert.piece_messages(convert.boot_resource(name, log.number), piece):
+                yield message
+        following = boot_after(node, log.number) if request.following_boots else None
         if following is None:
             return
         log, offset = following, 0
+
+
+async def _beginning(node: Node, number: int | None, request: rack_pb2.ReadBootLogRequest) -> tuple[BootLog, int]:
+    """Return the boot log and the offset to begin at."""
+    from_ms = arguments.start_ms(request)
+    log = await find_log(node, number, waits=request.follow and request.following_boots)
+    if from_ms is not None:
+        if number is None or request.following_boots:
+            then = node.store.boot_at(from_ms)
+            log = then if then is not None and (number is None or then.number > number) else log
+        return log, await asyncio.to_thread(log.offset_at, from_ms)
+    if request.offset > log.end and not request.follow:
+        raise BeyondEndError(f"offset: boot {log.number} of {node.name} ends at {log.end}, before {request.offset}")
+    return log, request.offset
 
 
 async def find_log(node: Node, number: int | None, *, waits: bool) -> BootLog:
@@ -92,10 +106,10 @@ async def _read(log: BootLog, offset: int) -> list[Piece]:
 
 
 def _merged(pieces: list[Piece]) -> Iterator[Piece]:
-    """Yield the pieces, with chunks that came at about the same time as one, of at most MESSAGE_BYTES."""
+    """Yield the pieces, with chunks whose bytes all came within SAME_TIME_MS as one, of at most MESSAGE_BYTES."""
     held: list[Chunk] = []
-    for piece in pieces:
-        if held and not _belongs(piece, held[0]):
+    for piece, following in zip_longest(pieces, pieces[1:]):
+        if held and not _belongs(piece, following, held[0]):
             yield _joined(held)
             held = []
         if isinstance(piece, Chunk):
@@ -106,9 +120,14 @@ def _merged(pieces: list[Piece]) -> Iterator[Piece]:
         yield _joined(held)
 
 
-def _belongs(piece: Piece, first: Chunk) -> bool:
-    is_near = piece.at_ms - first.at_ms < SAME_TIME_MS and piece.end - first.offset <= MESSAGE_BYTES
-    return isinstance(piece, Chunk) and is_near
+def _belongs(piece: Piece, following: Piece | None, first: Chunk) -> bool:
+    """Tell whether the last byte of `piece`, which came before the `following` one, is near enough to the first."""
+    if not isinstance(piece, Chunk) or piece.damage is not None or piece.end - first.offset > MESSAGE_BYTES:
+        return False
+    last_ms = piece.at_ms + CHUNK_MS
+    if following is not None and following.at_ms >= piece.at_ms:
+        last_ms = min(last_ms, following.at_ms)
+    return first.at_ms <= piece.at_ms and last_ms - first.at_ms <= SAME_TIME_MS
 
 
 def _joined(chunks: list[Chunk]) -> Chunk:

@@ -1,5 +1,8 @@
 """What hostd knows, as messages of the API."""
 
+import struct
+from collections.abc import Iterator
+
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -10,9 +13,12 @@ from racklet_hostd.console_view import ConsoleOutput
 from racklet_hostd.doctor.diagnosis import Finding
 from racklet_hostd.model import Hat, HatState, Measurement, SupplyState
 from racklet_hostd.node import Node
+from racklet_hostd.power import PowerSteps
 from racklet_hostd.rack import Rack
 from racklet_hostd.rack_budget import RackBudget
-from racklet_hostd.store import BootSummary, Chunk, Event, Piece
+from racklet_hostd.store import BootCause, BootSummary, Chunk, Event, Piece
+
+_SAMPLE = struct.Struct("<hh")  # of a waveform: millivolts, milliamperes
 
 _NS_PER_MS = 1_000_000
 _MS_PER_S = 1000
@@ -21,6 +27,13 @@ _HAT_STATES = {
     HatState.ONLINE: rack_pb2.HAT_STATE_ONLINE,
     HatState.OFFLINE: rack_pb2.HAT_STATE_OFFLINE,
     HatState.INCOMPATIBLE: rack_pb2.HAT_STATE_INCOMPATIBLE,
+}
+
+_BOOT_CAUSES = {
+    BootCause.SUPPLY_ON: rack_pb2.BOOT_CAUSE_SUPPLY_ON,
+    BootCause.FOUND_RUNNING: rack_pb2.BOOT_CAUSE_FOUND_RUNNING,
+    BootCause.BREAK: rack_pb2.BOOT_CAUSE_BREAK,
+    BootCause.BOOTLOADER: rack_pb2.BOOT_CAUSE_BOOTLOADER,
 }
 
 
@@ -70,6 +83,7 @@ def node_message(node: Node) -> rack_pb2.Node:
         supply_state=supply_state(node.supply_state),
         measurement=_measurement(node.measurement) if node.measurement else None,
         energy_uj=node.store.energy_uj,
+        charge_uc=node.store.totals.charge_uc,
         boot=boot_resource(node.name, newest.number) if newest else "",
         log_end=newest.end if newest else 0,
         last_line=node.last_line,
@@ -101,19 +115,25 @@ def boot_message(node: str, boot: BootSummary) -> rack_pb2.Boot:
         last_byte_time=timestamp(boot.last_byte_ms),
         log_end=boot.end,
         lost_bytes=boot.lost_bytes,
-        from_supply_on=boot.from_supply_on,
+        from_supply_on=boot.cause is BootCause.SUPPLY_ON,
+        cause=_BOOT_CAUSES[boot.cause],
     )
 
 
-def piece_message(boot: str, piece: Piece) -> rack_pb2.ReadBootLogResponse:
-    """Return a piece of the log of `boot`, a resource name."""
+def piece_messages(boot: str, piece: Piece) -> Iterator[rack_pb2.ReadBootLogResponse]:
+    """Yield a piece of the log of `boot`, a resource name: before damaged bytes, what was wrong with them."""
     message = rack_pb2.ReadBootLogResponse(boot=boot, offset=piece.offset, receive_time=timestamp(piece.at_ms))
     if isinstance(piece, Chunk):
+        if piece.damage is not None:
+            errors = rack_pb2.LineErrors(**piece.damage._asdict())
+            yield rack_pb2.ReadBootLogResponse(
+                boot=boot, offset=piece.offset, receive_time=message.receive_time, line_errors=errors
+            )
         message.data = piece.data
     else:
         message.gap.lost_bytes = piece.lost_bytes
         message.gap.reason = piece.reason
-    return message
+    yield message
 
 
 def console_message(node: str, shown: ConsoleOutput) -> rack_pb2.AttachConsoleResponse:
@@ -136,6 +156,10 @@ def event_message(event: Event) -> rack_pb2.Event:
         kind=event.kind,
         message=event.message,
         lost_before=event.lost_before,
+        about=event.about,
+        first_index=event.first_index,
+        supply_mv=[mv for mv, _ in _SAMPLE.iter_unpack(event.samples)],
+        supply_ma=[ma for _, ma in _SAMPLE.iter_unpack(event.samples)],
     )
 
 
@@ -160,6 +184,14 @@ def power_message(reply: link_pb2.Reply) -> rack_pb2.SetPowerResponse:
         supply_uv=reply.supply_uv,
         supply_ua=reply.supply_ua,
         duration=duration(reply.duration_ms),
+        before_state=supply_state(SupplyState.of(reply.before_state)),
+        lowest_ua=reply.lowest_ua,
+        node_asked=bool(reply.detail & PowerSteps.ASKED),
+        halt_signal_stuck=bool(reply.detail & PowerSteps.HALT_WAS_HIGH),
+        halt_signal_seen=bool(reply.detail & PowerSteps.HALT_ROSE),
+        halt_current_seen=bool(reply.detail & PowerSteps.CURRENT_FELL),
+        supply_cut=bool(reply.detail & PowerSteps.CUT),
+        supply_set=bool(reply.detail & PowerSteps.SET),
     )
 
 

@@ -13,7 +13,7 @@ from racklet_hostd.hat_events import tells_of_leaving_on
 from racklet_hostd.model import HatState, SupplyState
 from racklet_hostd.node import Node
 from racklet_hostd.rack import Rack
-from racklet_hostd.store import BEFORE_LOG, BootLog
+from racklet_hostd.store import BEFORE_LOG, BootCause, BootLog
 
 MOST_BYTES = 4 << 20  # of a log; about half a second
 _EVENTS_LOOKED_AT = 1000
@@ -42,7 +42,7 @@ def _end_ms(rack: Rack, node: Node, log: BootLog) -> int:
     for event in reversed(rack.events.store.list(node.name, None, _EVENTS_LOOKED_AT)):
         if log.last_byte_ms <= event.at_ms <= latest_ms and tells_of_leaving_on(event.kind, event.message):
             return event.at_ms
-    was_reset = following is not None and not following.from_supply_on
+    was_reset = following is not None and following.cause is not BootCause.SUPPLY_ON
     return max(latest_ms, log.last_byte_ms) if was_reset else log.last_byte_ms
 
 

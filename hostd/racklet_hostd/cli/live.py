@@ -35,6 +35,7 @@ _MARKS: dict[int, tuple[str, str]] = {
     rack_pb2.SUPPLY_STATE_ON: ("●", "green"),
     rack_pb2.SUPPLY_STATE_STOPPING: ("◑", "yellow"),
     rack_pb2.SUPPLY_STATE_TRIPPED: ("▲", "bold red"),
+    rack_pb2.SUPPLY_STATE_STUCK_ON: ("▲", "bold red"),
 }
 _PHASE_STYLES = {"login": "green", "halted": "dim"}
 _FOUND_STYLE = "bold red"

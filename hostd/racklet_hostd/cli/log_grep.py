@@ -36,6 +36,8 @@ class MatchPrinter:
     def piece(self, piece: rack_pb2.ReadBootLogResponse) -> None:
         """Show the matches that end in this piece."""
         self._boot = self._boot or piece.boot
+        if piece.HasField("line_errors"):
+            return
         if piece.HasField("data"):
             self._show(self._lines.feed(piece.data, piece.offset, received_ms(piece)))
         else:

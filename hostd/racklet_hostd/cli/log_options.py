@@ -3,10 +3,13 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
 import typer
+
+from racklet_hostd.cli.since import since
 
 
 class Ansi(StrEnum):
@@ -21,6 +24,15 @@ BootOption = Annotated[
     typer.Option("--boot", metavar="N", help="Which boot; -1 is the one before the newest.  [default: newest]"),
 ]
 FromOption = Annotated[int, typer.Option("--from", min=0, metavar="OFFSET", help="Begin at this byte of the log.")]
+SinceOption = Annotated[
+    datetime | None,
+    typer.Option(
+        "--since",
+        metavar="TIME",
+        parser=since,
+        help="What came from then on, in that boot and later ones: 10m, 2h, 2026-11-22T08:30.",
+    ),
+]
 RawOption = Annotated[bool, typer.Option("--raw", help="Write the bytes as they are to a terminal, too.")]
 TimestampsOption = Annotated[
     bool, typer.Option("--timestamps", "-t", help="Put the time of its first byte before each line.")
@@ -47,6 +59,7 @@ class LogOptions:
 
     boot: int | None
     offset: int
+    since: datetime | None
     follow: bool
     raw: bool
     timestamps: bool
@@ -83,8 +96,10 @@ class LogOptions:
             yield "--force", "it goes with --export FILE"
         if self.raw and self.strip:
             yield "--raw", "raw bytes are not stripped: give --raw or --ansi strip"
-        if self.all_boots and (self.boot is not None or self.offset):
-            yield "--all-boots", "it reads every boot from its first byte: leave out --boot and --from"
+        if self.since is not None and self.offset:
+            yield "--since", "it says where to begin, as --from does: leave out one"
+        if self.all_boots and (self.boot is not None or self.offset or self.since):
+            yield "--all-boots", "it reads every boot from its first byte: leave out --boot, --from and --since"
         if self.all_boots and self.follow:
             yield "--all-boots", "it ends with the oldest boot: leave out --follow"
         if self.export is not None:
@@ -93,6 +108,8 @@ class LogOptions:
     def _export_misfits(self) -> Iterator[tuple[str, str]]:
         if self.follow:
             yield "--export", "it writes what there is now: leave out --follow"
+        if self.since is not None:
+            yield "--export", "it writes one boot: leave out --since"
         if self.grep is not None:
             yield "--export", "it writes a whole log: leave out --grep"
         if self.raw or self.timestamps or self.strip:

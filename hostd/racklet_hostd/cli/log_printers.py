@@ -38,7 +38,9 @@ class JsonPrinter:
 
     def piece(self, piece: rack_pb2.ReadBootLogResponse) -> None:
         """Write the piece's fields, and `text` when it has bytes."""
-        if piece.HasField("data"):
+        if piece.HasField("line_errors"):
+            self._output.json(piece)
+        elif piece.HasField("data"):
             self._output.json(piece, text=self._decoder.decode(piece.data))
         else:
             self._decoder.reset()
@@ -77,6 +79,12 @@ class Dressing:
         """Return the line that stands for a gap."""
         return f"{stamp(received_ms(piece)) if self._stamper else ''}{gap_line(piece.gap)}"
 
+    def mark(self, piece: rack_pb2.ReadBootLogResponse) -> bytes:
+        """Return what stands before damaged bytes: nothing where only the bytes are wanted."""
+        if self._stamper is None:
+            return b""
+        return self._stamper.feed(error_mark(piece.line_errors).encode(), received_ms(piece))
+
 
 class BytePrinter:
     """The bytes to `write`, as they are but for their dressing; words about them to stderr."""
@@ -87,7 +95,9 @@ class BytePrinter:
 
     def piece(self, piece: rack_pb2.ReadBootLogResponse) -> None:
         """Write the bytes, or that there are none."""
-        if piece.HasField("data"):
+        if piece.HasField("line_errors"):
+            self._write(self._dressing.mark(piece))
+        elif piece.HasField("data"):
             self._write(self._dressing.feed(piece))
         else:
             self._write(self._dressing.break_line())
@@ -112,7 +122,9 @@ class TerminalPrinter:
 
     def piece(self, piece: rack_pb2.ReadBootLogResponse) -> None:
         """Show the bytes, or that there are none."""
-        if piece.HasField("data"):
+        if piece.HasField("line_errors"):
+            self._output.text(self._text.feed(self._dressing.mark(piece)))
+        elif piece.HasField("data"):
             self._output.text(self._text.feed(self._dressing.feed(piece)))
         else:
             self._own_line(self._dressing.gap_line(piece))
@@ -133,6 +145,17 @@ class TerminalPrinter:
 def gap_line(gap: rack_pb2.Gap) -> str:
     """Return the line that stands for lost bytes."""
     return f"--- {units.byte_count(gap.lost_bytes)} lost: {printable(gap.reason)} ---"
+
+
+def error_mark(errors: rack_pb2.LineErrors) -> str:
+    """Return what stands in a line before characters that came damaged."""
+    counts = (
+        (errors.framing_errors, "framing error"),
+        (errors.parity_errors, "parity error"),
+        (errors.breaks, "break"),
+    )
+    words = (f"{count} {word}{'s' if count > 1 else ''}" for count, word in counts if count)
+    return f"<{', '.join(words)}>"
 
 
 def boot_line(boot: str) -> str:

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import typer
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from racklet.v1 import rack_pb2
 from racklet_hostd.cli import log_options as options
@@ -38,6 +39,7 @@ async def logs(  # noqa: PLR0913 - one for each option of the command
     *,
     boot: options.BootOption = None,
     offset: options.FromOption = 0,
+    since: options.SinceOption = None,
     follow: FollowOption = False,
     raw: options.RawOption = False,
     timestamps: options.TimestampsOption = False,
@@ -55,7 +57,7 @@ async def logs(  # noqa: PLR0913 - one for each option of the command
     into the next ones, a --boot to its end, and a restart of hostd loses nothing. With --grep the exit code is 1
     when no line matches.
     """
-    asked = LogOptions(boot, offset, follow, raw, timestamps, ansi, grep, ignore_case, all_boots, export, force)
+    asked = LogOptions(boot, offset, since, follow, raw, timestamps, ansi, grep, ignore_case, all_boots, export, force)
     if grep is not None:
         await _grep(session, node, asked)
     elif export is not None:
@@ -103,13 +105,18 @@ async def _export(session: Session, node: str, asked: LogOptions) -> None:
 async def _place(connection: Connection, node: str, asked: LogOptions) -> rack_pb2.ReadBootLogRequest:
     """Return the request for the boot and offset that are asked for."""
     number: int | str = asked.boot or _NEWEST
+    start = None
+    if asked.since is not None:
+        start = Timestamp()
+        start.FromDatetime(asked.since)
     if asked.boot and asked.boot < 0:
         number = await _number_back(connection, node, -asked.boot)
     return rack_pb2.ReadBootLogRequest(
         name=f"{node}/boots/{number}",
         offset=asked.offset,
+        start_time=start,
         follow=asked.follow,
-        following_boots=asked.follow and number == _NEWEST,
+        following_boots=(asked.follow or asked.since is not None) and number == _NEWEST,
     )
 
 
@@ -150,6 +157,7 @@ async def _print(connection: Connection, place: rack_pb2.ReadBootLogRequest, pri
                 if piece.boot != place.name and not place.name.endswith(f"/{_NEWEST}"):
                     printer.boot(piece.boot)
                 printer.piece(piece)
+                place.ClearField("start_time")
                 place.name, place.offset = piece.boot, piece.offset + (len(piece.data) or piece.gap.lost_bytes)
     finally:
         printer.finish()

@@ -15,12 +15,19 @@ from racklet_hostd.cli.terminal_text import printable
 DIM = Style(dim=True)
 NONE = Text("-", DIM)  # copy it where it is to be changed
 
+_BEGAN_WITH: dict[int, str] = {
+    rack_pb2.BOOT_CAUSE_SUPPLY_ON: "supply on",
+    rack_pb2.BOOT_CAUSE_FOUND_RUNNING: "node found running",
+    rack_pb2.BOOT_CAUSE_BREAK: "reset (line held low)",
+    rack_pb2.BOOT_CAUSE_BOOTLOADER: "reset (boot loader came again)",
+}
 _SUPPLY_STYLES: dict[int, str] = {
     rack_pb2.SUPPLY_STATE_OFF: "dim",
     rack_pb2.SUPPLY_STATE_STARTING: "yellow",
     rack_pb2.SUPPLY_STATE_ON: "green",
     rack_pb2.SUPPLY_STATE_STOPPING: "yellow",
     rack_pb2.SUPPLY_STATE_TRIPPED: "bold red",
+    rack_pb2.SUPPLY_STATE_STUCK_ON: "bold red",
 }
 _HAT_STYLES: dict[int, str] = {rack_pb2.HAT_STATE_ONLINE: "green", rack_pb2.HAT_STATE_UNSPECIFIED: "dim"}
 
@@ -109,7 +116,7 @@ def boots_table(boots: Sequence[rack_pb2.Boot]) -> Table:
             units.local_time(boot.last_byte_time),
             str(boot.log_end),
             Text(str(boot.lost_bytes), "yellow" if boot.lost_bytes else ""),
-            "supply on" if boot.from_supply_on else "node found running",
+            _BEGAN_WITH.get(boot.cause, "unknown"),
         )
     return table
 

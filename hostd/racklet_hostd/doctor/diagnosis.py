@@ -49,9 +49,9 @@ class Diagnosis:
     Memory: BATCH_BYTES and a chunk, one line, TIMELINE_LIMIT phases, one finding for each signature.
     """
 
-    def __init__(self, table: SignatureTable, start_ms: int, *, is_from_supply_on: bool = True) -> None:
+    def __init__(self, table: SignatureTable, start_ms: int, *, is_from_start: bool = True) -> None:
         self._table = table
-        self._is_from_supply_on = is_from_supply_on
+        self._is_from_start = is_from_start
         self._cutter = LineCutter()
         self._timeline = Timeline()
         self._findings: dict[str, Finding] = {}
@@ -136,7 +136,7 @@ class Diagnosis:
         unended = self._cutter.unended
         if unended is not None:
             self._timeline.see(unended)  # a login prompt ends without a line's end
-        if self.phase is Phase.UNKNOWN and not self._is_from_supply_on:
+        if self.phase is Phase.UNKNOWN and not self._is_from_start:
             return
         silent_ms = now_ms - max(self._last_byte_ms, since_ms)
         for silence in self._table.silences[self.phase]:

@@ -210,7 +210,7 @@ class FaultRun:
         hold, courses = self._holds[node], self._of(node)
         wants_off = any(course.state is CourseState.OFF for course in courses)
         if wants_off and hold.state in {HoldState.FREE, HoldState.ON} and self._supplies[node] is not SupplyState.ON:
-            word = self._supplies[node].name.lower()
+            word = self._supplies[node].name.lower().replace("_", " ")
             self._fail(node, f"the supply of {node} is {word}, so there is nothing to take")
             return True
         kept = any(course.is_in_its_middle for course in courses)

@@ -152,7 +152,7 @@ class FaultRunner:
         if node.taken_by:
             return "node", f"{node.name} is taken by {node.taken_by}"
         if node.supply_state is not SupplyState.ON:
-            word = node.supply_state.name.lower()
+            word = node.supply_state.name.lower().replace("_", " ")
             return "node", f"the supply of {node.name} is {word}, so there is nothing to take: switch it on first"
         return None
 

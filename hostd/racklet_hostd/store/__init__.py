@@ -6,12 +6,15 @@ from racklet_hostd.store.boot_log import BootLog
 from racklet_hostd.store.energy_marks import BEFORE_LOG, EnergyMark, EnergyMarks
 from racklet_hostd.store.events import EventStore
 from racklet_hostd.store.model import (
+    MAX_UNIX_MS,
+    BootCause,
     BootSummary,
     Event,
     LogFailure,
     NodeTotals,
     StoreLimits,
     SyncReport,
+    Waveform,
 )
 from racklet_hostd.store.node_store import NodeStore
 from racklet_hostd.store.records import Chunk, GapPiece, Piece
@@ -20,8 +23,10 @@ from racklet_link.events import StoredPositions
 
 __all__ = [
     "BEFORE_LOG",
+    "MAX_UNIX_MS",
     "AuditEntry",
     "AuditLog",
+    "BootCause",
     "BootLog",
     "BootSummary",
     "Chunk",
@@ -38,4 +43,5 @@ __all__ = [
     "StoreLimits",
     "StoredPositions",
     "SyncReport",
+    "Waveform",
 ]

@@ -2,17 +2,18 @@
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from operator import attrgetter
 from secrets import randbits
 from threading import Lock
 
 from racklet_hostd.errors import BadPositionError, NoSuchBootError
 from racklet_hostd.store.model import BootSummary, bounded_ms
-from racklet_hostd.store.records import MAX_PAYLOAD_BYTES, MAX_REASON_BYTES, Chunk, GapPiece, Piece
-from racklet_hostd.store.rows import BootRow, Segment
+from racklet_hostd.store.records import MAX_PAYLOAD_BYTES, MAX_REASON_BYTES, Chunk, GapPiece, Piece, encode
+from racklet_hostd.store.rows import BootRow, Segment, SegmentName
 from racklet_hostd.store.segment_reader import SegmentReader
-from racklet_hostd.store.segments import SegmentFolder, SegmentName, SegmentWrite
+from racklet_hostd.store.segments import SegmentFolder, SegmentWrite
+from racklet_link.events import Damage
 
 # What one boot log holds in memory. A HAT works in 60 kB, so it cannot have this much unacknowledged.
 HELD_LIMIT_BYTES = 512 << 10
@@ -53,7 +54,7 @@ class BootLog:
         last_byte_ms: unix time when its last byte came; `start_ms` before the first.
         end: the offset after the last byte, gaps and bytes that are not yet durable included.
         lost_bytes: how many of its bytes gaps stand for; not what retention took.
-        from_supply_on: False when the HAT found the node running.
+        cause: why it began.
         base: the offset here of the byte that the attached HAT session calls 0.
         stored: the boot as it was committed last; None before the first time.
     """
@@ -64,7 +65,7 @@ class BootLog:
         self.last_byte_ms = row.last_byte_ms
         self.end = row.end
         self.lost_bytes = row.lost_bytes
-        self.from_supply_on = row.from_supply_on
+        self.cause = row.cause
         self.base = 0
         self.stored: BootRow | None = None
         self._node = node
@@ -80,7 +81,7 @@ class BootLog:
         self._taken_bytes = 0
         self._hold_dropped(row)
 
-    def append(self, hat_offset: int, at_ms: int, data: bytes) -> None:
+    def append(self, hat_offset: int, at_ms: int, data: bytes, damage: Damage | None = None) -> None:
         """Add bytes. What is there already is left out; what is missing before them becomes a gap, "missing".
 
         They are durable after the next sync. When the log holds HELD_LIMIT_BYTES in memory already, which a HAT that
@@ -92,10 +93,13 @@ class BootLog:
         with self._lock:
             offset = self.base + hat_offset
             if offset != self.end:
-                data = data[self._skip_to(offset, at_ms) :]
+                skipped = self._skip_to(offset, at_ms)
+                data = data[skipped:]
+                damage = None if skipped else damage  # the first byte has it
             while data:
                 part, data = data[:MAX_PAYLOAD_BYTES], data[MAX_PAYLOAD_BYTES:]
-                self._hold(at_ms, part)
+                self._hold(at_ms, part, damage)
+                damage = None
 
     def append_gap(self, hat_offset: int, at_ms: int, lost_bytes: int, reason: str) -> None:
         """Add a gap, or lengthen the one before when that has the same reason. Bounds and errors as with `append`."""
@@ -125,6 +129,27 @@ class BootLog:
         while pieces and pieces[-1].end == pieces[-1].offset:
             pieces.pop()
         return pieces
+
+    def offset_at(self, unix_ms: int) -> int:
+        """Return where what came at `unix_ms` or later begins; the end when nothing did.
+
+        That is the first such place: a wall clock that was set back may have earlier times behind it. When retention
+        took what lies before it, some of that may have come then as well, and it is 0.
+
+        Raises:
+            NoSuchBootError: retention took the boot.
+        """
+        with self._lock:
+            self._require_kept()
+            segments, held = self._segments, tuple(self._held)
+        for segment in segments:
+            if segment.latest_ms < unix_ms:
+                continue
+            begin = next((frame.offset for frame in segment.frames if frame.latest_ms >= unix_ms), segment.start)
+            for piece in self._segment_pieces(segment, begin):
+                if piece.at_ms >= unix_ms:
+                    return 0 if piece.offset == segments[0].start else piece.offset
+        return next((piece.offset for piece in held if piece.at_ms >= unix_ms), self.end)
 
     def summary(self) -> BootSummary:
         """Return the boot as a list shows it."""
@@ -165,7 +190,7 @@ class BootLog:
         self._held_bytes += PIECE_COST_BYTES - self._taken_bytes
         self._taken, self._taken_bytes = 1, PIECE_COST_BYTES
         self.lost_bytes += lost
-        batch.row = replace(batch.row, lost_bytes=batch.row.lost_bytes + lost, dropped=reason)
+        batch.row = batch.row._replace(lost_bytes=batch.row.lost_bytes + lost, dropped=reason)
         return lost
 
     def commit(self, batch: LogBatch) -> None:
@@ -183,6 +208,14 @@ class BootLog:
         self._taken = self._taken_bytes = 0
         self._dirty = True
 
+    def segment(self, start: int) -> Segment | None:
+        """Return the segment that begins there, if it is stored and kept."""
+        return next((segment for segment in self._segments if segment.start == start), None)
+
+    def replace(self, changed: Segment) -> None:
+        """Read a segment from its other file from now on."""
+        self._segments = tuple(changed if segment.start == changed.start else segment for segment in self._segments)
+
     def forget_before(self, offset: int) -> None:
         """Let go of the segments that retention took."""
         self._segments = tuple(segment for segment in self._segments if segment.start >= offset)
@@ -193,20 +226,25 @@ class BootLog:
         self._retired = True
 
     @property
+    def growing_start(self) -> int:
+        """Where the segment begins that gets the next bytes, unless a new one does; -1 before the first."""
+        return self._segments[-1].start if self._segments else -1
+
+    @property
     def is_dirty(self) -> bool:
         """Whether there is something that no sync has stored."""
         return self._dirty or self.stored is None
 
     def _row(self, dropped: str) -> BootRow:
-        return BootRow(
-            self.number, self.start_ms, self.last_byte_ms, self.end, self.lost_bytes, self.from_supply_on, dropped
-        )
+        return BootRow(self.number, self.start_ms, self.last_byte_ms, self.end, self.lost_bytes, self.cause, dropped)
 
     def _write_of(self, pieces: tuple[Piece, ...]) -> SegmentWrite:
         last = self._segments[-1] if self._segments else None
-        if last is None or last.size >= self._files.segment_bytes:
-            last = Segment(last.end if last else 0, 0, 0, randbits(32))
-        return SegmentWrite(SegmentName(self._node, self.number, last.start), last.size, last.seed, pieces)
+        if last is None or last.size >= self._files.segment_bytes or last.frames:
+            last = Segment(last.end if last else 0, 0, 0, randbits(32), 0)
+        latest_ms = max(last.latest_ms, *(piece.at_ms for piece in pieces))
+        name = SegmentName(self._node, self.number, last.start)
+        return SegmentWrite(name, last.size, last.seed, encode(pieces, last.seed), latest_ms)
 
     def _hold_dropped(self, row: BootRow) -> None:
         in_files = self._segments[-1].end if self._segments else 0
@@ -215,13 +253,13 @@ class BootLog:
             self._held.append(GapPiece(in_files, row.last_byte_ms, row.end - in_files, reason))
             self._held_bytes = PIECE_COST_BYTES
 
-    def _hold(self, at_ms: int, data: bytes) -> None:
+    def _hold(self, at_ms: int, data: bytes, damage: Damage | None) -> None:
         cost = len(data) + PIECE_COST_BYTES
         if self._held_bytes + cost > HELD_LIMIT_BYTES or self.end > MAX_OFFSET:
             self._lose(at_ms, len(data), "store_behind")
             return
         self.last_byte_ms = at_ms = bounded_ms(at_ms)
-        self._held.append(Chunk(self.end, at_ms, data))
+        self._held.append(Chunk(self.end, at_ms, data, damage))
         self._held_bytes += cost
         self.end += len(data)
         self._dirty = True
@@ -263,16 +301,21 @@ class BootLog:
 
     def _segment_pieces(self, segment: Segment, offset: int) -> Iterator[Piece]:
         for piece in self._reader.pieces(segment, offset, self.start_ms):
-            if isinstance(piece, GapPiece) and piece.reason == "damaged" and self._has_lost(segment):
-                yield GapPiece(piece.offset, piece.at_ms, segment.end - piece.offset, "retention")
-                return
+            if isinstance(piece, GapPiece) and piece.reason == "damaged":
+                now = self._kept_segment(segment.start)
+                if now is None:
+                    yield GapPiece(piece.offset, piece.at_ms, segment.end - piece.offset, "retention")
+                    return
+                if now.frames != segment.frames:  # it was compressed while it was read
+                    yield from self._segment_pieces(now, piece.offset)
+                    return
             yield piece
 
-    def _has_lost(self, segment: Segment) -> bool:
-        """Whether retention took `segment` while it was read."""
+    def _kept_segment(self, start: int) -> Segment | None:
+        """Return the segment as it is now; None when retention took it while it was read."""
         with self._lock:
             self._require_kept()
-            return segment.start < self._segments[0].start
+            return self.segment(start)
 
     def _require_kept(self) -> None:
         if self._retired:
@@ -289,4 +332,5 @@ def _cut(piece: Piece, offset: int, max_bytes: int) -> Piece:
     skip = max(0, offset - piece.offset)
     if isinstance(piece, GapPiece):
         return piece._replace(offset=piece.offset + skip, lost_bytes=piece.lost_bytes - skip)
-    return Chunk(piece.offset + skip, piece.at_ms, piece.data[skip : skip + max_bytes])
+    damage = None if skip else piece.damage
+    return Chunk(piece.offset + skip, piece.at_ms, piece.data[skip : skip + max_bytes], damage)

@@ -12,20 +12,21 @@ from pathlib import Path
 from typing import Any
 
 from racklet_hostd.errors import StoreError
-from racklet_hostd.store.model import Event, NodeTotals
-from racklet_hostd.store.rows import BootRow, EventRow, NodeRow, Segment, SessionRow
+from racklet_hostd.store.model import BootCause, Event, NodeTotals
+from racklet_hostd.store.rows import BootRow, EventRow, NodeRow, Segment, SegmentName, SessionRow
 from racklet_hostd.store.schema import SCHEMA_VERSION, VERSIONS
 from racklet_link.events import StoredPositions
 
 APPLICATION_ID = 0x7261636B  # "rack", for file(1)
 MAX_INTEGER = (1 << 63) - 1
 SESSIONS_KEPT = 16  # of a node: HATs that may come back to its slot without having restarted
+HATS_KEPT = 1024  # of the rack: more than it has slots
 BUSY_TIMEOUT_S = 5.0  # somebody looks into the file with another program
 WAL_KEPT_BYTES = 8 << 20
 
 _BOOT = "number, start_ms, last_byte_ms, end, lost_bytes, from_supply_on, dropped"
-_EVENT = "sequence, node, at_ms, kind, message, lost_before"
-_SESSION = "hat_id, log_boot, log_offset, event_sequence, boot, energy_uj"
+_EVENT = "sequence, node, at_ms, kind, message, lost_before, about, first_index, samples"
+_SESSION = "hat_id, log_boot, log_offset, event_sequence, boot, energy_uj, charge_uc"
 
 
 class Database:
@@ -65,21 +66,21 @@ class Database:
 
     def save_node(self, node: NodeRow) -> None:
         """Add or replace a node."""
-        self._save("nodes", (node.name, node.next_boot, *astuple(node.totals)))
+        self._save("nodes", (node.name, node.next_boot, *node.totals))
 
     def save_boot(self, node: str, boot: BootRow) -> None:
         """Add or replace a boot."""
-        self._save("boots", (node, *astuple(boot)))
+        self._save("boots", (node, *boot))
 
     def save_segment(self, node: str, boot: int, segment: Segment) -> None:
         """Add or replace a segment of a boot."""
-        self._save("segments", (node, boot, *segment))
+        self._save("segments", (node, boot, *segment.row()))
 
     def save_session(self, node: str, row: SessionRow) -> None:
         """Add or replace a session as the one used last; forget the oldest."""
         (used,) = self._writer.execute("SELECT coalesce(max(used), 0) FROM sessions WHERE node = ?", (node,)).fetchone()
         head = (node, row.session, used + 1, row.hat_id)
-        self._save("sessions", (*head, *astuple(row.positions), row.boot, row.energy_uj))
+        self._save("sessions", (*head, *astuple(row.positions), row.boot, row.energy_uj, row.charge_uc))
         self._writer.execute(
             "DELETE FROM sessions WHERE node = ?1 AND used <="
             " (SELECT used FROM sessions WHERE node = ?1 ORDER BY used DESC LIMIT 1 OFFSET ?2)",
@@ -88,7 +89,21 @@ class Database:
 
     def save_event(self, row: EventRow) -> None:
         """Add an event."""
-        self._save("events", (*astuple(row.event), row.hat_session, row.hat_sequence))
+        *event, about, first_index, samples = astuple(row.event)
+        self._save("events", (*event, row.hat_session, row.hat_sequence, about, first_index, samples))
+
+    def save_journal(self, rows: str, blob: bytes) -> None:
+        """Add to the journal."""
+        self._writer.execute("INSERT INTO journal (rows, bytes) VALUES (?, ?)", (rows, blob))
+
+    def forget_journal(self) -> None:
+        """Empty the journal."""
+        self._writer.execute("DELETE FROM journal")
+
+    def journal(self) -> Iterator[tuple[str, bytes]]:
+        """Yield what is in the journal, oldest first, one at a time."""
+        with self._translated():
+            yield from self._reader.execute("SELECT rows, bytes FROM journal ORDER BY sequence")
 
     def save_counter(self, name: str, value: int) -> None:
         """Set one of the rack's counters."""
@@ -121,10 +136,12 @@ class Database:
         """Remove a segment."""
         self._writer.execute("DELETE FROM segments WHERE node = ? AND boot = ? AND start = ?", (node, boot, start))
 
-    def oldest_boot(self, node: str) -> tuple[int, list[Segment]] | None:
-        """Return the number of the oldest boot, and its segments, as the transaction sees them."""
-        (number,) = self._writer.execute("SELECT min(number) FROM boots WHERE node = ?", (node,)).fetchone()
-        return None if number is None else (number, _segments(self._writer, node, number))
+    def oldest_boot(self, node: str) -> tuple[int, int, list[Segment]] | None:
+        """Return the oldest boot's number, its last byte's time and its segments, as the transaction sees them."""
+        query = "SELECT number, last_byte_ms FROM boots WHERE node = ? ORDER BY number LIMIT 1"
+        for number, last_byte_ms in self._writer.execute(query, (node,)).fetchall():
+            return number, last_byte_ms, _segments(self._writer, node, number)
+        return None
 
     def node(self, name: str) -> NodeRow | None:
         """Return a node."""
@@ -134,17 +151,33 @@ class Database:
     def session(self, node: str, session: int) -> SessionRow | None:
         """Return a HAT session of a node."""
         rows = self._rows(f"SELECT {_SESSION} FROM sessions WHERE node = ? AND session = ?", node, session)  # noqa: S608
-        for hat_id, log_boot, log_offset, event_sequence, boot, energy_uj in rows:
-            return SessionRow(session, hat_id, StoredPositions(log_boot, log_offset, event_sequence), boot, energy_uj)
+        for hat_id, log_boot, log_offset, event_sequence, *rest in rows:
+            return SessionRow(session, hat_id, StoredPositions(log_boot, log_offset, event_sequence), *rest)
         return None
+
+    def newest_session(self, node: str, hat_id: bytes) -> SessionRow | None:
+        """Return the session of a HAT that was used last at a node."""
+        query = "SELECT session FROM sessions WHERE node = ? AND hat_id = ? ORDER BY used DESC LIMIT 1"
+        rows = self._rows(query, node, hat_id)
+        return self.session(node, rows[0][0]) if rows else None
+
+    def save_hat(self, hat_id: bytes, node: str) -> None:
+        """Set where a HAT was seen last; forget those that were not seen for the longest time."""
+        self._save("hats", (hat_id, node))
+        newest = "SELECT rowid FROM hats ORDER BY rowid DESC LIMIT ?"
+        self._writer.execute(f"DELETE FROM hats WHERE rowid NOT IN ({newest})", (HATS_KEPT,))  # noqa: S608
+
+    def hats(self) -> dict[bytes, str]:
+        """Return where each HAT was seen last; those seen last come last."""
+        return dict(self._rows("SELECT hat_id, node FROM hats ORDER BY rowid"))
 
     def boots(self, node: str, before: int, limit: int) -> list[BootRow]:
         """Return at most `limit` boots with numbers below `before`, newest first."""
         query = f"SELECT {_BOOT} FROM boots WHERE node = ? AND number < ? ORDER BY number DESC LIMIT ?"  # noqa: S608
         rows = self._rows(query, node, min(before, MAX_INTEGER), limit)
         return [
-            BootRow(number, start_ms, last_byte_ms, end, lost_bytes, bool(from_supply_on), dropped)
-            for number, start_ms, last_byte_ms, end, lost_bytes, from_supply_on, dropped in rows
+            BootRow(number, start_ms, last_byte_ms, end, lost_bytes, BootCause(cause), dropped)
+            for number, start_ms, last_byte_ms, end, lost_bytes, cause, dropped in rows
         ]
 
     def energy_marks(self, node: str, boot: int) -> list[tuple[int, int]]:
@@ -156,10 +189,21 @@ class Database:
         with self._translated():
             return _segments(self._reader, node, boot)
 
-    def segment_sizes(self, node: str) -> dict[tuple[int, int], int]:
-        """Return the size of every segment of a node, by boot and start."""
-        rows = self._rows("SELECT boot, start, size FROM segments WHERE node = ?", node)
-        return {(boot, start): size for boot, start, size in rows}
+    def segment_files(self, node: str) -> dict[SegmentName, int]:
+        """Return the size of every segment file of a node."""
+        rows = self._rows("SELECT boot, start, frames IS NOT NULL, size FROM segments WHERE node = ?", node)
+        return {SegmentName(node, boot, start, bool(compressed)): size for boot, start, compressed, size in rows}
+
+    def boot_at(self, node: str, unix_ms: int) -> int | None:
+        """Return the number of the newest boot that began by then."""
+        query = "SELECT max(number) FROM boots WHERE node = ? AND start_ms <= ?"
+        found: int | None = self._rows(query, node, unix_ms)[0][0]
+        return found
+
+    def oldest_number(self, node: str) -> int | None:
+        """Return the number of the oldest boot."""
+        found: int | None = self._rows("SELECT min(number) FROM boots WHERE node = ?", node)[0][0]
+        return found
 
     def boot_count(self, node: str) -> int:
         """Return the number of boots that are kept of a node."""
@@ -197,7 +241,7 @@ class Database:
     def _save(self, table: str, row: tuple[str | int | bytes | None, ...]) -> None:
         self._writer.execute(f"INSERT OR REPLACE INTO {table} VALUES ({', '.join('?' * len(row))})", row)  # noqa: S608
 
-    def _rows(self, query: str, *values: str | int) -> list[tuple[Any, ...]]:
+    def _rows(self, query: str, *values: str | int | bytes) -> list[tuple[Any, ...]]:
         with self._translated():
             return self._reader.execute(query, values).fetchall()
 
@@ -229,5 +273,5 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _segments(connection: sqlite3.Connection, node: str, boot: int) -> list[Segment]:
-    query = "SELECT start, end, size, seed FROM segments WHERE node = ? AND boot = ? ORDER BY start"
-    return [Segment(*row) for row in connection.execute(query, (node, boot))]
+    query = "SELECT start, end, size, seed, latest_ms, frames FROM segments WHERE node = ? AND boot = ? ORDER BY start"
+    return [Segment.of_row(*row) for row in connection.execute(query, (node, boot))]

@@ -1,12 +1,12 @@
 """The events of the rack."""
 
 from collections import Counter, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from threading import Lock
 
 from racklet_hostd.store.database import MAX_INTEGER, Database
-from racklet_hostd.store.model import Event, bounded_ms
+from racklet_hostd.store.model import Event, Waveform, bounded_ms
 from racklet_hostd.store.rows import EventRow
 
 PENDING_LIMIT = 10_000  # events that wait for a sync; then the oldest is dropped, and counted
@@ -74,6 +74,7 @@ class EventStore:
         hat_sequence: int | None = None,
         hat_session: int | None = None,
         lost_before: int = 0,
+        waveform: Waveform | None = None,
     ) -> Event:
         """Record an event, durable after the next sync. A HAT's event that is recorded already is returned as it is.
 
@@ -89,11 +90,20 @@ class EventStore:
                 self._drop_oldest()
             self._newest += 1
             message = message[:MESSAGE_LIMIT].encode(errors="replace").decode()
-            event = Event(self._newest, node, bounded_ms(at_ms), kind, message, lost_before + self._lost.pop(node, 0))
+            lost_before += self._lost.pop(node, 0)
+            event = Event(self._newest, node, bounded_ms(at_ms), kind, message, lost_before)
+            if waveform is not None:
+                event = replace(event, **waveform._asdict())
             self._pending.append(EventRow(event, hat_session, hat_sequence))
             if place is not None:
                 self._by_hat[place] = event
             return event
+
+    def number_of(self, node: str, hat_session: int, hat_sequence: int) -> int:
+        """Return the sequence of a HAT's event; 0 when it is not recorded."""
+        with self._lock:
+            known = self._known((node, hat_session, hat_sequence))
+            return known.sequence if known else 0
 
     def list(self, node: str | None, before: int | None, limit: int) -> Events:
         """Return at most `limit` events below sequence `before`, newest first; those of one node, or all."""

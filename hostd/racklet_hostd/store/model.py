@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import IntEnum
+from typing import NamedTuple
 
 from racklet_link.events import StoredPositions
 
@@ -16,18 +18,33 @@ class StoreLimits:
     Attributes:
         log_bytes_per_node: size of a node's segment files. The newest segment always stays.
         boots_per_node: number of a node's boots.
+        log_days: days since the last byte of a boot, or of a segment of a longer one; 0 for no limit.
         events: number of events.
         audit_bytes: size of the audit log's files.
         free_bytes_kept: boot logs are not written when the disk has less left, so that events and counters still are.
         segment_bytes: size from which a segment file is followed by a new one; retention takes whole segments.
+        journal_bytes: size from which the journal is emptied at once, and not only after a minute.
+        plain_bytes: a segment file of this size or less is not compressed: no filesystem gives a file less room.
     """
 
     log_bytes_per_node: int = 256 * MIB
     boots_per_node: int = 1000
+    log_days: int = 0
     events: int = 100_000
     audit_bytes: int = 16 * MIB
     free_bytes_kept: int = 16 * MIB
     segment_bytes: int = MIB
+    journal_bytes: int = 64 * MIB
+    plain_bytes: int = 4096
+
+
+class BootCause(IntEnum):
+    """Why a boot began. The numbers are those in the index, where 0 and 1 are older than the others."""
+
+    FOUND_RUNNING = 0
+    SUPPLY_ON = 1
+    BREAK = 3
+    BOOTLOADER = 4
 
 
 @dataclass(frozen=True)
@@ -40,7 +57,7 @@ class BootSummary:
         last_byte_ms: unix time when its last byte came; `start_ms` before the first.
         end: length of its log in bytes, gaps included.
         lost_bytes: bytes of its log that were lost on the way here; not what retention took.
-        from_supply_on: False when the HAT found the node running.
+        cause: why it began.
     """
 
     number: int
@@ -48,11 +65,10 @@ class BootSummary:
     last_byte_ms: int
     end: int
     lost_bytes: int
-    from_supply_on: bool
+    cause: BootCause
 
 
-@dataclass(frozen=True)
-class NodeTotals:
+class NodeTotals(NamedTuple):
     """Counters of a node over all sessions. They are durable, so a crash never takes one back.
 
     Attributes:
@@ -62,6 +78,7 @@ class NodeTotals:
         log_lost_bytes: bytes that gaps stand for, and those of boots that were lost as a whole.
         retired_boots: boots thrown away by retention.
         retired_bytes: log bytes, gaps included, thrown away by retention.
+        charge_uc: charge the node took.
     """
 
     energy_uj: int = 0
@@ -70,6 +87,7 @@ class NodeTotals:
     log_lost_bytes: int = 0
     retired_boots: int = 0
     retired_bytes: int = 0
+    charge_uc: int = 0
 
 
 @dataclass(frozen=True)
@@ -83,6 +101,9 @@ class Event:
         kind: such as "supply_state".
         message: the same as a sentence.
         lost_before: events of this node that were lost before this one.
+        about: of a waveform, the number of the event it belongs to; 0 when that is not known.
+        first_index: of a waveform, the index of its first sample.
+        samples: of a waveform, as in Event.samples of the link, the oldest first.
     """
 
     sequence: int
@@ -91,6 +112,17 @@ class Event:
     kind: str
     message: str
     lost_before: int
+    about: int = 0
+    first_index: int = 0
+    samples: bytes = b""
+
+
+class Waveform(NamedTuple):
+    """What a waveform event carries: see Event."""
+
+    about: int
+    first_index: int
+    samples: bytes
 
 
 @dataclass(frozen=True)

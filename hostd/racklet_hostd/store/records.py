@@ -2,13 +2,14 @@
 
 A record is a header of 28 bytes, little-endian, and a payload:
 
-    magic     4  A5 'R' 'L' 01 for bytes, 02 for a gap
+    magic     4  A5 'R' 'L' 01 for bytes, 02 for a gap, 03 for bytes of which some came damaged
     length    4  of the payload
     offset    8
     at_ms     8
     crc       4  CRC-32 of the 24 bytes before it and of the payload, begun with the file's seed
 
-The payload of a gap is the number of lost bytes (8) and the reason in UTF-8. The seed is random, so that a node cannot
+The payload of a gap is the number of lost bytes (8) and the reason in UTF-8. Damaged bytes stand behind the numbers of
+framing errors, parity errors and breaks (2 each). The seed is random, so that a node cannot
 print a record that is taken for one when the file is damaged.
 """
 
@@ -17,16 +18,21 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 from zlib import crc32
 
+from racklet_link.events import Damage
+
 MAX_PAYLOAD_BYTES = 4096  # the link brings 448 at most; a length beyond this is damage
 MAX_REASON_BYTES = 64
 
 _CHUNK_MAGIC = b"\xa5RL\x01"
 _GAP_MAGIC = b"\xa5RL\x02"
+_DAMAGED_MAGIC = b"\xa5RL\x03"
 _ANY_MAGIC = b"\xa5RL"
 _HEAD = struct.Struct("<4sIQQ")
 _WHOLE_HEAD = struct.Struct("<4sIQQI")
 _CRC = struct.Struct("<I")
 _LOST = struct.Struct("<Q")
+_DAMAGE = struct.Struct("<HHH")
+_DAMAGE_MAX = 0xFFFF  # of each kind; a HAT tells of 448 bytes at a time
 
 
 class Chunk(NamedTuple):
@@ -36,11 +42,13 @@ class Chunk(NamedTuple):
         offset: of the first byte.
         at_ms: unix time when the first byte came; of a chunk that was cut at its front, still that time.
         data: the bytes as the node sent them; never empty.
+        damage: what came with them on the line; of a chunk that was cut at its front, None. The first byte is damaged.
     """
 
     offset: int
     at_ms: int
     data: bytes
+    damage: Damage | None = None
 
     @property
     def end(self) -> int:
@@ -55,8 +63,8 @@ class GapPiece(NamedTuple):
         offset: of the first lost byte.
         at_ms: unix time when the loss was noticed.
         lost_bytes: how many; 0 when it is not known.
-        reason: what the HAT said ("ring_full", "uart_overrun"), or "hat_restart", or one of the store's own:
-            "disk_full", "disk_error", "store_behind", "missing", "damaged", "retention".
+        reason: what the HAT said ("ring_full", "uart_overrun", "baud_detection"), or "hat_restart", or one of the
+            store's own: "disk_full", "disk_error", "store_behind", "missing", "damaged", "retention".
     """
 
     offset: int
@@ -77,10 +85,13 @@ def encode(pieces: Iterable[Piece], seed: int) -> bytes:
     """Return the records of `pieces` in a file with this seed."""
     parts: list[bytes] = []
     for piece in pieces:
-        if isinstance(piece, Chunk):
+        if isinstance(piece, GapPiece):
+            magic, payload = _GAP_MAGIC, _LOST.pack(piece.lost_bytes) + piece.reason.encode()
+        elif piece.damage is None:
             magic, payload = _CHUNK_MAGIC, piece.data
         else:
-            magic, payload = _GAP_MAGIC, _LOST.pack(piece.lost_bytes) + piece.reason.encode()
+            damage = (min(count, _DAMAGE_MAX) for count in piece.damage)
+            magic, payload = _DAMAGED_MAGIC, _DAMAGE.pack(*damage) + piece.data
         head = _HEAD.pack(magic, len(payload), piece.offset, piece.at_ms)
         parts += (head, _CRC.pack(crc32(payload, crc32(head, seed))), payload)
     return b"".join(parts)
@@ -119,17 +130,13 @@ class Scan:
             return None
         magic, length, offset, at_ms, crc = _WHOLE_HEAD.unpack_from(self._blob, place)
         after = start + length
-        if length > MAX_PAYLOAD_BYTES or after > len(self._blob):
+        if length > MAX_PAYLOAD_BYTES + _DAMAGE.size or after > len(self._blob):
             return None
         payload = self._blob[start:after]
         if crc32(payload, crc32(self._blob[place : place + _HEAD.size], self._seed)) != crc:
             return None
-        if magic == _CHUNK_MAGIC:
-            return Chunk(offset, at_ms, payload), after
-        if magic != _GAP_MAGIC or length < _LOST.size:
-            return None
-        reason = payload[_LOST.size :].decode(errors="replace")
-        return GapPiece(offset, at_ms, _LOST.unpack_from(payload)[0], reason), after
+        piece = _piece(magic, offset, at_ms, payload)
+        return None if piece is None else (piece, after)
 
     def _next_sound(self, place: int, offset: int, end: int) -> tuple[int, Piece] | None:
         """Return the first sound record from `place` on that continues the log at or after `offset`."""
@@ -139,3 +146,14 @@ class Scan:
                 return place, found[0]
             place += 1
         return None
+
+
+def _piece(magic: bytes, offset: int, at_ms: int, payload: bytes) -> Piece | None:
+    """Return what a sound record holds; None when it is of no kind that we know."""
+    if magic == _CHUNK_MAGIC:
+        return Chunk(offset, at_ms, payload)
+    if magic == _DAMAGED_MAGIC and len(payload) > _DAMAGE.size:
+        return Chunk(offset, at_ms, payload[_DAMAGE.size :], Damage(*_DAMAGE.unpack_from(payload)))
+    if magic == _GAP_MAGIC and len(payload) >= _LOST.size:
+        return GapPiece(offset, at_ms, _LOST.unpack_from(payload)[0], payload[_LOST.size :].decode(errors="replace"))
+    return None

@@ -18,7 +18,7 @@ CREATE TABLE boots (
     last_byte_ms INTEGER NOT NULL,
     end INTEGER NOT NULL,
     lost_bytes INTEGER NOT NULL,
-    from_supply_on INTEGER NOT NULL,
+    from_supply_on INTEGER NOT NULL, -- the number of a BootCause
     dropped TEXT NOT NULL, -- why what lies between its last segment and its end is lost
     PRIMARY KEY (node, number)
 ) STRICT, WITHOUT ROWID;
@@ -68,6 +68,27 @@ CREATE TABLE energy_marks (
 ) STRICT, WITHOUT ROWID;
 """
 
+# Of a segment that was written before it is not known when its newest bytes came: as late as can be, so that a search
+# looks into it.
+_TIMES_AND_JOURNAL = """
+ALTER TABLE segments ADD COLUMN latest_ms INTEGER NOT NULL DEFAULT 9223372036854775807;
+ALTER TABLE segments ADD COLUMN frames BLOB; -- of a compressed file; NULL when it holds plain records
+CREATE TABLE journal (
+    sequence INTEGER PRIMARY KEY,
+    rows TEXT NOT NULL, -- as JSON: what is not in the other tables yet
+    bytes BLOB NOT NULL -- what is in the segment files, and perhaps not flushed
+) STRICT;
+"""
+
+_CHARGE_AND_WAVEFORMS = """
+ALTER TABLE nodes ADD COLUMN charge_uc INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE sessions ADD COLUMN charge_uc INTEGER NOT NULL DEFAULT 0; -- -1 here and in energy_uj: not told yet
+CREATE TABLE hats (hat_id BLOB PRIMARY KEY, node TEXT NOT NULL) STRICT; -- where each HAT was seen last
+ALTER TABLE events ADD COLUMN about INTEGER NOT NULL DEFAULT 0; -- of a waveform: the event it belongs to
+ALTER TABLE events ADD COLUMN first_index INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE events ADD COLUMN samples BLOB NOT NULL DEFAULT x'';
+"""
+
 # The way to each version from the one before. Append only: there are indexes of every version out there.
-VERSIONS = (_VERSION_1, _ENERGY_MARKS)
+VERSIONS = (_VERSION_1, _ENERGY_MARKS, _TIMES_AND_JOURNAL, _CHARGE_AND_WAVEFORMS)
 SCHEMA_VERSION = len(VERSIONS)

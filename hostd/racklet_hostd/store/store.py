@@ -1,11 +1,13 @@
 """The state folder: `index.sqlite3` for lookups, `logs/` for the bytes of boot logs, `audit/` for the audit log.
 
-What a sync stores becomes valid all at once, with the commit of the index, after the bytes are on the disk. So a crash
-at any moment leaves the folder as after some sync that was complete, and perhaps bytes beyond, which are cut.
+What a sync stores becomes valid all at once, with one commit in the index: rows and bytes stand in its journal, see
+`journal`. So a crash at any moment leaves the folder as after some sync that was complete, and perhaps bytes beyond,
+which are cut.
 """
 
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import Self
@@ -18,11 +20,14 @@ from racklet_hostd.store.database import Database
 from racklet_hostd.store.energy_marks import EnergyMark, EnergyMarks
 from racklet_hostd.store.events import EventBatch, EventStore
 from racklet_hostd.store.folder_lock import FolderLock
+from racklet_hostd.store.hat_counters import HatPlaces
+from racklet_hostd.store.journal import entry_of, replay
 from racklet_hostd.store.model import LogFailure, StoreLimits, SyncReport
 from racklet_hostd.store.node_batch import NodeBatch
 from racklet_hostd.store.node_store import NodeStore
 from racklet_hostd.store.rows import Segment
 from racklet_hostd.store.segments import SegmentFolder, is_disk_full
+from racklet_hostd.store.upkeep import Upkeep
 
 _NodeBatches = list[tuple[NodeStore, NodeBatch]]
 
@@ -49,7 +54,9 @@ class Store:
         self._limits = limits
         self._opened = opened
         self._nodes: dict[str, NodeStore] = {}
+        self._places = HatPlaces(database)
         self._syncing = Lock()
+        self._upkeep = Upkeep(database, files, limits)
 
     @classmethod
     def open(cls, folder: Path, limits: StoreLimits) -> Self:
@@ -74,24 +81,29 @@ class Store:
                 raise StoreError(f"{folder} has boot logs but no {index.name}: bring that back, or move logs/ away")
             database = Database(index)
             opened.callback(database.close)
+            replay(database, files)
             return cls(database, files, audit, limits, opened.pop_all())
 
     def close(self) -> SyncReport:
         """Sync a last time and let go of the folder."""
         report = self.sync()
+        with self._syncing:
+            problem = self._upkeep.index(self._nodes.values(), 0, is_last=True)  # else the next run does it
         with suppress(StoreError):  # then the next run leaves some event numbers out
             self.events.close()
         self._opened.close()
-        return report
+        return report if report.index_problem else replace(report, index_problem=problem)
 
     def node(self, name: str) -> NodeStore:
         """Return what is stored of a node, always the same object. `name` is one that a config may have."""
         if name not in self._nodes:
-            self._nodes[name] = NodeStore(name, self._database, self._files, self._limits)
+            self._nodes[name] = NodeStore(name, self._database, self._files, self._limits, self._places)
         return self._nodes[name]
 
-    def sync(self) -> SyncReport:
+    def sync(self, *, idle_too: bool = True) -> SyncReport:
         """Make durable what was appended before the call; block until it is.
+
+        A node of which nothing is new but its energy is left out unless `idle_too`: its HAT tells it again.
 
         Bytes that the disk does not take are dropped and a gap is stored for them; the next sync tries again with the
         bytes that have come since. Nothing is raised: the report tells.
@@ -100,28 +112,43 @@ class Store:
             marks = self.energy_marks.take()
             events = self.events.take()
             sequences = events.hat_sequences()
-            taken = [(node, node.take(sequences.get(name, {}))) for name, node in list(self._nodes.items())]
-            batches = [(node, batch) for node, batch in taken if batch is not None]
+            nodes = list(self._nodes.values())
+            marked = {mark.node for mark in marks}  # no mark may be ahead of the counter after a crash
+            batches = [
+                (node, batch)
+                for node in nodes
+                if (batch := node.take(sequences.get(node.name, {}), idle_too=idle_too or node.name in marked))
+            ]
             failures = self._write_logs(batches)
             problem = self._commit(batches, events, marks)
-            positions = {name: node.positions() for name, node in list(self._nodes.items()) if node.is_attached}
+            positions = {node.name: node.positions() for node in nodes if node.is_attached}
             return SyncReport(positions, failures, problem)
+
+    def tend(self, now_ms: int) -> str:
+        """Do some of what can wait: the index, retention, compression. To be called between two syncs.
+
+        Returns "", or for a person what did not succeed; what can be tried again will be. `now_ms` is the unix time.
+        """
+        with self._syncing:
+            nodes = list(self._nodes.values())
+            return self._upkeep.index(nodes, now_ms, is_last=False) or self._upkeep.compress(nodes)
 
     def _write_logs(self, batches: _NodeBatches) -> tuple[LogFailure, ...]:
         failures: list[LogFailure] = []
         logs = [(node, log) for node, batch in batches for log in batch.logs if log.write is not None]
-        for (node, log), result in zip(logs, self._write([log for _, log in logs]), strict=True):
-            if isinstance(result, OSError):
-                reason = "disk_full" if is_disk_full(result) else "disk_error"
+        for (node, log), error in zip(logs, self._write([log for _, log in logs]), strict=True):
+            if error is not None:
+                reason = "disk_full" if is_disk_full(error) else "disk_error"
                 lost = node.drop(log, reason)
-                failures.append(LogFailure(node.name, log.row.number, lost, reason, str(result)))
+                failures.append(LogFailure(node.name, log.row.number, lost, reason, str(error)))
             elif log.write is not None:
-                log.segment = Segment(log.write.name.start, log.row.end, result, log.write.seed)
+                write = log.write
+                log.segment = Segment(write.name.start, log.row.end, write.end, write.seed, write.latest_ms)
         return tuple(failures)
 
-    def _write(self, logs: Sequence[LogBatch]) -> list[int | OSError]:
-        """Return each file's new size, or why its bytes are not on the disk."""
-        wanted = sum(log.held_bytes for log in logs)
+    def _write(self, logs: Sequence[LogBatch]) -> list[OSError | None]:
+        """Return for each why its bytes are not there, or None."""
+        wanted = 2 * sum(log.held_bytes for log in logs)  # in the files and in the journal
         try:
             self._files.require_free(wanted + self._limits.free_bytes_kept if logs else 0)
         except OSError as error:
@@ -131,9 +158,13 @@ class Store:
     def _commit(self, batches: _NodeBatches, events: EventBatch, marks: tuple[EnergyMark, ...]) -> str:
         """Make the batches valid; return "", or why the index did not take them."""
         try:
+            for _, batch in batches:
+                batch.settle()
+            rows, blob = entry_of(batch for _, batch in batches)
             with self._database.transaction():
-                for node, batch in batches:
-                    node.save(batch)
+                if batches:
+                    self._database.save_journal(rows, blob)
+                self._places.save(batch.hats for _, batch in batches)
                 self.events.save(events)
                 self.energy_marks.save(marks)
         except StoreError as error:
@@ -145,4 +176,6 @@ class Store:
             node.commit(batch)
         self.events.commit(events)
         self.energy_marks.commit(marks)
+        if batches:
+            self._upkeep.note_journaled(len(rows) + len(blob))
         return ""

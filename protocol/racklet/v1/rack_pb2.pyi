@@ -44,6 +44,8 @@ class _SupplyStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SupplySta
     """The node was asked to shut down, or the rail is falling after the cut."""
     SUPPLY_STATE_TRIPPED: _SupplyState.ValueType  # 5
     """A protection cut the rail; it stays off until somebody sets it."""
+    SUPPLY_STATE_STUCK_ON: _SupplyState.ValueType  # 6
+    """The rail was cut, and does not fall, or current flows all the same: the switch is broken."""
 
 class SupplyState(_SupplyState, metaclass=_SupplyStateEnumTypeWrapper):
     """The state of a node's supply."""
@@ -60,6 +62,8 @@ SUPPLY_STATE_STOPPING: SupplyState.ValueType  # 4
 """The node was asked to shut down, or the rail is falling after the cut."""
 SUPPLY_STATE_TRIPPED: SupplyState.ValueType  # 5
 """A protection cut the rail; it stays off until somebody sets it."""
+SUPPLY_STATE_STUCK_ON: SupplyState.ValueType  # 6
+"""The rail was cut, and does not fall, or current flows all the same: the switch is broken."""
 Global___SupplyState: _TypeAlias = SupplyState  # noqa: Y015
 
 class _HatState:
@@ -89,6 +93,38 @@ HAT_STATE_OFFLINE: HatState.ValueType  # 2
 HAT_STATE_INCOMPATIBLE: HatState.ValueType  # 3
 """The HAT speaks no protocol version that hostd speaks."""
 Global___HatState: _TypeAlias = HatState  # noqa: Y015
+
+class _BootCause:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _BootCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BootCause.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    BOOT_CAUSE_UNSPECIFIED: _BootCause.ValueType  # 0
+    """Not known."""
+    BOOT_CAUSE_SUPPLY_ON: _BootCause.ValueType  # 1
+    """The supply was switched on."""
+    BOOT_CAUSE_FOUND_RUNNING: _BootCause.ValueType  # 2
+    """The HAT found the node running."""
+    BOOT_CAUSE_BREAK: _BootCause.ValueType  # 3
+    """The node's serial line was held low as a chip in reset does, while the supply was on."""
+    BOOT_CAUSE_BOOTLOADER: _BootCause.ValueType  # 4
+    """A boot loader's first line came again, while the supply was on."""
+
+class BootCause(_BootCause, metaclass=_BootCauseEnumTypeWrapper):
+    """Why a boot began. A newer hostd may know more."""
+
+BOOT_CAUSE_UNSPECIFIED: BootCause.ValueType  # 0
+"""Not known."""
+BOOT_CAUSE_SUPPLY_ON: BootCause.ValueType  # 1
+"""The supply was switched on."""
+BOOT_CAUSE_FOUND_RUNNING: BootCause.ValueType  # 2
+"""The HAT found the node running."""
+BOOT_CAUSE_BREAK: BootCause.ValueType  # 3
+"""The node's serial line was held low as a chip in reset does, while the supply was on."""
+BOOT_CAUSE_BOOTLOADER: BootCause.ValueType  # 4
+"""A boot loader's first line came again, while the supply was on."""
+Global___BootCause: _TypeAlias = BootCause  # noqa: Y015
 
 class _PowerAction:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -331,6 +367,7 @@ class Node(_message.Message):
     POWER_WAIT_FIELD_NUMBER: _builtins.int
     PHASE_FIELD_NUMBER: _builtins.int
     FINDINGS_FIELD_NUMBER: _builtins.int
+    CHARGE_UC_FIELD_NUMBER: _builtins.int
     TAKEN_BY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The resource name, such as "nodes/node-3"."""
@@ -348,6 +385,8 @@ class Node(_message.Message):
     """The phase that its newest boot has reached, as BootPhase names it; "unknown" before the first, empty when there is
     no boot, or its HAT has not been heard since hostd started.
     """
+    charge_uc: _builtins.int
+    """Charge taken by the node, over all sessions. It never goes back."""
     taken_by: _builtins.str
     """Who has taken the node for himself and what for, such as "the fault script lesson.toml of uid 1000"; others cannot
     move its supply meanwhile, but for FORCE_OFF. Empty when nobody has.
@@ -382,11 +421,12 @@ class Node(_message.Message):
         power_wait: Global___PowerWait | None = ...,
         phase: _builtins.str = ...,
         findings: _abc.Iterable[_builtins.str] | None = ...,
+        charge_uc: _builtins.int = ...,
         taken_by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["hat", b"hat", "measurement", b"measurement", "power_wait", b"power_wait"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot", b"boot", "energy_uj", b"energy_uj", "findings", b"findings", "hat", b"hat", "last_line", b"last_line", "log_end", b"log_end", "measurement", b"measurement", "name", b"name", "phase", b"phase", "power_wait", b"power_wait", "supply_state", b"supply_state", "taken_by", b"taken_by"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot", b"boot", "charge_uc", b"charge_uc", "energy_uj", b"energy_uj", "findings", b"findings", "hat", b"hat", "last_line", b"last_line", "log_end", b"log_end", "measurement", b"measurement", "name", b"name", "phase", b"phase", "power_wait", b"power_wait", "supply_state", b"supply_state", "taken_by", b"taken_by"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -404,6 +444,7 @@ class Boot(_message.Message):
     LOG_END_FIELD_NUMBER: _builtins.int
     LOST_BYTES_FIELD_NUMBER: _builtins.int
     FROM_SUPPLY_ON_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The resource name, such as "nodes/node-3/boots/17"."""
     log_end: _builtins.int
@@ -411,7 +452,9 @@ class Boot(_message.Message):
     lost_bytes: _builtins.int
     """The bytes of its log that are lost."""
     from_supply_on: _builtins.bool
-    """True when it began with the supply, false when the HAT found the node running."""
+    """True when it began with the supply."""
+    cause: Global___BootCause.ValueType
+    """Why it began."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """When it began."""
@@ -429,10 +472,11 @@ class Boot(_message.Message):
         log_end: _builtins.int = ...,
         lost_bytes: _builtins.int = ...,
         from_supply_on: _builtins.bool = ...,
+        cause: Global___BootCause.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["last_byte_time", b"last_byte_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_supply_on", b"from_supply_on", "last_byte_time", b"last_byte_time", "log_end", b"log_end", "lost_bytes", b"lost_bytes", "name", b"name", "start_time", b"start_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "from_supply_on", b"from_supply_on", "last_byte_time", b"last_byte_time", "log_end", b"log_end", "lost_bytes", b"lost_bytes", "name", b"name", "start_time", b"start_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -450,6 +494,10 @@ class Event(_message.Message):
     KIND_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     LOST_BEFORE_FIELD_NUMBER: _builtins.int
+    ABOUT_FIELD_NUMBER: _builtins.int
+    FIRST_INDEX_FIELD_NUMBER: _builtins.int
+    SUPPLY_MV_FIELD_NUMBER: _builtins.int
+    SUPPLY_MA_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """Its number in hostd's record; only grows."""
     node: _builtins.str
@@ -460,9 +508,21 @@ class Event(_message.Message):
     """The same as a sentence."""
     lost_before: _builtins.int
     """Events of this node that were lost before this one."""
+    about: _builtins.int
+    """Of a waveform: the number of the event around which it was sampled."""
+    first_index: _builtins.int
+    """Of a waveform: the index of its first sample, the others follow 20 ms apart; -1 is the sample that tripped."""
     @_builtins.property
     def event_time(self) -> _timestamp_pb2.Timestamp:
         """When it happened."""
+
+    @_builtins.property
+    def supply_mv(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Of a waveform: the voltages in millivolts."""
+
+    @_builtins.property
+    def supply_ma(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Of a waveform: the currents in milliamperes."""
 
     def __init__(
         self,
@@ -473,10 +533,14 @@ class Event(_message.Message):
         kind: _builtins.str = ...,
         message: _builtins.str = ...,
         lost_before: _builtins.int = ...,
+        about: _builtins.int = ...,
+        first_index: _builtins.int = ...,
+        supply_mv: _abc.Iterable[_builtins.int] | None = ...,
+        supply_ma: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["event_time", b"event_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_time", b"event_time", "kind", b"kind", "lost_before", b"lost_before", "message", b"message", "node", b"node", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["about", b"about", "event_time", b"event_time", "first_index", b"first_index", "kind", b"kind", "lost_before", b"lost_before", "message", b"message", "node", b"node", "sequence", b"sequence", "supply_ma", b"supply_ma", "supply_mv", b"supply_mv"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -729,12 +793,36 @@ class SetPowerResponse(_message.Message):
     SUPPLY_UV_FIELD_NUMBER: _builtins.int
     SUPPLY_UA_FIELD_NUMBER: _builtins.int
     DURATION_FIELD_NUMBER: _builtins.int
+    BEFORE_STATE_FIELD_NUMBER: _builtins.int
+    LOWEST_UA_FIELD_NUMBER: _builtins.int
+    NODE_ASKED_FIELD_NUMBER: _builtins.int
+    HALT_SIGNAL_STUCK_FIELD_NUMBER: _builtins.int
+    HALT_SIGNAL_SEEN_FIELD_NUMBER: _builtins.int
+    HALT_CURRENT_SEEN_FIELD_NUMBER: _builtins.int
+    SUPPLY_CUT_FIELD_NUMBER: _builtins.int
+    SUPPLY_SET_FIELD_NUMBER: _builtins.int
     supply_state: Global___SupplyState.ValueType
     """The supply as measured at the end."""
     supply_uv: _builtins.int
     """Its voltage."""
     supply_ua: _builtins.int
     """Its current."""
+    before_state: Global___SupplyState.ValueType
+    """The supply before."""
+    lowest_ua: _builtins.int
+    """OFF: the lowest current while the node had time to shut down."""
+    node_asked: _builtins.bool
+    """The node was asked to shut down."""
+    halt_signal_stuck: _builtins.bool
+    """Its halt signal was high before it was asked, so it told nothing."""
+    halt_signal_seen: _builtins.bool
+    """Its halt signal rose."""
+    halt_current_seen: _builtins.bool
+    """Its current stayed at that of a halted node."""
+    supply_cut: _builtins.bool
+    """The supply was cut."""
+    supply_set: _builtins.bool
+    """The supply was set."""
     @_builtins.property
     def duration(self) -> _duration_pb2.Duration:
         """How long the HAT took."""
@@ -746,10 +834,18 @@ class SetPowerResponse(_message.Message):
         supply_uv: _builtins.int = ...,
         supply_ua: _builtins.int = ...,
         duration: _duration_pb2.Duration | None = ...,
+        before_state: Global___SupplyState.ValueType = ...,
+        lowest_ua: _builtins.int = ...,
+        node_asked: _builtins.bool = ...,
+        halt_signal_stuck: _builtins.bool = ...,
+        halt_signal_seen: _builtins.bool = ...,
+        halt_current_seen: _builtins.bool = ...,
+        supply_cut: _builtins.bool = ...,
+        supply_set: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration", "supply_state", b"supply_state", "supply_ua", b"supply_ua", "supply_uv", b"supply_uv"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["before_state", b"before_state", "duration", b"duration", "halt_current_seen", b"halt_current_seen", "halt_signal_seen", b"halt_signal_seen", "halt_signal_stuck", b"halt_signal_stuck", "lowest_ua", b"lowest_ua", "node_asked", b"node_asked", "supply_cut", b"supply_cut", "supply_set", b"supply_set", "supply_state", b"supply_state", "supply_ua", b"supply_ua", "supply_uv", b"supply_uv"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -868,6 +964,7 @@ class ReadBootLogRequest(_message.Message):
     OFFSET_FIELD_NUMBER: _builtins.int
     FOLLOW_FIELD_NUMBER: _builtins.int
     FOLLOWING_BOOTS_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The boot's resource name; "nodes/node-3/boots/-" means the newest."""
     offset: _builtins.int
@@ -875,9 +972,17 @@ class ReadBootLogRequest(_message.Message):
     follow: _builtins.bool
     """Go on with what comes, until the boot ends."""
     following_boots: _builtins.bool
-    """With `follow`: go on into the boots after it. A boot that is newer than all that hostd has is waited for, since a
-    hostd before this one may have been killed before it had stored what it sent; the HAT sends that again.
+    """Go on into the boots after it; with `follow` also into those to come. With `follow` a boot that is newer than all
+    that hostd has is waited for, since a hostd before this one may have been killed before it had stored what it sent;
+    the HAT sends that again.
     """
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Begin with the first byte that came at this time or later, exact to 50 ms; when none did, at the end. The newest
+        boot then means the one that ran at this time, and with `following_boots` no boot is begun before that one.
+        INVALID_ARGUMENT with an offset, and before 1970.
+        """
+
     def __init__(
         self,
         *,
@@ -885,10 +990,11 @@ class ReadBootLogRequest(_message.Message):
         offset: _builtins.int = ...,
         follow: _builtins.bool = ...,
         following_boots: _builtins.bool = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["follow", b"follow", "following_boots", b"following_boots", "name", b"name", "offset", b"offset"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["follow", b"follow", "following_boots", b"following_boots", "name", b"name", "offset", b"offset", "start_time", b"start_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -921,6 +1027,36 @@ class Gap(_message.Message):
 Global___Gap: _TypeAlias = Gap  # noqa: Y015
 
 @_typing.final
+class LineErrors(_message.Message):
+    """Characters that came damaged on the node's serial line within 40 ms. As received they are part of the data."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FRAMING_ERRORS_FIELD_NUMBER: _builtins.int
+    PARITY_ERRORS_FIELD_NUMBER: _builtins.int
+    BREAKS_FIELD_NUMBER: _builtins.int
+    framing_errors: _builtins.int
+    """Without a stop bit."""
+    parity_errors: _builtins.int
+    """With a wrong parity."""
+    breaks: _builtins.int
+    """A line that was low for longer than a character; a 0 stands for it."""
+    def __init__(
+        self,
+        *,
+        framing_errors: _builtins.int = ...,
+        parity_errors: _builtins.int = ...,
+        breaks: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["breaks", b"breaks", "framing_errors", b"framing_errors", "parity_errors", b"parity_errors"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LineErrors: _TypeAlias = LineErrors  # noqa: Y015
+
+@_typing.final
 class ReadBootLogResponse(_message.Message):
     """Response of ReadBootLog."""
 
@@ -931,6 +1067,7 @@ class ReadBootLogResponse(_message.Message):
     RECEIVE_TIME_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
     GAP_FIELD_NUMBER: _builtins.int
+    LINE_ERRORS_FIELD_NUMBER: _builtins.int
     boot: _builtins.str
     """The boot that this piece belongs to."""
     offset: _builtins.int
@@ -945,6 +1082,10 @@ class ReadBootLogResponse(_message.Message):
     def gap(self) -> Global___Gap:
         """A gap."""
 
+    @_builtins.property
+    def line_errors(self) -> Global___LineErrors:
+        """Characters that came damaged. The first of them is the byte at `offset`, which comes with the next piece."""
+
     def __init__(
         self,
         *,
@@ -953,12 +1094,13 @@ class ReadBootLogResponse(_message.Message):
         receive_time: _timestamp_pb2.Timestamp | None = ...,
         data: _builtins.bytes = ...,
         gap: Global___Gap | None = ...,
+        line_errors: Global___LineErrors | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "gap", b"gap", "piece", b"piece", "receive_time", b"receive_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "gap", b"gap", "line_errors", b"line_errors", "piece", b"piece", "receive_time", b"receive_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot", b"boot", "data", b"data", "gap", b"gap", "offset", b"offset", "piece", b"piece", "receive_time", b"receive_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot", b"boot", "data", b"data", "gap", b"gap", "line_errors", b"line_errors", "offset", b"offset", "piece", b"piece", "receive_time", b"receive_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_piece: _TypeAlias = _typing.Literal["data", "gap"]  # noqa: Y015
+    _WhichOneofReturnType_piece: _TypeAlias = _typing.Literal["data", "gap", "line_errors"]  # noqa: Y015
     _WhichOneofArgType_piece: _TypeAlias = _typing.Literal["piece", b"piece"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_piece) -> _WhichOneofReturnType_piece | None: ...
 

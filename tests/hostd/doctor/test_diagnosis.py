@@ -248,7 +248,7 @@ def test_one_silence_counts_once_however_often_it_is_listened_to() -> None:
 
 
 def test_a_node_that_was_running_before_may_be_silent() -> None:
-    diagnosis = Diagnosis(known_signatures(), 0, is_from_supply_on=False)
+    diagnosis = Diagnosis(known_signatures(), 0, is_from_start=False)
     diagnosis.listen(10**6, 0)
     assert diagnosis.findings == []
 

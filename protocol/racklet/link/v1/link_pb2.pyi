@@ -44,6 +44,8 @@ class _SupplyStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SupplySta
     """The node was asked to shut down, or the rail is falling after the cut."""
     SUPPLY_STATE_TRIPPED: _SupplyState.ValueType  # 5
     """A protection cut the rail; it stays off until a request sets it."""
+    SUPPLY_STATE_STUCK_ON: _SupplyState.ValueType  # 6
+    """The rail was cut, and does not fall, or current flows all the same: the switch is broken."""
 
 class SupplyState(_SupplyState, metaclass=_SupplyStateEnumTypeWrapper):
     """The state of the supply, the switched 5.1 V rail from the HAT to its node."""
@@ -60,6 +62,8 @@ SUPPLY_STATE_STOPPING: SupplyState.ValueType  # 4
 """The node was asked to shut down, or the rail is falling after the cut."""
 SUPPLY_STATE_TRIPPED: SupplyState.ValueType  # 5
 """A protection cut the rail; it stays off until a request sets it."""
+SUPPLY_STATE_STUCK_ON: SupplyState.ValueType  # 6
+"""The rail was cut, and does not fall, or current flows all the same: the switch is broken."""
 Global___SupplyState: _TypeAlias = SupplyState  # noqa: Y015
 
 class _ResetCause:
@@ -122,6 +126,34 @@ POWER_ACTION_CYCLE: PowerAction.ValueType  # 4
 """Cut at once, keep the minimum off time, supply on."""
 Global___PowerAction: _TypeAlias = PowerAction  # noqa: Y015
 
+class _RestorePolicy:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RestorePolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RestorePolicy.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RESTORE_POLICY_UNSPECIFIED: _RestorePolicy.ValueType  # 0
+    """Not a policy: refused."""
+    RESTORE_POLICY_OFF: _RestorePolicy.ValueType  # 1
+    """It stays off."""
+    RESTORE_POLICY_LAST: _RestorePolicy.ValueType  # 2
+    """As it was asked to be last; off after a trip."""
+    RESTORE_POLICY_ON: _RestorePolicy.ValueType  # 3
+    """It is switched on."""
+
+class RestorePolicy(_RestorePolicy, metaclass=_RestorePolicyEnumTypeWrapper):
+    """What becomes of the supply when the HAT's input power comes back."""
+
+RESTORE_POLICY_UNSPECIFIED: RestorePolicy.ValueType  # 0
+"""Not a policy: refused."""
+RESTORE_POLICY_OFF: RestorePolicy.ValueType  # 1
+"""It stays off."""
+RESTORE_POLICY_LAST: RestorePolicy.ValueType  # 2
+"""As it was asked to be last; off after a trip."""
+RESTORE_POLICY_ON: RestorePolicy.ValueType  # 3
+"""It is switched on."""
+Global___RestorePolicy: _TypeAlias = RestorePolicy  # noqa: Y015
+
 class _Result:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -148,6 +180,8 @@ class _ResultEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Result.ValueTy
     """Failed: a protection tripped on the way."""
     RESULT_NO_MONITOR: _Result.ValueType  # 9
     """Refused: the power monitor does not answer, so the supply is not switched on blind."""
+    RESULT_OVERTAKEN: _Result.ValueType  # 10
+    """OFF: a FORCE_OFF came while the node had time to shut down."""
 
 class Result(_Result, metaclass=_ResultEnumTypeWrapper):
     """How a request ended, or stands."""
@@ -172,6 +206,8 @@ RESULT_TRIPPED: Result.ValueType  # 8
 """Failed: a protection tripped on the way."""
 RESULT_NO_MONITOR: Result.ValueType  # 9
 """Refused: the power monitor does not answer, so the supply is not switched on blind."""
+RESULT_OVERTAKEN: Result.ValueType  # 10
+"""OFF: a FORCE_OFF came while the node had time to shut down."""
 Global___Result: _TypeAlias = Result  # noqa: Y015
 
 class _GapReason:
@@ -185,7 +221,9 @@ class _GapReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_GapReason.V
     GAP_REASON_RING_FULL: _GapReason.ValueType  # 1
     """The HAT's ring was full while hostd was away."""
     GAP_REASON_UART_OVERRUN: _GapReason.ValueType  # 2
-    """The UART's buffer was full: the firmware was late. At least `lost_bytes` are lost; nobody counted them."""
+    """The firmware came too late to what the UART had received. What was overwritten was counted."""
+    GAP_REASON_BAUD_DETECTION: _GapReason.ValueType  # 3
+    """The HAT was listening at another baud rate than the node's: so many characters it took for garbage."""
 
 class GapReason(_GapReason, metaclass=_GapReasonEnumTypeWrapper):
     """Why bytes of a boot log are lost."""
@@ -195,7 +233,9 @@ GAP_REASON_UNSPECIFIED: GapReason.ValueType  # 0
 GAP_REASON_RING_FULL: GapReason.ValueType  # 1
 """The HAT's ring was full while hostd was away."""
 GAP_REASON_UART_OVERRUN: GapReason.ValueType  # 2
-"""The UART's buffer was full: the firmware was late. At least `lost_bytes` are lost; nobody counted them."""
+"""The firmware came too late to what the UART had received. What was overwritten was counted."""
+GAP_REASON_BAUD_DETECTION: GapReason.ValueType  # 3
+"""The HAT was listening at another baud rate than the node's: so many characters it took for garbage."""
 Global___GapReason: _TypeAlias = GapReason  # noqa: Y015
 
 class _BootCause:
@@ -210,6 +250,10 @@ class _BootCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BootCause.V
     """The supply was switched on."""
     BOOT_CAUSE_HAT_START: _BootCause.ValueType  # 2
     """The HAT started while the node was already running."""
+    BOOT_CAUSE_BREAK: _BootCause.ValueType  # 3
+    """The node's line was held low as a chip in reset does, while the supply was on."""
+    BOOT_CAUSE_BOOTLOADER: _BootCause.ValueType  # 4
+    """A boot loader's first line came again, while the supply was on."""
 
 class BootCause(_BootCause, metaclass=_BootCauseEnumTypeWrapper):
     """Why a boot began."""
@@ -220,6 +264,10 @@ BOOT_CAUSE_SUPPLY_ON: BootCause.ValueType  # 1
 """The supply was switched on."""
 BOOT_CAUSE_HAT_START: BootCause.ValueType  # 2
 """The HAT started while the node was already running."""
+BOOT_CAUSE_BREAK: BootCause.ValueType  # 3
+"""The node's line was held low as a chip in reset does, while the supply was on."""
+BOOT_CAUSE_BOOTLOADER: BootCause.ValueType  # 4
+"""A boot loader's first line came again, while the supply was on."""
 Global___BootCause: _TypeAlias = BootCause  # noqa: Y015
 
 class _EventKind:
@@ -233,7 +281,10 @@ class _EventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventKind.V
     EVENT_KIND_SUPPLY_STATE: _EventKind.ValueType  # 1
     """The supply changed its state; `value` is the new SupplyState, `detail` the old."""
     EVENT_KIND_OVER_CURRENT: _EventKind.ValueType  # 2
-    """Over-current: `value` in microamperes, `limit` likewise."""
+    """Over-current: `value` in microamperes, `limit` likewise. `detail` tells of which kind: 0 above the limit for its hold
+    time; 1 a single conversion above the fast limit, `value` is then the mean right after it or the limit, if that is
+    higher; 2 I²t, where `limit` is the thermal current.
+    """
     EVENT_KIND_OVER_VOLTAGE: _EventKind.ValueType  # 3
     """Over-voltage: `value` and `limit` in microvolts."""
     EVENT_KIND_UNDER_VOLTAGE: _EventKind.ValueType  # 4
@@ -241,11 +292,17 @@ class _EventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventKind.V
     EVENT_KIND_OVER_TEMPERATURE: _EventKind.ValueType  # 5
     """Over-temperature: `value` and `limit` in thousandths of a degree Celsius."""
     EVENT_KIND_START_FAILED: _EventKind.ValueType  # 6
-    """The rail did not come up: `value` is what was measured, `limit` what was needed, in microvolts."""
+    """The rail did not come up: `value` is what was measured, `limit` what was needed, in microvolts; `detail` is the current
+    in microamperes.
+    """
     EVENT_KIND_SUPPLY_STUCK_ON: _EventKind.ValueType  # 7
-    """The rail did not fall: `value` in microvolts, `limit` likewise."""
+    """The rail did not fall, or current flows though the supply is off: `value` in microvolts, `limit` likewise; `detail` is
+    the current in microamperes.
+    """
     EVENT_KIND_MONITOR_LOST: _EventKind.ValueType  # 8
-    """The power monitor stopped answering; `detail` is the number of failed readings."""
+    """The power monitor stopped answering, or, with `value` 1, answers what cannot be; `detail` is the number of failed
+    readings.
+    """
     EVENT_KIND_MONITOR_BACK: _EventKind.ValueType  # 9
     """The power monitor answers again."""
     EVENT_KIND_HAT_STARTED: _EventKind.ValueType  # 10
@@ -254,6 +311,14 @@ class _EventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventKind.V
     """A task of the firmware failed and was started again; `detail` is the task's number."""
     EVENT_KIND_NODE_HALTED: _EventKind.ValueType  # 12
     """The node lost power or was reset by others while its supply was on."""
+    EVENT_KIND_BAUD_RATE: _EventKind.ValueType  # 20
+    """The node's baud rate was found; `value` is the rate, `detail` the one before."""
+    EVENT_KIND_SUPPLY_RESTORED: _EventKind.ValueType  # 13
+    """The restore policy switched the supply on after the input power was lost; `value` is the RestorePolicy."""
+    EVENT_KIND_WAVEFORM: _EventKind.ValueType  # 14
+    """Samples around a trip: `detail` is the sequence number of the event they belong to, `value` the index of the first
+    sample, -64 or 0 where -1 is the one that tripped, `limit` the place in `samples` from which they are to be read round.
+    """
 
 class EventKind(_EventKind, metaclass=_EventKindEnumTypeWrapper):
     """What an event tells."""
@@ -263,7 +328,10 @@ EVENT_KIND_UNSPECIFIED: EventKind.ValueType  # 0
 EVENT_KIND_SUPPLY_STATE: EventKind.ValueType  # 1
 """The supply changed its state; `value` is the new SupplyState, `detail` the old."""
 EVENT_KIND_OVER_CURRENT: EventKind.ValueType  # 2
-"""Over-current: `value` in microamperes, `limit` likewise."""
+"""Over-current: `value` in microamperes, `limit` likewise. `detail` tells of which kind: 0 above the limit for its hold
+time; 1 a single conversion above the fast limit, `value` is then the mean right after it or the limit, if that is
+higher; 2 I²t, where `limit` is the thermal current.
+"""
 EVENT_KIND_OVER_VOLTAGE: EventKind.ValueType  # 3
 """Over-voltage: `value` and `limit` in microvolts."""
 EVENT_KIND_UNDER_VOLTAGE: EventKind.ValueType  # 4
@@ -271,11 +339,17 @@ EVENT_KIND_UNDER_VOLTAGE: EventKind.ValueType  # 4
 EVENT_KIND_OVER_TEMPERATURE: EventKind.ValueType  # 5
 """Over-temperature: `value` and `limit` in thousandths of a degree Celsius."""
 EVENT_KIND_START_FAILED: EventKind.ValueType  # 6
-"""The rail did not come up: `value` is what was measured, `limit` what was needed, in microvolts."""
+"""The rail did not come up: `value` is what was measured, `limit` what was needed, in microvolts; `detail` is the current
+in microamperes.
+"""
 EVENT_KIND_SUPPLY_STUCK_ON: EventKind.ValueType  # 7
-"""The rail did not fall: `value` in microvolts, `limit` likewise."""
+"""The rail did not fall, or current flows though the supply is off: `value` in microvolts, `limit` likewise; `detail` is
+the current in microamperes.
+"""
 EVENT_KIND_MONITOR_LOST: EventKind.ValueType  # 8
-"""The power monitor stopped answering; `detail` is the number of failed readings."""
+"""The power monitor stopped answering, or, with `value` 1, answers what cannot be; `detail` is the number of failed
+readings.
+"""
 EVENT_KIND_MONITOR_BACK: EventKind.ValueType  # 9
 """The power monitor answers again."""
 EVENT_KIND_HAT_STARTED: EventKind.ValueType  # 10
@@ -284,6 +358,14 @@ EVENT_KIND_TASK_FAILED: EventKind.ValueType  # 11
 """A task of the firmware failed and was started again; `detail` is the task's number."""
 EVENT_KIND_NODE_HALTED: EventKind.ValueType  # 12
 """The node lost power or was reset by others while its supply was on."""
+EVENT_KIND_BAUD_RATE: EventKind.ValueType  # 20
+"""The node's baud rate was found; `value` is the rate, `detail` the one before."""
+EVENT_KIND_SUPPLY_RESTORED: EventKind.ValueType  # 13
+"""The restore policy switched the supply on after the input power was lost; `value` is the RestorePolicy."""
+EVENT_KIND_WAVEFORM: EventKind.ValueType  # 14
+"""Samples around a trip: `detail` is the sequence number of the event they belong to, `value` the index of the first
+sample, -64 or 0 where -1 is the one that tripped, `limit` the place in `samples` from which they are to be read round.
+"""
 Global___EventKind: _TypeAlias = EventKind  # noqa: Y015
 
 @_typing.final
@@ -392,6 +474,7 @@ class Hello(_message.Message):
     HAT_ID_FIELD_NUMBER: _builtins.int
     BOARD_FIELD_NUMBER: _builtins.int
     FIRMWARE_FIELD_NUMBER: _builtins.int
+    COUNTERS_CONTINUE_FIELD_NUMBER: _builtins.int
     protocol_min: _builtins.int
     """The oldest protocol version the HAT speaks."""
     protocol_max: _builtins.int
@@ -420,6 +503,10 @@ class Hello(_message.Message):
     """The board and its revision, such as "hat-a"."""
     firmware: _builtins.str
     """The firmware's version, such as "0.1.0"."""
+    counters_continue: _builtins.bool
+    """True when energy and charge of this session count on from those of the HAT's session before: the power monitor kept
+    its counters. Those hold 40 bits, so they go on modulo 2^40 mJ and 2^35 * 625 uC.
+    """
     def __init__(
         self,
         *,
@@ -437,10 +524,11 @@ class Hello(_message.Message):
         hat_id: _builtins.bytes = ...,
         board: _builtins.str = ...,
         firmware: _builtins.str = ...,
+        counters_continue: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ms", b"at_ms", "board", b"board", "boot", b"boot", "boot_continues", b"boot_continues", "event_sequence", b"event_sequence", "firmware", b"firmware", "hat_id", b"hat_id", "log_boot", b"log_boot", "log_offset", b"log_offset", "protocol_max", b"protocol_max", "protocol_min", b"protocol_min", "reset_cause", b"reset_cause", "session", b"session", "supply_state", b"supply_state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ms", b"at_ms", "board", b"board", "boot", b"boot", "boot_continues", b"boot_continues", "counters_continue", b"counters_continue", "event_sequence", b"event_sequence", "firmware", b"firmware", "hat_id", b"hat_id", "log_boot", b"log_boot", "log_offset", b"log_offset", "protocol_max", b"protocol_max", "protocol_min", b"protocol_min", "reset_cause", b"reset_cause", "session", b"session", "supply_state", b"supply_state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -540,6 +628,7 @@ class Request(_message.Message):
     SET_POWER_FIELD_NUMBER: _builtins.int
     IDENTIFY_FIELD_NUMBER: _builtins.int
     SET_LIMITS_FIELD_NUMBER: _builtins.int
+    SET_RESTORE_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     """Grows by at least 1 within a host session; a repeat carries the same id."""
     @_builtins.property
@@ -554,6 +643,10 @@ class Request(_message.Message):
     def set_limits(self) -> Global___SetLimits:
         """Replace the protection limits."""
 
+    @_builtins.property
+    def set_restore(self) -> Global___SetRestore:
+        """Set what happens when the input power comes back."""
+
     def __init__(
         self,
         *,
@@ -561,12 +654,13 @@ class Request(_message.Message):
         set_power: Global___SetPower | None = ...,
         identify: Global___Identify | None = ...,
         set_limits: Global___SetLimits | None = ...,
+        set_restore: Global___SetRestore | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["identify", b"identify", "op", b"op", "set_limits", b"set_limits", "set_power", b"set_power"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["identify", b"identify", "op", b"op", "set_limits", b"set_limits", "set_power", b"set_power", "set_restore", b"set_restore"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "identify", b"identify", "op", b"op", "set_limits", b"set_limits", "set_power", b"set_power"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "identify", b"identify", "op", b"op", "set_limits", b"set_limits", "set_power", b"set_power", "set_restore", b"set_restore"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_op: _TypeAlias = _typing.Literal["set_power", "identify", "set_limits"]  # noqa: Y015
+    _WhichOneofReturnType_op: _TypeAlias = _typing.Literal["set_power", "identify", "set_limits", "set_restore"]  # noqa: Y015
     _WhichOneofArgType_op: _TypeAlias = _typing.Literal["op", b"op"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_op) -> _WhichOneofReturnType_op | None: ...
 
@@ -640,6 +734,11 @@ class SetLimits(_message.Message):
     UNDER_VOLTAGE_MV_FIELD_NUMBER: _builtins.int
     UNDER_VOLTAGE_HOLD_MS_FIELD_NUMBER: _builtins.int
     OVER_TEMPERATURE_MC_FIELD_NUMBER: _builtins.int
+    HALT_CURRENT_MA_FIELD_NUMBER: _builtins.int
+    HALT_HOLD_MS_FIELD_NUMBER: _builtins.int
+    FAST_CURRENT_MA_FIELD_NUMBER: _builtins.int
+    THERMAL_CURRENT_MA_FIELD_NUMBER: _builtins.int
+    THERMAL_TIME_MS_FIELD_NUMBER: _builtins.int
     over_current_ma: _builtins.int
     """Trips when the current stays above this…"""
     over_current_hold_ms: _builtins.int
@@ -652,6 +751,18 @@ class SetLimits(_message.Message):
     """…for this long."""
     over_temperature_mc: _builtins.int
     """Trips at once above this temperature of the monitor."""
+    halt_current_ma: _builtins.int
+    """A node that was asked to shut down has halted when its current stays below this… 0 means the HAT's default, here and
+    in all that follows.
+    """
+    halt_hold_ms: _builtins.int
+    """…for this long."""
+    fast_current_ma: _builtins.int
+    """Trips at once, by the monitor's alert, when one conversion of the current is above this."""
+    thermal_current_ma: _builtins.int
+    """Trips when the node has been so hot as this current makes it in the long run: I²t…"""
+    thermal_time_ms: _builtins.int
+    """…with this time constant."""
     def __init__(
         self,
         *,
@@ -661,14 +772,45 @@ class SetLimits(_message.Message):
         under_voltage_mv: _builtins.int = ...,
         under_voltage_hold_ms: _builtins.int = ...,
         over_temperature_mc: _builtins.int = ...,
+        halt_current_ma: _builtins.int = ...,
+        halt_hold_ms: _builtins.int = ...,
+        fast_current_ma: _builtins.int = ...,
+        thermal_current_ma: _builtins.int = ...,
+        thermal_time_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["over_current_hold_ms", b"over_current_hold_ms", "over_current_ma", b"over_current_ma", "over_temperature_mc", b"over_temperature_mc", "over_voltage_mv", b"over_voltage_mv", "under_voltage_hold_ms", b"under_voltage_hold_ms", "under_voltage_mv", b"under_voltage_mv"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fast_current_ma", b"fast_current_ma", "halt_current_ma", b"halt_current_ma", "halt_hold_ms", b"halt_hold_ms", "over_current_hold_ms", b"over_current_hold_ms", "over_current_ma", b"over_current_ma", "over_temperature_mc", b"over_temperature_mc", "over_voltage_mv", b"over_voltage_mv", "thermal_current_ma", b"thermal_current_ma", "thermal_time_ms", b"thermal_time_ms", "under_voltage_hold_ms", b"under_voltage_hold_ms", "under_voltage_mv", b"under_voltage_mv"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SetLimits: _TypeAlias = SetLimits  # noqa: Y015
+
+@_typing.final
+class SetRestore(_message.Message):
+    """Sets the restore policy. The HAT keeps it, and writes its flash only when something changes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POLICY_FIELD_NUMBER: _builtins.int
+    DELAY_MS_FIELD_NUMBER: _builtins.int
+    policy: Global___RestorePolicy.ValueType
+    """What to do."""
+    delay_ms: _builtins.int
+    """How long the input power must have been back, at most 600000."""
+    def __init__(
+        self,
+        *,
+        policy: Global___RestorePolicy.ValueType = ...,
+        delay_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delay_ms", b"delay_ms", "policy", b"policy"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetRestore: _TypeAlias = SetRestore  # noqa: Y015
 
 @_typing.final
 class Reply(_message.Message):
@@ -682,6 +824,9 @@ class Reply(_message.Message):
     SUPPLY_UV_FIELD_NUMBER: _builtins.int
     SUPPLY_UA_FIELD_NUMBER: _builtins.int
     DURATION_MS_FIELD_NUMBER: _builtins.int
+    BEFORE_STATE_FIELD_NUMBER: _builtins.int
+    LOWEST_UA_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     """The id of the request."""
     result: Global___Result.ValueType
@@ -694,6 +839,15 @@ class Reply(_message.Message):
     """The supply's current at the end."""
     duration_ms: _builtins.int
     """How long the request took."""
+    before_state: Global___SupplyState.ValueType
+    """SetPower: the supply before."""
+    lowest_ua: _builtins.int
+    """OFF: the lowest current while the node had time to shut down."""
+    detail: _builtins.int
+    """SetPower: what was done and seen, a sum of: 1 the node was asked to shut down, 2 its halt signal was high already, 4 its
+    halt signal rose, 8 its current stayed below the halt current, 16 the supply was cut, 32 the supply was set. With
+    RESULT_INVALID: the number of the field that is out of range.
+    """
     def __init__(
         self,
         *,
@@ -703,10 +857,13 @@ class Reply(_message.Message):
         supply_uv: _builtins.int = ...,
         supply_ua: _builtins.int = ...,
         duration_ms: _builtins.int = ...,
+        before_state: Global___SupplyState.ValueType = ...,
+        lowest_ua: _builtins.int = ...,
+        detail: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["duration_ms", b"duration_ms", "id", b"id", "result", b"result", "supply_state", b"supply_state", "supply_ua", b"supply_ua", "supply_uv", b"supply_uv"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["before_state", b"before_state", "detail", b"detail", "duration_ms", b"duration_ms", "id", b"id", "lowest_ua", b"lowest_ua", "result", b"result", "supply_state", b"supply_state", "supply_ua", b"supply_ua", "supply_uv", b"supply_uv"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -729,6 +886,9 @@ class LogRecord(_message.Message):
     BOOT_CAUSE_FIELD_NUMBER: _builtins.int
     LOST_BOOTS_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
+    FRAMING_ERRORS_FIELD_NUMBER: _builtins.int
+    PARITY_ERRORS_FIELD_NUMBER: _builtins.int
+    BREAKS_FIELD_NUMBER: _builtins.int
     boot: _builtins.int
     """The boot, counted from 1 within the session."""
     offset: _builtins.int
@@ -745,6 +905,12 @@ class LogRecord(_message.Message):
     """Whole boots before this one that are lost with all their bytes."""
     data: _builtins.bytes
     """The bytes as the node sent them, at most 448."""
+    framing_errors: _builtins.int
+    """Of the bytes in `data`, how many came without a stop bit. When any byte came damaged, the first one did."""
+    parity_errors: _builtins.int
+    """How many came with the wrong parity."""
+    breaks: _builtins.int
+    """How many stand for a line that was low for longer than a character; they are 0."""
     def __init__(
         self,
         *,
@@ -756,10 +922,13 @@ class LogRecord(_message.Message):
         boot_cause: Global___BootCause.ValueType = ...,
         lost_boots: _builtins.int = ...,
         data: _builtins.bytes = ...,
+        framing_errors: _builtins.int = ...,
+        parity_errors: _builtins.int = ...,
+        breaks: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ms", b"at_ms", "boot", b"boot", "boot_cause", b"boot_cause", "data", b"data", "gap_reason", b"gap_reason", "lost_boots", b"lost_boots", "lost_bytes", b"lost_bytes", "offset", b"offset"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ms", b"at_ms", "boot", b"boot", "boot_cause", b"boot_cause", "breaks", b"breaks", "data", b"data", "framing_errors", b"framing_errors", "gap_reason", b"gap_reason", "lost_boots", b"lost_boots", "lost_bytes", b"lost_bytes", "offset", b"offset", "parity_errors", b"parity_errors"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -779,6 +948,7 @@ class Event(_message.Message):
     DETAIL_FIELD_NUMBER: _builtins.int
     BOOT_FIELD_NUMBER: _builtins.int
     LOST_BEFORE_FIELD_NUMBER: _builtins.int
+    SAMPLES_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """Grows by 1 with every event of the session, from 1."""
     at_ms: _builtins.int
@@ -795,6 +965,10 @@ class Event(_message.Message):
     """The boot that was running."""
     lost_before: _builtins.int
     """The events right before this one that are lost: the HAT's queue was full."""
+    samples: _builtins.bytes
+    """WAVEFORM: 64 samples, 20 ms apart, each the voltage in millivolts and the current in milliamperes, as two signed
+    16-bit numbers, low byte first.
+    """
     def __init__(
         self,
         *,
@@ -806,10 +980,11 @@ class Event(_message.Message):
         detail: _builtins.int = ...,
         boot: _builtins.int = ...,
         lost_before: _builtins.int = ...,
+        samples: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ms", b"at_ms", "boot", b"boot", "detail", b"detail", "kind", b"kind", "limit", b"limit", "lost_before", b"lost_before", "sequence", b"sequence", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ms", b"at_ms", "boot", b"boot", "detail", b"detail", "kind", b"kind", "limit", b"limit", "lost_before", b"lost_before", "samples", b"samples", "sequence", b"sequence", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -841,6 +1016,7 @@ class Telemetry(_message.Message):
     LOOP_MAX_MS_FIELD_NUMBER: _builtins.int
     HEAP_FREE_BYTES_FIELD_NUMBER: _builtins.int
     BOOT_FIELD_NUMBER: _builtins.int
+    CHARGE_UC_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """Grows by 1 with every message of the session."""
     at_ms: _builtins.int
@@ -866,13 +1042,15 @@ class Telemetry(_message.Message):
     temperature_mc: _builtins.int
     """Temperature of the power monitor's die."""
     energy_uj: _builtins.int
-    """Energy since the session began. It never goes back within a session."""
+    """Energy since the session began, or since the counter that Hello.counters_continue tells of. It never goes back
+    within a session.
+    """
     input_uv: _builtins.int
     """Input voltage of the HAT."""
     log_held_bytes: _builtins.int
     """Bytes held for hostd in the log ring."""
     uart_lost_bytes: _builtins.int
-    """Console bytes that the UART lost at least, since the session began."""
+    """Console bytes that were lost before they reached the log ring, since the session began."""
     frames_bad: _builtins.int
     """Link frames that were dropped as damaged, since the session began."""
     loop_max_ms: _builtins.int
@@ -881,6 +1059,8 @@ class Telemetry(_message.Message):
     """Free heap of the microcontroller, in bytes."""
     boot: _builtins.int
     """The boot that is running; 0 before the first."""
+    charge_uc: _builtins.int
+    """Charge since the session began. What flows back is set off against what flows later, so it never goes back."""
     def __init__(
         self,
         *,
@@ -904,10 +1084,11 @@ class Telemetry(_message.Message):
         loop_max_ms: _builtins.int = ...,
         heap_free_bytes: _builtins.int = ...,
         boot: _builtins.int = ...,
+        charge_uc: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ms", b"at_ms", "boot", b"boot", "energy_uj", b"energy_uj", "frames_bad", b"frames_bad", "heap_free_bytes", b"heap_free_bytes", "input_uv", b"input_uv", "log_held_bytes", b"log_held_bytes", "loop_max_ms", b"loop_max_ms", "samples", b"samples", "sequence", b"sequence", "supply_max_ua", b"supply_max_ua", "supply_max_uv", b"supply_max_uv", "supply_min_ua", b"supply_min_ua", "supply_min_uv", b"supply_min_uv", "supply_state", b"supply_state", "supply_ua", b"supply_ua", "supply_uv", b"supply_uv", "supply_uw", b"supply_uw", "temperature_mc", b"temperature_mc", "uart_lost_bytes", b"uart_lost_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ms", b"at_ms", "boot", b"boot", "charge_uc", b"charge_uc", "energy_uj", b"energy_uj", "frames_bad", b"frames_bad", "heap_free_bytes", b"heap_free_bytes", "input_uv", b"input_uv", "log_held_bytes", b"log_held_bytes", "loop_max_ms", b"loop_max_ms", "samples", b"samples", "sequence", b"sequence", "supply_max_ua", b"supply_max_ua", "supply_max_uv", b"supply_max_uv", "supply_min_ua", b"supply_min_ua", "supply_min_uv", b"supply_min_uv", "supply_state", b"supply_state", "supply_ua", b"supply_ua", "supply_uv", b"supply_uv", "supply_uw", b"supply_uw", "temperature_mc", b"temperature_mc", "uart_lost_bytes", b"uart_lost_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,220 @@
+"""What it costs to store a console, and what is lost: hostd against conserver, ser2net and pyserial-asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+from tests.bench.capture_feed import PIECE_BYTES, piece
+from tests.bench.capture_ways import BARE, DEBIAN_PATH, HOSTD, PEERS, Way
+from tests.bench.process import cpu_s, running, until
+from tests.bench.report import Report, Row
+from tests.conftest import ROOT
+
+TIMEOUT_S = 60
+LOOK_S = 0.02
+STALLED_S = 1.0  # without growth: nothing more is coming
+MEGA = 1e6
+MS = 1e3
+BUSY = "import os\nparent = os.getppid()\nwhile os.getppid() == parent: sum(range(10000))"
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How fast a node speaks, 0 for as fast as the line takes it, and how much; `is_busy`: beside busy cores."""
+
+    name: str
+    rate: int
+    pieces: int
+    is_busy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much is measured."""
+
+    rounds: int
+    paced_s: float
+    fast_bytes: int
+
+    @property
+    def loads(self) -> list[Load]:
+        """Return what is said in a round."""
+
+        def paced(name: str, rate: int, *, is_busy: bool = False) -> Load:
+            return Load(name, rate, max(1, int(rate * self.paced_s) // PIECE_BYTES), is_busy)
+
+        return [
+            paced("11.5 kB/s", 11_500),
+            paced("150 kB/s", 150_000),
+            paced("150 kB/s, cores busy", 150_000, is_busy=True),
+            Load("as fast as it goes", 0, self.fast_bytes // PIECE_BYTES),
+        ]
+
+
+FULL = Size(rounds=3, paced_s=4.0, fast_bytes=4_000_000)
+SMALLEST = Size(rounds=1, paced_s=0.1, fast_bytes=100_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one load cost one way."""
+
+    cpu_ms_per_mb: float
+    mb_per_s: float
+
+
+@dataclass(slots=True)
+class Station:
+    """A way at work on its own pty."""
+
+    way: Way
+    folder: Path
+    pids: list[int]
+    feed: asyncio.subprocess.Process
+    said: int = 0  # pieces
+    costs: dict[str, list[Cost]] = field(default_factory=dict)
+
+    async def say(self, load: Load) -> None:
+        """Let the node speak, and measure until all of it is stored or nothing comes any more."""
+        assert self.feed.stdin is not None
+        assert self.feed.stdout is not None
+        begin_s, begin_cpu_s = time.monotonic(), cpu_s(*self.pids)
+        self.feed.stdin.write(f"{load.rate} {load.pieces}\n".encode())
+        async with asyncio.timeout(TIMEOUT_S):
+            if not await self.feed.stdout.readline():
+                raise RuntimeError("the feed ended; what it said is above")
+        self.said += load.pieces
+        end_s = await self._stored_s()
+        megabytes = load.pieces * PIECE_BYTES / MEGA
+        spent_s = cpu_s(*self.pids) - begin_cpu_s
+        self.costs.setdefault(load.name, []).append(Cost(spent_s * MS / megabytes, megabytes / (end_s - begin_s)))
+
+    async def _stored_s(self) -> float:
+        """Return when the last byte was stored. A HAT knows it; a file has to be looked at."""
+        path = self.folder / "stored"
+        size, grown_s = -1, time.monotonic()
+        while self.way is not HOSTD and size < self.said * PIECE_BYTES and time.monotonic() - grown_s < STALLED_S:
+            now = path.stat().st_size
+            if now != size:
+                size, grown_s = now, time.monotonic()
+            await asyncio.sleep(LOOK_S)
+        return grown_s
+
+    def cost(self, load: Load) -> Cost:
+        """Return the medians of all rounds."""
+        costs = self.costs[load.name]
+        return Cost(median(cost.cpu_ms_per_mb for cost in costs), median(cost.mb_per_s for cost in costs))
+
+
+def run(size: Size) -> Report:
+    """Measure all ways in turn."""
+    missing = [way.package for way in PEERS if way.command and not shutil.which(way.command, path=DEBIAN_PATH)]
+    peers = [way for way in PEERS if way.package not in missing]
+    stations, lost = asyncio.run(_measure(size, [HOSTD, BARE, *peers]))
+    report = Report(
+        "capture: what a node's console says, stored on disk",
+        [
+            "ours: racklet-hostd as it is. The HAT speaks the link; in the end all is acknowledged, so durable.",
+            "peer: as named. conserver and pyserial-asyncio write files; ser2net's client does, and counts as well.",
+            "limit: os.read and os.write in a loop over epoll.",
+            f"All get the same console at the same pace, in the same pieces of {PIECE_BYTES} bytes, on ptys.",
+            "CPU of the capturing processes alone, system time included, from the first byte until all is stored.",
+            f"Cores busy: beside {os.cpu_count()} processes that do nothing but count.",
+            "Lost: said and not on the disk in its place, in all rounds. Only at the last rate does the node wait.",
+            f"Medians of {size.rounds} rounds in turns.",
+            *(f"{package} is not installed, so its rows are missing: apt install {package}" for package in missing),
+        ],
+    )
+    by_name = {station.way.name: station for station in stations}
+    for load in size.loads:
+        report.sections.append(list(_rows(load, by_name)))
+    ours, limit = lost[HOSTD.name], lost[BARE.name]
+    report.sections.append(
+        [Row(f"lost, ours and {peer.name}", "bytes", ours, lost[peer.name], limit) for peer in peers]
+    )
+    return report
+
+
+def _rows(load: Load, stations: dict[str, Station]) -> Iterator[Row]:
+    costs = {name: station.cost(load) for name, station in stations.items()}
+    ours, limit = costs.pop(HOSTD.name), costs.pop(BARE.name)
+    for peer, cost in costs.items():
+        what = f"{load.name}: ours and {peer}"
+        yield Row(what, "ms of CPU/MB", ours.cpu_ms_per_mb, cost.cpu_ms_per_mb, limit.cpu_ms_per_mb)
+    if not load.rate:
+        for peer, cost in costs.items():
+            what = f"{load.name}: ours and {peer}"
+            yield Row(what, "MB/s", ours.mb_per_s, cost.mb_per_s, limit.mb_per_s, more_is_better=True)
+
+
+async def _measure(size: Size, ways: list[Way]) -> tuple[list[Station], dict[str, int]]:
+    with tempfile.TemporaryDirectory(prefix="racklet-bench-") as folder:
+        for way in ways:
+            (Path(folder) / way.name).mkdir()
+        async with AsyncExitStack() as started:
+            stations = [await started.enter_async_context(_station(way, Path(folder) / way.name)) for way in ways]
+            for _ in range(size.rounds):
+                for load in size.loads:
+                    async with _busy_cores(Path(folder) / "busy.log", load):
+                        for station in stations:
+                            await station.say(load)
+        return stations, {
+            station.way.name: _lost(station.said, station.way.stored(station.folder)) for station in stations
+        }
+
+
+@asynccontextmanager
+async def _station(way: Way, folder: Path) -> AsyncIterator[Station]:
+    port = folder / "port"
+    feed = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.bench.capture_feed", way.feed, str(port)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        cwd=ROOT,
+        start_new_session=True,  # as the process that is measured
+    )
+    assert feed.stdin is not None
+    try:
+        await until(port.exists)
+        async with way.start(folder, port) as pids:
+            yield Station(way, folder, pids, feed)
+    finally:
+        feed.stdin.close()
+        with suppress(ProcessLookupError):
+            feed.kill()
+        await feed.wait()
+
+
+@asynccontextmanager
+async def _busy_cores(log: Path, load: Load) -> AsyncIterator[None]:
+    async with AsyncExitStack() as busy:
+        for _ in range((os.cpu_count() or 1) if load.is_busy else 0):
+            await busy.enter_async_context(running(sys.executable, "-c", BUSY, log=log))
+        yield
+
+
+def _lost(said: int, stored: bytes) -> int:
+    """Return how many bytes of so many pieces are not stored in their order; what is stored too much counts as well."""
+    lost = place = 0
+    for number in range(said):
+        expected = piece(number)
+        if stored.startswith(expected, place):
+            place += len(expected)
+            continue
+        found = stored.find(expected, place)
+        if found < 0:
+            lost += len(expected)
+        else:
+            lost += max(0, found - place)
+            place = found + len(expected)
+    return lost + len(stored) - place
