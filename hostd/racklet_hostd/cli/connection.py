@@ -128,9 +128,10 @@ class Connection:
             reason = f"what answers at {self.address.target} does not know this call"
             return RefusedError(about, error.code().name, reason)
         kind = NotFoundError if error.code() is grpc.StatusCode.NOT_FOUND else RefusedError
-        lines = (error.details() or "").splitlines()
-        reason = "\n".join(map(printable, lines)) or f"hostd answered {error.code().name}"
-        return kind(about, error.code().name, reason)
+        reason = printable(error.details() or "") or f"hostd answered {error.code().name}"
+        refusal = kind(about, error.code().name, reason)
+        refusal.lines = [printable(line) for line in (error.details() or "").splitlines()] or [reason]
+        return refusal
 
     async def until_it_answers(self) -> None:
         """Wait for a hostd that went away."""

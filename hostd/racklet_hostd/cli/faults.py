@@ -162,7 +162,7 @@ def _text_of(file: Path) -> str:
 
 def _give_up(error: RefusedError) -> NoReturn:
     """Say why hostd does not run the script. A wrong script is wrong usage."""
-    for line in str(error).splitlines():
+    for line in error.lines:
         remark(line)
     is_wrong = error.status == "INVALID_ARGUMENT"
     raise typer.Exit(ExitCode.USAGE if is_wrong else error.exit_code) from error
