@@ -20,14 +20,17 @@ _READ_BYTES = 4096  # a terminal gives no more at once
 _READS_AT_ONCE = 8  # then it is the turn of the others
 _FULL_READ_BYTES = 4000  # of the 4095 that a terminal gives at most: there is more behind it
 
-# Waking up costs as much as reading some kilobytes. So a port that has woken hostd twice within GATHER_MS is looked at
-# every GATHER_MS from then on, all such ports at the same moments; after STILL_LOOKS that find nothing it wakes hostd
-# again. This delays what a HAT says. So for ANSWERS_FOR_MS after it was asked or typed to, the time is ANSWER_MS.
-# The driver has room for 64 KiB, and 1,500,000 baud bring 16 KiB in GATHER_MS; a HAT holds 32 KiB more.
-GATHER_MS = 100
-ANSWER_MS = 15
-ANSWERS_FOR_MS = 2000
+# Waking up costs as much as reading some kilobytes, and passing on more than that. So a port that has woken hostd twice
+# within LOOK_MS is looked at every LOOK_MS from then on, all such ports at the same moments; after STILL_LOOKS that
+# find nothing it wakes hostd again. It must not be longer: a terminal holds 4 KiB, of which 1,500,000 baud fill 3 KiB
+# in this time, and a HAT that cannot send waits, and may miss what its node says.
+LOOK_MS = 20
 STILL_LOOKS = 2
+# What is read is passed on at once when nothing was in the last GATHER_MS, else when they are over or GATHERED_BYTES
+# are together. For ANSWERS_FOR_MS after a HAT was asked or typed to, everything is passed on at once.
+GATHER_MS = 100
+GATHERED_BYTES = 16 << 10
+ANSWERS_FOR_MS = 2000
 
 _REASONS = {
     errno.ENOENT: "there is no such port; is the HAT plugged in?",
@@ -96,7 +99,10 @@ class _Tty(serial.Serial):  # type: ignore[misc]
 
 
 class SerialPort(asyncio.Protocol):
-    """An open port. `receive` gets what comes, at most 32 KiB a turn of the event loop."""
+    """An open port. `receive` gets what comes, all of it in order, up to GATHER_MS later.
+
+    When the HAT is unplugged it has got all that came before `is_closed` is true.
+    """
 
     def __init__(self, tty: _Tty, receive: Callable[[bytes], None]) -> None:
         self.dropped_bytes = 0
@@ -108,9 +114,13 @@ class SerialPort(asyncio.Protocol):
         self._is_paused = False
         self._closed = asyncio.Event()
         self._woken_s = -math.inf
-        self._answers_s = -math.inf  # until when it is to be looked at often
         self._next_look: asyncio.Handle | None = None  # only while the port does not wake hostd
         self._still_looks = 0
+        self._gathered: list[bytes] = []
+        self._gathered_bytes = 0
+        self._passed_s = -math.inf
+        self._passing: asyncio.TimerHandle | None = None  # only while something is gathered
+        self._answers_s = -math.inf  # until when everything is passed on at once
 
     @classmethod
     async def open(cls, path: Path, receive: Callable[[bytes], None]) -> Self:
@@ -145,11 +155,9 @@ class SerialPort(asyncio.Protocol):
             self._transport.write(data)
 
     def await_answer(self) -> None:
-        """Read what comes soon without delay."""
+        """Pass on what comes soon without delay."""
         self._answers_s = self._loop.time() + ANSWERS_FOR_MS / 1000
-        if self._next_look is not None:
-            self._next_look.cancel()
-            self._look_later()
+        self._pass_on()
 
     def pause(self) -> None:
         """Read nothing until `resume`."""
@@ -182,34 +190,28 @@ class SerialPort(asyncio.Protocol):
         await self._closed.wait()
 
     def data_received(self, data: bytes) -> None:
-        """Pass on what came, and look at the port from now on if that is soon after the last time."""
+        """Take what came, and look at the port from now on if that is soon after the last time."""
         woken_s, self._woken_s = self._woken_s, self._loop.time()
-        is_busy = self._woken_s - woken_s < self._period_s(self._woken_s)
-        self._receive(data)
-        if is_busy and not self._is_paused and self._transport is not None:
+        self._gather(data)
+        if self._woken_s - woken_s < LOOK_MS / 1000 and not self._is_paused and self._transport is not None:
             self._transport.pause_reading()
             self._still_looks = 0
             self._look_later()
 
-    def _period_s(self, now_s: float) -> float:
-        return (ANSWER_MS if now_s < self._answers_s else GATHER_MS) / 1000
-
     def _look_later(self) -> None:
         """Look when the others are looked at as well: that wakes the process once for all of them."""
-        now_s = self._loop.time()
-        period_s = self._period_s(now_s)
-        self._next_look = self._loop.call_at((now_s // period_s + 1) * period_s, self._look)
+        self._next_look = self._loop.call_at(_next_of(self._loop.time(), LOOK_MS), self._look)
 
     def _look(self) -> None:
-        """Pass on what has gathered."""
         self._next_look = None
         try:
-            data, is_all = self._gathered()
+            data, is_all = self._read_all()
         except serial.SerialException:
+            self._pass_on()
             self.abort()
             return
         if data:
-            self._receive(data)
+            self._gather(data)
         self._still_looks = 0 if data else self._still_looks + 1
         if self._is_paused or self._transport is None:
             return
@@ -220,8 +222,30 @@ class SerialPort(asyncio.Protocol):
         else:
             self._next_look = self._loop.call_soon(self._look)  # when the others had their turn
 
-    def _gathered(self) -> tuple[bytes, bool]:
-        """Return what has gathered, and whether it is all. Raises SerialException when the port is gone."""
+    def _gather(self, data: bytes) -> None:
+        """Keep what came, or pass it on."""
+        self._gathered.append(data)
+        self._gathered_bytes += len(data)
+        now_s = self._loop.time()
+        is_late = now_s - self._passed_s >= GATHER_MS / 1000
+        if is_late or now_s < self._answers_s or self._gathered_bytes >= GATHERED_BYTES:
+            self._pass_on()
+        elif self._passing is None:
+            self._passing = self._loop.call_at(_next_of(now_s, GATHER_MS), self._pass_on)
+
+    def _pass_on(self) -> None:
+        if self._passing is not None:
+            self._passing.cancel()
+            self._passing = None
+        if self._gathered:
+            data = b"".join(self._gathered)
+            self._gathered.clear()
+            self._gathered_bytes = 0
+            self._passed_s = self._loop.time()
+            self._receive(data)
+
+    def _read_all(self) -> tuple[bytes, bool]:
+        """Return what there is to read, and whether it is all. Raises SerialException when the port is gone."""
         parts: list[bytes] = []
         last = _FULL_READ_BYTES
         while last >= _FULL_READ_BYTES and len(parts) < _READS_AT_ONCE:
@@ -230,9 +254,12 @@ class SerialPort(asyncio.Protocol):
         is_refilled = last == 0 and len(parts) > 1  # what was read makes room in the terminal for what lies behind it
         return b"".join(parts), last < _FULL_READ_BYTES and not is_refilled
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio.Protocol's name
-        """Note that the port is gone."""
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note that the port is gone. If the HAT went, what it said last is passed on."""
         self._transport = None
+        if exc is None:
+            self._gathered.clear()
+        self._pass_on()
         self._closed.set()
 
     def pause_writing(self) -> None:
@@ -242,6 +269,11 @@ class SerialPort(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Note that the other side reads again."""
         self._is_full = False
+
+
+def _next_of(now_s: float, period_ms: int) -> float:
+    """Return the next moment that is a multiple of `period_ms`."""
+    return (now_s * 1000 // period_ms + 1) * period_ms / 1000
 
 
 def _open_tty(path: Path) -> _Tty:

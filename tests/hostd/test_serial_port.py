@@ -6,14 +6,14 @@ import asyncio
 import os
 import resource
 import tty
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from racklet_hostd import serial_port
-from racklet_hostd.serial_port import ANSWER_MS, GATHER_MS, PortUnavailableError, SerialPort
+from racklet_hostd.serial_port import GATHER_MS, LOOK_MS, PortUnavailableError, SerialPort
 from tests.hostd.rig import until
 
 
@@ -130,44 +130,36 @@ async def test_a_port_that_is_paused_is_not_read(cable: Cable) -> None:
     await until(lambda: received == b"1")
     port.pause()
     os.write(cable.master, b"2")
-    await asyncio.sleep(2 * GATHER_MS / 1000)
+    await asyncio.sleep(2 * LOOK_MS / 1000)
     assert received == b"1"
     port.resume()
     await until(lambda: received == b"12")
     await port.close()
 
 
-@pytest.fixture
-async def busy(cable: Cable) -> AsyncIterator[tuple[SerialPort, bytearray]]:
-    """A port that has woken hostd twice in a short time, so that it does not any more; and what came there."""
+async def until_busy(cable: Cable, port: SerialPort) -> None:
+    """Let the HAT say dots until what it says is gathered."""
+    await until(lambda: os.write(cable.master, b".") and port._next_look is not None and port._gathered)
+
+
+async def test_a_busy_port_gathers_what_comes_and_then_wakes_us_again(cable: Cable) -> None:
     received = bytearray()
     port = await SerialPort.open(cable.path, received.extend)
-    os.write(cable.master, b"1")
-    await until(lambda: received == b"1")
-    os.write(cable.master, b"2")
-    await until(lambda: received == b"12")
-    assert port._next_look is not None
-    yield port, received
+    await until_busy(cable, port)
+    for number in range(100):
+        os.write(cable.master, bytes([number]) * 20)
+    await until(lambda: received.endswith(bytes([99]) * 20))
+    assert received.lstrip(b".") == b"".join(bytes([number]) * 20 for number in range(100))
+    await until(lambda: port._next_look is None and not port._gathered)
+    os.write(cable.master, b"again")
+    await until(lambda: received.endswith(b"again"))
     await port.close()
 
 
-async def test_a_busy_port_gathers_what_comes_and_then_wakes_us_again(
-    cable: Cable, busy: tuple[SerialPort, bytearray]
-) -> None:
-    port, received = busy
-    for number in range(100):
-        os.write(cable.master, bytes([number]) * 20)
-    await until(lambda: len(received) == 2 + 2000)
-    assert received[2:] == b"".join(bytes([number]) * 20 for number in range(100))
-    await until(lambda: port._next_look is None)
-    os.write(cable.master, b"again")
-    await until(lambda: received.endswith(b"again"))
-
-
-async def test_more_than_a_terminal_holds_comes_whole_and_in_order(
-    cable: Cable, busy: tuple[SerialPort, bytearray]
-) -> None:
-    _, received = busy
+async def test_more_than_a_terminal_holds_comes_whole_and_in_order(cable: Cable) -> None:
+    received = bytearray()
+    port = await SerialPort.open(cable.path, received.extend)
+    await until_busy(cable, port)
     everything = bytes(range(256)) * 2000
     rest = everything
 
@@ -175,32 +167,41 @@ async def test_more_than_a_terminal_holds_comes_whole_and_in_order(
         nonlocal rest
         with suppress(BlockingIOError):
             rest = rest[os.write(cable.master, rest) :]
-        return len(received) == 2 + len(everything)
+        return len(received) > len(everything)
 
     await until(feed)
-    assert received[2:] == everything
+    assert received.lstrip(b".") == everything
+    await port.close()
 
 
-async def test_an_answer_from_a_busy_port_comes_soon(cable: Cable, busy: tuple[SerialPort, bytearray]) -> None:
-    port, received = busy
-    loop = asyncio.get_running_loop()
+async def test_what_is_gathered_is_passed_on_when_an_answer_is_awaited_and_so_is_what_comes_soon(cable: Cable) -> None:
+    received = bytearray()
+    port = await SerialPort.open(cable.path, received.extend)
+    await until_busy(cable, port)
+    gathered = b"".join(port._gathered)
+    before = len(received)
     port.await_answer()
-    assert isinstance(port._next_look, asyncio.TimerHandle)
-    assert port._next_look.when() - loop.time() <= ANSWER_MS / 1000
-    os.write(cable.master, b"3")
-    await until(lambda: received == b"123")
-    assert isinstance(port._next_look, asyncio.TimerHandle)
-    assert port._next_look.when() - loop.time() <= ANSWER_MS / 1000
+    assert received[before:] == gathered
+    os.write(cable.master, b"answer")
+    await until(lambda: b"answer" in received)
+    assert not port._gathered
+    assert port._passing is None
+    await port.close()
 
 
-async def test_a_busy_port_that_is_paused_is_not_read(cable: Cable, busy: tuple[SerialPort, bytearray]) -> None:
-    port, received = busy
+async def test_a_busy_port_that_is_paused_is_not_read(cable: Cable) -> None:
+    received = bytearray()
+    port = await SerialPort.open(cable.path, received.extend)
+    await until_busy(cable, port)
     port.pause()
-    os.write(cable.master, b"3")
-    await asyncio.sleep(2 * GATHER_MS / 1000)
-    assert received == b"12"
+    await until(lambda: not port._gathered)
+    before = len(received)
+    os.write(cable.master, b"later")
+    await asyncio.sleep(2 * LOOK_MS / 1000)
+    assert len(received) == before
     port.resume()
-    await until(lambda: received == b"123")
+    await until(lambda: received.endswith(b"later"))
+    await port.close()
 
 
 async def test_a_port_may_be_paused_by_who_takes_what_came(cable: Cable) -> None:
@@ -218,12 +219,25 @@ async def test_a_port_may_be_paused_by_who_takes_what_came(cable: Cable) -> None
     await port.close()
 
 
-async def test_a_cable_of_a_busy_port_that_is_pulled_closes_it(
-    cable: Cable, busy: tuple[SerialPort, bytearray]
-) -> None:
-    port, _ = busy
+async def test_what_a_hat_said_before_its_cable_was_pulled_is_passed_on(cable: Cable) -> None:
+    received = bytearray()
+    port = await SerialPort.open(cable.path, received.extend)
+    await until_busy(cable, port)
+    everything = bytes(received) + b"".join(port._gathered)
     cable.pull()
     await until(lambda: port.is_closed)
+    assert received[: len(everything)] == everything
+    assert not port._gathered
+
+
+async def test_closing_a_port_passes_on_nothing_more(cable: Cable) -> None:
+    received = bytearray()
+    port = await SerialPort.open(cable.path, received.extend)
+    await until_busy(cable, port)
+    before = len(received)
+    await port.close()
+    await asyncio.sleep(2 * GATHER_MS / 1000)
+    assert len(received) == before
 
 
 async def test_giving_up_while_a_port_opens_leaves_it_to_others(cable: Cable) -> None:

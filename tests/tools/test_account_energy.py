@@ -61,7 +61,7 @@ def test_it_fails_when_hostd_publishes_what_is_not_durable(monkeypatch: pytest.M
 
 
 def test_it_fails_and_does_not_break_when_the_supply_never_comes_on() -> None:
-    holds, text = printed(Plan(duration_s=9, resets=0, kills=0, pulls=0))
+    holds, text = printed(Plan(duration_s=14, resets=0, kills=0, pulls=0))
     assert not holds
     assert "FAILED" in next(line for line in text.splitlines() if "no rail moved" in line)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from racklet_virtual.hardware import HatHardware
 
 SEED = 4
-_QUIET_MS = 8_000  # at the beginning, for the node to be switched on, and at the end, for it to be off
+_QUIET_MS = 13_000  # at the beginning, for the node to be on, and at the end, for it to be off and that to be published
 _ON_MS = 1_000
 _STATED_MS = 100  # the stated error is summed up so often
 _TELEMETRY_SEQUENCE = 0  # slot

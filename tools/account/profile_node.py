@@ -13,7 +13,7 @@ from racklet_virtual.script import NodeState
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from racklet_virtual.node import Habit, NodeProfile
+    from racklet_virtual.node import Habit, NodeProfile, Sent
     from racklet_virtual.record import SentBoots
     from racklet_virtual.shell import Order
 
@@ -108,7 +108,7 @@ class ProfileNode:
     def set_habit(self, habit: Habit) -> None:
         """It has its profile and no habits."""
 
-    def reset(self, at_us: int) -> None:
+    def reset(self, at_us: int, *, holds_low: bool = True) -> None:  # noqa: ARG002  there is nothing on its line
         """Start again without a word, the supply unmoved. Nothing when it is off."""
         if self.state is not NodeState.OFF:
             self._rest(NodeState.OFF, 0.0)
@@ -138,9 +138,18 @@ class ProfileNode:
     def line_free_us(self) -> None:
         """No byte ever waits."""
 
-    def take_output(self) -> bytes:
+    def holds_low(self, _at_us: int) -> bool:
+        """Whether its line is low: while it has no power."""
+        return self.state is NodeState.OFF
+
+    @property
+    def went_low(self) -> bool:
+        """Never: nobody listens."""
+        return False
+
+    def take_output(self) -> list[Sent]:
         """Return nothing: it says nothing."""
-        return b""
+        return []
 
     def delay(self, by_us: int) -> None:
         """A node that sends nothing is never behind its line."""

@@ -6,6 +6,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from racklet.link.v1 import link_pb2
+from racklet_hostd.daemon import IDLE_EVERY
 from racklet_hostd.event_log import EventLog
 from racklet_hostd.recorder import Recorder
 from racklet_hostd.store import Store, StoreLimits
@@ -64,6 +65,7 @@ class HostdLife:
         self._recorder = Recorder(self._node, EventLog(self._store.events), clock)
         self._link: HostLink | None = None
         self._tick_ms = self._sync_ms = clock.now_ms
+        self._syncs = 0
 
     @property
     def published_uj(self) -> int:
@@ -119,7 +121,9 @@ class HostdLife:
         self._store.close()
 
     def _sync(self) -> None:
-        self._store.sync()
+        self._store.sync(idle_too=self._syncs % IDLE_EVERY == 0)
+        self._store.tend(self._clock.unix_ms())
+        self._syncs += 1
         if self._link is not None and self._link.is_up:
             self._link.acknowledge(self._recorder.positions(), self._clock.now_ms)
 
