@@ -82,6 +82,13 @@ class BootWatch:
         return None if self._now is None else self._now.diagnosis.phase
 
     @property
+    def phases(self) -> tuple[int, list[Phase]]:
+        """The number of the newest boot and the phases that it went through; 0 before there is one."""
+        if self._now is None:
+            return 0, []
+        return self._now.log.number, [start.phase for start in self._now.diagnosis.phases]
+
+    @property
     def findings(self) -> list[str]:
         """The ids of what was found in the newest boot."""
         return [] if self._now is None else [finding.signature for finding in self._now.diagnosis.findings]

@@ -19,3 +19,8 @@ class Caller:
 UNKNOWN_CALLER = Caller("unknown", "")
 BUDGET_POLICY = Caller("policy:budget", "hostd")
 WATCHDOG_POLICY = Caller("policy:watchdog", "hostd")
+
+
+def faults_policy(starter: str) -> Caller:
+    """Return who moves supplies in a run of faults; `starter` is whose run it is."""
+    return Caller(f"policy:faults for {starter}", "hostd")

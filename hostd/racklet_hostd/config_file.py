@@ -48,13 +48,20 @@ class ConfigFile:
             problem = ConfigProblem(None, "", f"cannot be read: {error.strerror}")
             raise ConfigError(path, (problem,)) from error
         try:
-            text = raw.decode()
-            return cls(path, text, tomllib.loads(text))
+            return cls.of_text(path, raw.decode())
         except UnicodeDecodeError as error:
             line = raw.count(b"\n", 0, error.start) + 1
             raise ConfigError(path, (ConfigProblem(line, "", "expected UTF-8 text"),)) from error
+
+    @classmethod
+    def of_text(cls, path: Path, text: str) -> Self:
+        """Take what `path` says; raise ConfigError when it is not TOML."""
+        try:
+            return cls(path, text, tomllib.loads(text))
         except tomllib.TOMLDecodeError as error:
-            raise ConfigError(path, (_syntax_problem(str(error), raw),)) from error
+            raise ConfigError(path, (_syntax_problem(str(error), text),)) from error
+        except RecursionError as error:
+            raise ConfigError(path, (ConfigProblem(None, "", "not TOML: nested too deeply"),)) from error
 
     def explain(self, error: ValidationError, model: type[BaseModel]) -> tuple[ConfigProblem, ...]:
         """Say what `model` refused in this file, in the order of the lines."""
@@ -109,10 +116,10 @@ def _is_headless(item: Item) -> bool:
     return isinstance(item, AoT) or (isinstance(item, Table) and item.is_super_table())
 
 
-def _syntax_problem(message: str, raw: bytes) -> ConfigProblem:
+def _syntax_problem(message: str, text: str) -> ConfigProblem:
     match = _SYNTAX_ERROR.fullmatch(message)
     what, line = (match[1], match[2]) if match else (message, None)
-    at_end = raw.rstrip().count(b"\n") + 1
+    at_end = text.rstrip().count("\n") + 1
     return ConfigProblem(int(line) if line else at_end, "", f"not TOML: {what}")
 
 

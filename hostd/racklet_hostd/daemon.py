@@ -77,6 +77,7 @@ class Daemon:
                 syncing = tasks.create_task(self._sync(), name="sync")
                 await stop.wait()
                 log.info("hostd is shutting down")
+                await self.rack.faults.end_all()
                 await self._stop_listening()
                 self._is_over = True
                 self.rack.sync_wanted.set()

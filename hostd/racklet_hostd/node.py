@@ -11,6 +11,7 @@ from racklet.link.v1 import link_pb2
 from racklet_hostd.bell import ChangeFeed, ShuttingDownError
 from racklet_hostd.boot_watch import BootWatch
 from racklet_hostd.caller import Caller
+from racklet_hostd.claims import Claims
 from racklet_hostd.clock import Clock
 from racklet_hostd.console import Console
 from racklet_hostd.event_log import EventLog
@@ -60,6 +61,7 @@ class Commons:
     clock: Clock
     budget: RackBudget | None
     late: Callable[[str, Transaction], None]
+    claims: Claims
 
 
 class Node:
@@ -96,6 +98,7 @@ class Node:
         self._clock = clock
         self._recorder = Recorder(store, events, clock)
         self.budget = commons.budget
+        self._claims = commons.claims
         self._power = PowerSwitch(name, clock, commons.budget, self._take_reply, lambda end: commons.late(name, end))
         self._session: HatSession | None = None
         self._earlier = LinkCounters()
@@ -132,8 +135,14 @@ class Node:
         """What went over the link since hostd started."""
         return _sum(self._earlier, self._session.link.counters) if self._session else self._earlier
 
+    @property
+    def taken_by(self) -> str:
+        """Who has taken the node for himself and what for; "" when nobody has."""
+        return self._claims.words(self.name)
+
     async def set_power(self, wish: PowerWish, caller: Caller) -> link_pb2.Reply:
-        """Move the supply; return what the HAT measured at the end. Raises RefusedError, see PowerSwitch."""
+        """Move the supply; return what the HAT measured at the end. Raises RefusedError, see Claims and PowerSwitch."""
+        await self._claims.admit(self.name, wish, caller)
         return await self._power.set(self._talking_session, wish, caller)
 
     async def identify(self, duration_ms: int) -> link_pb2.Reply:

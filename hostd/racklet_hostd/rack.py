@@ -11,10 +11,13 @@ from racklet_hostd import __version__
 from racklet_hostd.bell import Bell, ChangeFeed
 from racklet_hostd.boot_watch import BootWatch
 from racklet_hostd.caller import BUDGET_POLICY, WATCHDOG_POLICY, Caller
+from racklet_hostd.claims import Claims
 from racklet_hostd.clock import Clock
 from racklet_hostd.config import RackletConfig, WatchdogConfig
 from racklet_hostd.doctor.signatures import signatures_with
 from racklet_hostd.event_log import EventLog
+from racklet_hostd.faults.execution import Commons as FaultCommons
+from racklet_hostd.faults.runner import FaultRunner
 from racklet_hostd.hat_settings import settings_of
 from racklet_hostd.model import PowerAction
 from racklet_hostd.node import Commons, Node
@@ -23,6 +26,7 @@ from racklet_hostd.power import PowerWish, Transaction
 from racklet_hostd.rack_budget import RackBudget
 from racklet_hostd.refusals import RefusedError, UnknownNodeError
 from racklet_hostd.store import LogFailure, Store, SyncReport
+from racklet_hostd.store.debts import Debts
 from racklet_hostd.watchdog.guard import Guard
 
 log = logging.getLogger(__name__)
@@ -39,7 +43,7 @@ class _Failing:
 class Rack:
     """The nodes of a rack, in the order of their names, and what they share.
 
-    Raises ConfigError when a table of signatures is wrong.
+    Raises ConfigError when a table of signatures is wrong, StoreError when it cannot be read what is owed to nodes.
 
     Attributes:
         closing: rings never, and closes when hostd shuts down.
@@ -49,6 +53,7 @@ class Rack:
         signatures: what the boot doctor looks for.
         energy_marks: where the nodes' energy counters stood in their boots.
         sync_problem: what the disk did not take, until it takes such again; "" when all is well.
+        faults: the runs of faults.
     """
 
     def __init__(self, config: RackletConfig, store: Store, clock: Clock) -> None:
@@ -68,13 +73,17 @@ class Rack:
         self._failing: dict[str, _Failing] = {}
         self._watchdogs = config.watchdogs
         self.budget = RackBudget(config, self.events, clock, self._mark_changed) if config.power.capacity_w else None
-        commons = Commons(self.events, self.changes, self.sync_wanted, clock, self.budget, self._tell_late)
+        claims = Claims()
+        commons = Commons(self.events, self.changes, self.sync_wanted, clock, self.budget, self._tell_late, claims)
         self._nodes = {
             node.name: Node(node.name, node.port, store.node(node.name), self._watch(node.name, store), commons)
             for node in sorted(config.nodes, key=lambda node: name_order(node.name))
         }
         for node in config.nodes:
             self._nodes[node.name].settings = settings_of(node)
+        owed = Debts(config.state.folder)
+        fault_commons = FaultCommons(self._set_power, self.events, self.changes, clock, owed)
+        self.faults = FaultRunner(self.nodes, claims, fault_commons)
 
     @property
     def nodes(self) -> list[Node]:
@@ -91,6 +100,7 @@ class Rack:
     async def run_policies(self) -> None:
         """Do what the config asks hostd to do by itself, until the rack is closed."""
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.faults.run(), name="faults")
             if self.budget is not None:
                 tasks.create_task(self.budget.run(partial(self._set_power, BUDGET_POLICY)), name="budget")
             for watchdog in self._watchdogs:

@@ -9,6 +9,7 @@ RefusedError
 ├── PowerOvertakenError    another caller: its force-off ended this transaction
 ├── NeverFitsError         the caller, or who configured the power budget
 ├── QueueFullError         the callers: too many starts wait for the power budget
+├── NodeTakenError         whoever has taken the node, or a force-off
 ├── PowerFailedError       the node or its rail did not follow, or the HAT refused
 └── ConsoleInUseError      the caller: somebody else writes on the console
 """
@@ -89,6 +90,14 @@ class QueueFullError(RefusedError):
     def __init__(self, node: str, limit: int) -> None:
         self.node = node
         super().__init__(f"{limit} starts wait for the power budget already; try {node} again later")
+
+
+class NodeTakenError(RefusedError):
+    """Somebody has taken the node for himself. `by` says who and what for."""
+
+    def __init__(self, node: str, by: str) -> None:
+        self.node = node
+        super().__init__(f"{node} is taken by {by}; force-off takes it away from that, and then it stays off")
 
 
 class PowerFailedError(RefusedError):

@@ -41,7 +41,7 @@ def test_of_every_method_it_is_said_whether_it_changes_something() -> None:
 @pytest.mark.parametrize("method", sorted(CHANGING))
 def test_the_record_can_be_kept_of_every_method_that_changes_something(method: str) -> None:
     streams = METHODS[[each.name for each in METHODS].index(method)]
-    assert streams.client_streaming == streams.server_streaming
+    assert streams.server_streaming or not streams.client_streaming
 
 
 async def test_a_call_is_on_record_before_and_after(tmp_path: Path) -> None:

@@ -12,11 +12,12 @@ from google.protobuf.message import Message
 from racklet.v1 import rack_pb2
 from racklet_hostd.api import arguments, convert
 from racklet_hostd.api.callers import caller_of
+from racklet_hostd.api.faults import arguments_on_record
 from racklet_hostd.api.status import AuditUnreadableError
 from racklet_hostd.rack import Rack
 from racklet_hostd.store import AuditEntry
 
-CHANGING: Final = frozenset({"AttachConsole", "IdentifyNode", "SetPower", "SetPowerBudget"})
+CHANGING: Final = frozenset({"AttachConsole", "IdentifyNode", "RunFaults", "SetPower", "SetPowerBudget"})
 READING: Final = frozenset(
     {
         "DiagnoseNode",
@@ -67,6 +68,12 @@ class AuditInterceptor(grpc.aio.ServerInterceptor):
         if handler.unary_unary is not None:
             return grpc.unary_unary_rpc_method_handler(
                 _recorded_unary(self._rack, method, cast("_CarryOut", handler.unary_unary)),
+                handler.request_deserializer,
+                handler.response_serializer,
+            )
+        if handler.unary_stream is not None:
+            return grpc.unary_stream_rpc_method_handler(
+                _recorded_sender(self._rack, method, cast("_CarryOut", handler.unary_stream)),
                 handler.request_deserializer,
                 handler.response_serializer,
             )
@@ -134,6 +141,19 @@ def _recorded_unary(rack: Rack, method: str, carry_out: _CarryOut) -> Any:  # no
     return recorded
 
 
+def _recorded_sender(rack: Rack, method: str, carry_out: _CarryOut) -> Any:  # noqa: ANN401  likewise
+    async def recorded(request: Message, context: Context) -> None:
+        record = _Record(rack, method, context)
+        await record.begin(*_described(request))
+        try:
+            await carry_out(request, cast("Context", record))
+            await record.end("OK")
+        finally:
+            record.leave()
+
+    return recorded
+
+
 def _recorded_stream(rack: Rack, method: str, carry_out: _CarryOut) -> Any:  # noqa: ANN401  likewise
     async def recorded(requests: AsyncIterator[rack_pb2.AttachConsoleRequest], context: Context) -> None:
         record = _Record(rack, method, context)
@@ -165,6 +185,8 @@ async def _recorded_requests(
 
 def _described(request: Message) -> tuple[str, dict[str, Any]]:
     """Return the node and the arguments of a request."""
+    if isinstance(request, rack_pb2.RunFaultsRequest):
+        return "", arguments_on_record(request)
     given = json_format.MessageToDict(request, preserving_proto_field_name=True)
     node = _cut(str(given.pop("name", "")).removeprefix("nodes/"))
     enums = {field.name: field.enum_type.name for field in request.DESCRIPTOR.fields if field.enum_type}

@@ -90,6 +90,7 @@ def node_message(node: Node) -> rack_pb2.Node:
         hat=_hat(node, node.hat),
         phase=node.watch.phase or "",
         findings=node.watch.findings,
+        taken_by=node.taken_by,
         power_wait=wait_message(node.budget, node.name) if node.budget else None,
     )
 

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import grpc
 
 from racklet.v1 import rack_pb2, rack_pb2_grpc
-from racklet_hostd.api import audit, boots, console, convert, diagnosis, events, nodes, power
-from racklet_hostd.api.callers import caller_of
+from racklet_hostd.api import audit, boots, console, convert, diagnosis, events, faults, nodes, power
+from racklet_hostd.api.callers import caller_of, owner_of
 from racklet_hostd.api.status import refusals
 from racklet_hostd.rack import Rack
 
@@ -126,3 +126,11 @@ class RackService(rack_pb2_grpc.RackServicer):
         """Verify the audit log."""
         async with refusals(context):
             return await audit.verify(self._rack)
+
+    async def RunFaults(  # type: ignore[override]  # likewise
+        self, request: rack_pb2.RunFaultsRequest, context: Context
+    ) -> None:
+        """Run a script of faults."""
+        async with refusals(context):
+            caller = owner_of(context, "running faults")
+            await faults.run_faults(self._rack, request, caller, context.write)

@@ -8,11 +8,13 @@ import grpc
 
 from racklet_hostd.bell import ShuttingDownError
 from racklet_hostd.errors import NoSuchBootError, RackletError
+from racklet_hostd.faults.runner import FaultsRunningError, ScriptRefusedError
 from racklet_hostd.refusals import (
     ConsoleInUseError,
     HatOfflineError,
     NeverFitsError,
     NoAnswerError,
+    NodeTakenError,
     PowerBusyError,
     PowerFailedError,
     PowerOvertakenError,
@@ -38,6 +40,10 @@ class NoBudgetError(RackletError):
     """The request is about a power budget, and there is none."""
 
 
+class NotAllowedError(RackletError):
+    """The caller may not ask for this."""
+
+
 class AuditUnreadableError(RackletError):
     """The disk does not give the audit log."""
 
@@ -47,20 +53,27 @@ _CODES: Final = {
     BadArgumentError: grpc.StatusCode.INVALID_ARGUMENT,
     BeyondEndError: grpc.StatusCode.OUT_OF_RANGE,
     ConsoleInUseError: grpc.StatusCode.FAILED_PRECONDITION,
+    FaultsRunningError: grpc.StatusCode.FAILED_PRECONDITION,
     HatOfflineError: grpc.StatusCode.UNAVAILABLE,
     NeverFitsError: grpc.StatusCode.FAILED_PRECONDITION,
     NoAnswerError: grpc.StatusCode.DEADLINE_EXCEEDED,
     NoBudgetError: grpc.StatusCode.FAILED_PRECONDITION,
     NoSuchBootError: grpc.StatusCode.NOT_FOUND,
+    NodeTakenError: grpc.StatusCode.FAILED_PRECONDITION,
+    NotAllowedError: grpc.StatusCode.PERMISSION_DENIED,
     NothingThereError: grpc.StatusCode.NOT_FOUND,
     PowerBusyError: grpc.StatusCode.ABORTED,
     PowerFailedError: grpc.StatusCode.FAILED_PRECONDITION,
     PowerOvertakenError: grpc.StatusCode.ABORTED,
     QueueFullError: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    ScriptRefusedError: grpc.StatusCode.FAILED_PRECONDITION,
     ShuttingDownError: grpc.StatusCode.UNAVAILABLE,
     TooManyRequestsError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     UnknownNodeError: grpc.StatusCode.NOT_FOUND,
 }
+
+
+_LINES_SHOWN = 20  # a status is a header, which holds a few thousand characters
 
 
 @asynccontextmanager
@@ -69,4 +82,11 @@ async def refusals(context: grpc.aio.ServicerContext[object, object]) -> AsyncIt
     try:
         yield
     except RackletError as error:
-        await context.abort(_CODES.get(type(error), grpc.StatusCode.INTERNAL), str(error))
+        await context.abort(_CODES.get(type(error), grpc.StatusCode.INTERNAL), _first_lines(str(error)))
+
+
+def _first_lines(text: str) -> str:
+    """Return as many lines as a status takes."""
+    lines = text.splitlines()
+    more = len(lines) - _LINES_SHOWN
+    return "\n".join([*lines[:_LINES_SHOWN], *([f"and {more} more"] if more > 0 else [])])

@@ -129,7 +129,9 @@ class Connection:
             return RefusedError(about, error.code().name, reason)
         kind = NotFoundError if error.code() is grpc.StatusCode.NOT_FOUND else RefusedError
         reason = printable(error.details() or "") or f"hostd answered {error.code().name}"
-        return kind(about, error.code().name, reason)
+        refusal = kind(about, error.code().name, reason)
+        refusal.lines = [printable(line) for line in (error.details() or "").splitlines()] or [reason]
+        return refusal
 
     async def until_it_answers(self) -> None:
         """Wait for a hostd that went away."""

@@ -35,7 +35,7 @@ class RefusedError(CommandError):
     """hostd answered with a refusal.
 
     `about` names what was asked for, and is put before a `reason` (hostd's sentence) that does not name it itself.
-    `status` is the gRPC status by name.
+    `status` is the gRPC status by name, `lines` what hostd said, printable, for a refusal with more than one reason.
     """
 
     def __init__(self, about: str, status: str, reason: str) -> None:
@@ -43,6 +43,7 @@ class RefusedError(CommandError):
         super().__init__(reason if is_named else f"{about}: {reason}")
         self.status = status
         self.reason = reason
+        self.lines = [reason]
 
 
 class NotFoundError(RefusedError):

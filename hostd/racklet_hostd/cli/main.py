@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from racklet_hostd.cli import audit, boots, console, diagnose, events, logs, nodes, power, watch
+from racklet_hostd.cli import audit, boots, console, diagnose, events, faults, logs, nodes, power, watch
 from racklet_hostd.cli.address import ADDRESS_VARIABLE
 from racklet_hostd.cli.session import ADDRESS_HELP
 
@@ -53,6 +53,7 @@ def racklet(
 app.command()(nodes.nodes)
 app.command()(watch.watch)
 app.add_typer(power.app, name="power")
+app.add_typer(faults.app, name="faults")
 app.command()(logs.logs)
 app.command()(boots.boots)
 app.command()(diagnose.diagnose)

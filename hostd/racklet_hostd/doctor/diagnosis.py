@@ -13,7 +13,7 @@ SHOWN_LENGTH = 200  # characters of a line in a finding
 BATCH_BYTES = 8192
 BATCH_MS = 250
 _MS_PER_S = 1000
-_CONTROL_SEQUENCE = re.compile(rb"\x1b\[[0-?]{0,48}[ -/]{0,2}[@-~]")
+CONTROL_SEQUENCE = re.compile(rb"\x1b\[[0-?]{0,48}[ -/]{0,2}[@-~]")
 
 
 @dataclass(slots=True)
@@ -146,7 +146,7 @@ class Diagnosis:
     def _see(self, block: Block) -> None:
         text = b"\n".join(block.lines)
         if b"\x1b" in text:
-            text = _CONTROL_SEQUENCE.sub(b"", text)
+            text = CONTROL_SEQUENCE.sub(b"", text)
         lines = text.split(b"\n")
         index = 0
         while index < len(lines):

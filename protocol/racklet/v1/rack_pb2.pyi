@@ -368,6 +368,7 @@ class Node(_message.Message):
     PHASE_FIELD_NUMBER: _builtins.int
     FINDINGS_FIELD_NUMBER: _builtins.int
     CHARGE_UC_FIELD_NUMBER: _builtins.int
+    TAKEN_BY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The resource name, such as "nodes/node-3"."""
     supply_state: Global___SupplyState.ValueType
@@ -386,6 +387,10 @@ class Node(_message.Message):
     """
     charge_uc: _builtins.int
     """Charge taken by the node, over all sessions. It never goes back."""
+    taken_by: _builtins.str
+    """Who has taken the node for himself and what for, such as "the fault script lesson.toml of uid 1000"; others cannot
+    move its supply meanwhile, but for FORCE_OFF. Empty when nobody has.
+    """
     @_builtins.property
     def measurement(self) -> Global___Measurement:
         """The newest measurement; absent when there is none since hostd started, or the HAT is offline."""
@@ -417,10 +422,11 @@ class Node(_message.Message):
         phase: _builtins.str = ...,
         findings: _abc.Iterable[_builtins.str] | None = ...,
         charge_uc: _builtins.int = ...,
+        taken_by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["hat", b"hat", "measurement", b"measurement", "power_wait", b"power_wait"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot", b"boot", "charge_uc", b"charge_uc", "energy_uj", b"energy_uj", "findings", b"findings", "hat", b"hat", "last_line", b"last_line", "log_end", b"log_end", "measurement", b"measurement", "name", b"name", "phase", b"phase", "power_wait", b"power_wait", "supply_state", b"supply_state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot", b"boot", "charge_uc", b"charge_uc", "energy_uj", b"energy_uj", "findings", b"findings", "hat", b"hat", "last_line", b"last_line", "log_end", b"log_end", "measurement", b"measurement", "name", b"name", "phase", b"phase", "power_wait", b"power_wait", "supply_state", b"supply_state", "taken_by", b"taken_by"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1908,3 +1914,213 @@ class VerifyAuditResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___VerifyAuditResponse: _TypeAlias = VerifyAuditResponse  # noqa: Y015
+
+@_typing.final
+class RunFaultsRequest(_message.Message):
+    """Request of RunFaults."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCRIPT_FIELD_NUMBER: _builtins.int
+    FILE_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    script: _builtins.str
+    """The script, as docs/faults.md tells; at most 64 KiB."""
+    file: _builtins.str
+    """The name of its file, for what is told of it."""
+    seed: _builtins.int
+    """What its dice are thrown with, at most 2^32 - 1; absent means the script's own seed."""
+    dry_run: _builtins.bool
+    """Send only the plan, and do nothing."""
+    def __init__(
+        self,
+        *,
+        script: _builtins.str = ...,
+        file: _builtins.str = ...,
+        seed: _builtins.int | None = ...,
+        dry_run: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "seed", b"seed"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "dry_run", b"dry_run", "file", b"file", "script", b"script", "seed", b"seed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
+    _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__seed) -> _WhichOneofReturnType__seed | None: ...
+
+Global___RunFaultsRequest: _TypeAlias = RunFaultsRequest  # noqa: Y015
+
+@_typing.final
+class PlannedFault(_message.Message):
+    """One fault of a plan."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    NODE_FIELD_NUMBER: _builtins.int
+    DEED_FIELD_NUMBER: _builtins.int
+    TRIGGER_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    """Its place in the script, from 1."""
+    node: _builtins.str
+    """The node's resource name."""
+    deed: _builtins.str
+    """What will be done, such as "cut for 3 s"."""
+    trigger: _builtins.str
+    """When, such as "2.5 s after its console shows /panic/"."""
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        node: _builtins.str = ...,
+        deed: _builtins.str = ...,
+        trigger: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deed", b"deed", "node", b"node", "number", b"number", "trigger", b"trigger"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlannedFault: _TypeAlias = PlannedFault  # noqa: Y015
+
+@_typing.final
+class FaultPlan(_message.Message):
+    """What a run will do. The same script and seed give the same plan."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEED_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    FAULTS_FIELD_NUMBER: _builtins.int
+    seed: _builtins.int
+    """The seed."""
+    @_builtins.property
+    def limit(self) -> _duration_pb2.Duration:
+        """How long the run may last."""
+
+    @_builtins.property
+    def faults(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlannedFault]:
+        """The faults, in the order of the script."""
+
+    def __init__(
+        self,
+        *,
+        seed: _builtins.int = ...,
+        limit: _duration_pb2.Duration | None = ...,
+        faults: _abc.Iterable[Global___PlannedFault] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["faults", b"faults", "limit", b"limit", "seed", b"seed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FaultPlan: _TypeAlias = FaultPlan  # noqa: Y015
+
+@_typing.final
+class FaultStep(_message.Message):
+    """Something that happened in a run."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEP_TIME_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    NODE_FIELD_NUMBER: _builtins.int
+    FAULT_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    kind: _builtins.str
+    """What: "triggered", "off", "on", "restored", "released", "failed" or "note". A newer hostd may know more."""
+    node: _builtins.str
+    """The node's resource name; empty when it concerns none."""
+    fault: _builtins.int
+    """The number of the fault that it concerns; 0 when it concerns none."""
+    message: _builtins.str
+    """The same as a sentence."""
+    @_builtins.property
+    def step_time(self) -> _timestamp_pb2.Timestamp:
+        """When."""
+
+    def __init__(
+        self,
+        *,
+        step_time: _timestamp_pb2.Timestamp | None = ...,
+        kind: _builtins.str = ...,
+        node: _builtins.str = ...,
+        fault: _builtins.int = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["step_time", b"step_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fault", b"fault", "kind", b"kind", "message", b"message", "node", b"node", "step_time", b"step_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FaultStep: _TypeAlias = FaultStep  # noqa: Y015
+
+@_typing.final
+class FaultsEnd(_message.Message):
+    """The end of a run: nothing that it took is owed any more."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    PROBLEMS_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """Why it ended."""
+    @_builtins.property
+    def problems(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What did not go as planned; empty when everything did."""
+
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+        problems: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["problems", b"problems", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FaultsEnd: _TypeAlias = FaultsEnd  # noqa: Y015
+
+@_typing.final
+class RunFaultsResponse(_message.Message):
+    """Response of RunFaults."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLAN_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def plan(self) -> Global___FaultPlan:
+        """The first."""
+
+    @_builtins.property
+    def step(self) -> Global___FaultStep:
+        """What happened next."""
+
+    @_builtins.property
+    def end(self) -> Global___FaultsEnd:
+        """The last, unless it was a dry run."""
+
+    def __init__(
+        self,
+        *,
+        plan: Global___FaultPlan | None = ...,
+        step: Global___FaultStep | None = ...,
+        end: Global___FaultsEnd | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "news", b"news", "plan", b"plan", "step", b"step"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "news", b"news", "plan", b"plan", "step", b"step"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_news: _TypeAlias = _typing.Literal["plan", "step", "end"]  # noqa: Y015
+    _WhichOneofArgType_news: _TypeAlias = _typing.Literal["news", b"news"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_news) -> _WhichOneofReturnType_news | None: ...
+
+Global___RunFaultsResponse: _TypeAlias = RunFaultsResponse  # noqa: Y015

@@ -115,6 +115,11 @@ class RackStub:
                 request_serializer=racklet_dot_v1_dot_rack__pb2.VerifyAuditRequest.SerializeToString,
                 response_deserializer=racklet_dot_v1_dot_rack__pb2.VerifyAuditResponse.FromString,
                 _registered_method=True)
+        self.RunFaults = channel.unary_stream(
+                '/racklet.v1.Rack/RunFaults',
+                request_serializer=racklet_dot_v1_dot_rack__pb2.RunFaultsRequest.SerializeToString,
+                response_deserializer=racklet_dot_v1_dot_rack__pb2.RunFaultsResponse.FromString,
+                _registered_method=True)
 
 
 class RackServicer:
@@ -243,6 +248,20 @@ class RackServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RunFaults(self, request, context):
+        """Runs a script of faults: takes the supply of nodes as it says, and gives back what it took. Sends the plan, then each
+        step, then the end.
+
+        The run belongs to its caller: when this call ends before it, for whatever reason, the run ends and gives back what
+        it took. Meanwhile its nodes refuse the power requests of others, but for FORCE_OFF, which takes a node away from it.
+
+        INVALID_ARGUMENT when the script is wrong, with a line for each reason; FAILED_PRECONDITION when the rack cannot run
+        it now, or another run is on; PERMISSION_DENIED over plain TCP.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RackServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -325,6 +344,11 @@ def add_RackServicer_to_server(servicer, server):
                     servicer.VerifyAudit,
                     request_deserializer=racklet_dot_v1_dot_rack__pb2.VerifyAuditRequest.FromString,
                     response_serializer=racklet_dot_v1_dot_rack__pb2.VerifyAuditResponse.SerializeToString,
+            ),
+            'RunFaults': grpc.unary_stream_rpc_method_handler(
+                    servicer.RunFaults,
+                    request_deserializer=racklet_dot_v1_dot_rack__pb2.RunFaultsRequest.FromString,
+                    response_serializer=racklet_dot_v1_dot_rack__pb2.RunFaultsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -760,6 +784,33 @@ class Rack:
             '/racklet.v1.Rack/VerifyAudit',
             racklet_dot_v1_dot_rack__pb2.VerifyAuditRequest.SerializeToString,
             racklet_dot_v1_dot_rack__pb2.VerifyAuditResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RunFaults(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/racklet.v1.Rack/RunFaults',
+            racklet_dot_v1_dot_rack__pb2.RunFaultsRequest.SerializeToString,
+            racklet_dot_v1_dot_rack__pb2.RunFaultsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -82,6 +82,16 @@ class RackStub:
     """Lists the audit log, newest first."""
     VerifyAudit: _grpc.UnaryUnaryMultiCallable[_rack_pb2.VerifyAuditRequest, _rack_pb2.VerifyAuditResponse]
     """Reads the whole audit log and tells whether anything in it was changed or removed."""
+    RunFaults: _grpc.UnaryStreamMultiCallable[_rack_pb2.RunFaultsRequest, _rack_pb2.RunFaultsResponse]
+    """Runs a script of faults: takes the supply of nodes as it says, and gives back what it took. Sends the plan, then each
+    step, then the end.
+
+    The run belongs to its caller: when this call ends before it, for whatever reason, the run ends and gives back what
+    it took. Meanwhile its nodes refuse the power requests of others, but for FORCE_OFF, which takes a node away from it.
+
+    INVALID_ARGUMENT when the script is wrong, with a line for each reason; FAILED_PRECONDITION when the rack cannot run
+    it now, or another run is on; PERMISSION_DENIED over plain TCP.
+    """
 
 @_typing.type_check_only
 class RackAsyncStub(RackStub):
@@ -132,6 +142,16 @@ class RackAsyncStub(RackStub):
     """Lists the audit log, newest first."""
     VerifyAudit: _aio.UnaryUnaryMultiCallable[_rack_pb2.VerifyAuditRequest, _rack_pb2.VerifyAuditResponse]  # type: ignore[assignment]
     """Reads the whole audit log and tells whether anything in it was changed or removed."""
+    RunFaults: _aio.UnaryStreamMultiCallable[_rack_pb2.RunFaultsRequest, _rack_pb2.RunFaultsResponse]  # type: ignore[assignment]
+    """Runs a script of faults: takes the supply of nodes as it says, and gives back what it took. Sends the plan, then each
+    step, then the end.
+
+    The run belongs to its caller: when this call ends before it, for whatever reason, the run ends and gives back what
+    it took. Meanwhile its nodes refuse the power requests of others, but for FORCE_OFF, which takes a node away from it.
+
+    INVALID_ARGUMENT when the script is wrong, with a line for each reason; FAILED_PRECONDITION when the rack cannot run
+    it now, or another run is on; PERMISSION_DENIED over plain TCP.
+    """
 
 class RackServicer(metaclass=_abc_1.ABCMeta):
     """The rack: its nodes, their power, their boot logs and consoles."""
@@ -275,5 +295,21 @@ class RackServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_rack_pb2.VerifyAuditResponse, _abc.Awaitable[_rack_pb2.VerifyAuditResponse]]:
         """Reads the whole audit log and tells whether anything in it was changed or removed."""
+
+    @_abc_1.abstractmethod
+    def RunFaults(
+        self,
+        request: _rack_pb2.RunFaultsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_rack_pb2.RunFaultsResponse], _abc.AsyncIterator[_rack_pb2.RunFaultsResponse]]:
+        """Runs a script of faults: takes the supply of nodes as it says, and gives back what it took. Sends the plan, then each
+        step, then the end.
+
+        The run belongs to its caller: when this call ends before it, for whatever reason, the run ends and gives back what
+        it took. Meanwhile its nodes refuse the power requests of others, but for FORCE_OFF, which takes a node away from it.
+
+        INVALID_ARGUMENT when the script is wrong, with a line for each reason; FAILED_PRECONDITION when the rack cannot run
+        it now, or another run is on; PERMISSION_DENIED over plain TCP.
+        """
 
 def add_RackServicer_to_server(servicer: RackServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
