@@ -337,6 +337,16 @@ def test_a_session_whose_counters_continue_is_counted_on_from_the_one_before(tmp
         assert told(node, 10, 5) == (565, 565)
 
 
+def test_a_session_continues_the_one_that_was_attached_last_not_the_one_that_came_last(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        node = store.node("node-1")
+        for session, uj in ((SESSION, 100), (8, 50), (SESSION, 400)):
+            node.attach(session, HAT, boot_continues=False)
+            told(node, session, uj)
+        node.attach(9, HAT, boot_continues=False, counters_continue=True)
+        assert told(node, 9, 410) == (460, 460)
+
+
 def test_another_hat_in_between_does_not_mix_the_counters(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
         node = store.node("node-1")

@@ -358,7 +358,7 @@ class NodeStore:
     def _new_session(self, number: int, hat_id: bytes, *, counters_continue: bool) -> HatSession:
         session = HatSession(number, hat_id, energy_uj=0, charge_uc=0)
         if counters_continue:
-            newest_first = (*reversed(self._sessions.values()), self._stored_session(hat_id))
+            newest_first = (self._attached, *reversed(self._sessions.values()), self._stored_session(hat_id))
             before = next((one for one in newest_first if one is not None and one.hat_id == hat_id), None)
             session.energy_uj = before.energy_uj if before else None
             session.charge_uc = before.charge_uc if before else None
