@@ -93,6 +93,50 @@ class RackConfig(_Section):
     )
 
 
+class LimitsConfig(_Section):
+    """When a HAT trips its node's supply. Ranges and defaults are those of the firmware, `racklet_hat.limits`."""
+
+    over_current_ma: int = Field(
+        default=5_500, ge=1, le=6_000, description="The supply is cut when the current stays above this, in mA…"
+    )
+    over_current_hold_ms: int = Field(default=100, ge=0, le=10_000, description="…for this long, in milliseconds.")
+    over_voltage_mv: int = Field(
+        default=5_400, ge=5_101, le=5_500, description="The supply is cut at once above this voltage, in mV."
+    )
+    under_voltage_mv: int = Field(
+        default=4_500, ge=4_000, le=5_099, description="The supply is cut when its voltage stays below this, in mV…"
+    )
+    under_voltage_hold_ms: int = Field(default=500, ge=0, le=10_000, description="…for this long, in milliseconds.")
+    over_temperature_mc: int = Field(
+        default=85_000,
+        ge=1,
+        le=100_000,
+        description="The supply is cut at once when the power monitor is hotter than this, in thousandths of a °C.",
+    )
+    halt_current_ma: int = Field(
+        default=120,
+        ge=10,
+        le=1_000,
+        description="A node that was asked to shut down has halted when its current stays below this, in mA…",
+    )
+    halt_hold_ms: int = Field(default=500, ge=100, le=10_000, description="…for this long, in milliseconds.")
+    fast_current_ma: int = Field(
+        default=8_000,
+        ge=1_000,
+        le=8_000,
+        description="The supply is cut at once when a single reading of the current is above this, in mA.",
+    )
+    thermal_current_ma: int = Field(
+        default=5_000,
+        ge=100,
+        le=6_000,
+        description="The supply is cut when the node is as hot as this current makes it in the long run (I²t), in mA…",
+    )
+    thermal_time_ms: int = Field(
+        default=30_000, ge=1_000, le=600_000, description="…with this time constant, in milliseconds."
+    )
+
+
 class NodeConfig(_Section):
     """One node and the port its HAT hangs on."""
 
@@ -127,6 +171,10 @@ class NodeConfig(_Section):
     )
     priority: int = Field(
         default=0, ge=-100, le=100, description="The higher, the earlier it is admitted and the later it is shed."
+    )
+    limits: LimitsConfig | None = Field(
+        default=None,
+        description="When its HAT trips the supply. Without this table nothing is sent, and the HAT keeps what it has.",
     )
 
 

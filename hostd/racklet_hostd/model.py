@@ -44,7 +44,7 @@ class Hat:
 
     Attributes:
         state: how hostd and the HAT stand.
-        problem: why it is not online, for a person; "" when it is.
+        problem: why it is not online, or what of the config it refused, for a person; "" when there is nothing to tell.
         state_ms: unix time since when `state` holds.
         protocol_version: the version in use; 0 unless online.
         hat_id: unique id of its microcontroller in hex; "" when it has not been seen.

@@ -5,6 +5,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from racklet.link.v1 import link_pb2
@@ -16,6 +17,7 @@ from racklet_hostd.clock import Clock
 from racklet_hostd.console import Console
 from racklet_hostd.event_log import EventLog
 from racklet_hostd.hat_session import Answer, ConsoleRoom, GarbageStarted, HatNews, HatSession
+from racklet_hostd.hat_settings import refusal_of
 from racklet_hostd.last_line import TAIL_BYTES, ConsoleTail
 from racklet_hostd.model import Hat, HatState, Measurement, SupplyState
 from racklet_hostd.power import PowerSwitch, PowerWish, Transaction
@@ -36,7 +38,7 @@ from racklet_link.events import (
 )
 from racklet_link.host import LinkCounters
 from racklet_link.limits import LINK_LOST_AFTER_MS, PROTOCOL_MAX, PROTOCOL_MIN
-from racklet_link.requester import Operation  # noqa: TC001  as the others
+from racklet_link.requester import Operation
 
 log = logging.getLogger(__name__)
 
@@ -225,15 +227,22 @@ class Node:
         self.supply_state = SupplyState.of(hello.supply_state)
         self._supply_hat_ms = hello.at_ms
         self._set_hat(HatState.ONLINE, "", hello, self._session.link.version)
-        for operation in self.settings:
-            self._session.request(operation, IDENTIFY_TIMEOUT_MS).add_done_callback(self._on_setting)
+        for setting in self.settings:
+            answer = self._session.request(setting, IDENTIFY_TIMEOUT_MS)
+            answer.add_done_callback(partial(self._on_setting, setting))
 
-    def _on_setting(self, answer: asyncio.Future[Answer]) -> None:
+    def _on_setting(self, setting: Operation, answer: asyncio.Future[Answer]) -> None:
         result = answer.result()
-        if isinstance(result, link_pb2.Reply) and result.result != link_pb2.RESULT_DONE:
-            told = f"The HAT does not take a setting of the config: result {result.result}, field {result.detail}."
-            log.warning("setting refused", extra={"node": self.name, "result": result.result, "field": result.detail})
+        if isinstance(result, RefusedError):
+            # The HAT went away or restarted: its next Hello brings the setting again.
+            log.warning("setting not answered", extra={"node": self.name, "problem": str(result)})
+        elif result.result != link_pb2.RESULT_DONE:
+            why = refusal_of(setting, result)
+            log.warning("setting refused", extra={"node": self.name, "problem": why})
+            told = f"The HAT does not do as the config says: {why}. It keeps what it has; the supply is not touched."
             self._events.record(self.name, self._clock.unix_ms(), "setting_refused", told)
+            self.hat = replace(self.hat, problem=f"{self.hat.problem}; {why}" if self.hat.problem else why)
+            self._mark()
 
     def _on_incompatible(self, hello: link_pb2.Hello) -> None:
         speaks = f"speaks link protocol {hello.protocol_min} to {hello.protocol_max}"

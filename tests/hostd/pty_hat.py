@@ -52,11 +52,14 @@ class PtyHat:
         self.power_result: int = link_pb2.RESULT_DONE
         self.power_requests: list[tuple[int, int, int, int, int]] = []
         self.identified: list[int] = []
+        self.limits: list[tuple[int, ...]] = []
+        self.refused_limit = 0  # the number of a field of SetLimits
         self.typed = bytearray()
         self.type_room = 256
         self.is_mute = False
         self.protocol = (1, 1)
         self.sent = 0  # bytes written to the line
+        self._invalid_field = 0
         self._boot_continues = False
         self._master = -1
         self._slave = -1
@@ -148,8 +151,10 @@ class PtyHat:
         self.identified.append(duration_ms)
         return link_pb2.RESULT_DONE
 
-    def set_limits(self, _slots: array[int]) -> int:
-        return link_pb2.RESULT_INVALID
+    def set_limits(self, slots: array[int]) -> int:
+        self.limits.append(tuple(slots[:11]))
+        self._invalid_field = self.refused_limit
+        return link_pb2.RESULT_INVALID if self.refused_limit else link_pb2.RESULT_DONE
 
     def set_restore(self, _policy: int, _delay_ms: int) -> int:
         return link_pb2.RESULT_DONE
@@ -166,6 +171,9 @@ class PtyHat:
         reply.slots[2] = self.now.supply_state
         reply.slots[3] = self.now.supply_uv
         reply.slots[4] = self.now.supply_ua
+        if reply.slots[1] == link_pb2.RESULT_INVALID:
+            reply.slots[8] = self._invalid_field
+            self._invalid_field = 0
 
     def fill_telemetry(self, telemetry: Message) -> None:
         now = self.now

@@ -1,12 +1,15 @@
 """racklet.toml: every key is documented, and whatever is wrong is said with its line."""
 
+from array import array
 from pathlib import Path
 from typing import get_args
 
 import pytest
 from pydantic import BaseModel
 
-from racklet_hostd.config import Address, RackletConfig, find_config_file, load_config
+from racklet.link.v1 import link_pb2
+from racklet_hat.limits import Limits
+from racklet_hostd.config import Address, LimitsConfig, RackletConfig, find_config_file, load_config
 from racklet_hostd.errors import ConfigError
 from tests.conftest import ROOT
 
@@ -186,6 +189,44 @@ def test_without_a_power_section_there_is_no_budget(tmp_path: Path) -> None:
     assert load_config(written(tmp_path, NODES)).power.capacity_w == 0
 
 
+def test_limits_belong_to_the_node_above_and_the_rest_of_them_has_defaults(tmp_path: Path) -> None:
+    nodes = load_config(written(tmp_path, f"{NODES}[node.limits]\nunder_voltage_mv = 4700")).nodes
+    assert [node.limits for node in nodes] == [None, LimitsConfig(under_voltage_mv=4700)]
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        ("[node.limits]\nover_current_ma = 6001", "10: node[1].limits.over_current_ma: expected a whole number from 1"),
+        ("[node.limits]\n\nunder_voltage_mv = 3999", "from 4000 to 5099, found 3999"),
+        (
+            "[node.limits]\nover_voltage = 5200",
+            "node[1].limits.over_voltage: unknown key; did you mean over_voltage_mv?",
+        ),
+        ("limits.halt_current_ma = 9", "9: node[1].limits.halt_current_ma: expected a whole number from 10 to 1000"),
+        ("limits = 5", "9: node[1].limits: expected a table, found 5"),
+    ],
+)
+def test_limits_beyond_the_hardware_are_refused_with_their_range(tmp_path: Path, limits: str, said: str) -> None:
+    assert said in refusal(tmp_path, NODES + limits)
+
+
+def test_ranges_and_defaults_of_limits_are_those_of_the_firmware() -> None:
+    fields = LimitsConfig.model_fields
+    assert list(fields) == [field.name for field in link_pb2.SetLimits.DESCRIPTOR.fields]
+    firmware, least, greatest = Limits(), Limits(), Limits()
+    for index, (name, field) in enumerate(fields.items()):
+        bounds = {key: getattr(mark, key) for mark in field.metadata for key in ("ge", "le") if hasattr(mark, key)}
+        assert firmware.values[index] == field.default, name
+        least.values[index], greatest.values[index] = bounds["ge"], bounds["le"]
+        for values, beyond in ((least.values, bounds["ge"] - 1), (greatest.values, bounds["le"] + 1)):
+            slots = array("i", firmware.values)
+            slots[index] = values[index]
+            assert Limits().take(slots) == 0, name
+            slots[index] = beyond
+            assert Limits().take(slots) == index + 1, name
+
+
 @pytest.mark.parametrize(
     ("watchdog", "told"),
     [
@@ -241,21 +282,24 @@ def test_the_example_shows_every_key_with_its_default_and_its_description() -> N
     prose = " ".join(text.replace("\n# ", " ").split())
     example, default = load_config(ROOT / "docs" / "racklet.toml"), RackletConfig()
     for name, section in sections():
-        header = {"nodes": "[[node]]", "watchdogs": "[[watchdog]]"}.get(name, f"[{name}]")
+        header = {"nodes": "[[node]]", "watchdogs": "[[watchdog]]", "limits": "[node.limits]"}.get(name, f"[{name}]")
         assert header in text
         for key, field in section.model_fields.items():
-            assert f"\n{key} = " in text.partition(header)[2].partition("\n[")[0], f"{header} {key}"
+            is_there = key in TABLES or f"\n{key} = " in text.partition(header)[2].partition("\n[")[0]
+            assert is_there, f"{header} {key}"
             assert str(field.description) in prose, f"{header} {key}"
             if (name, key) not in {("state", "folder"), ("grpc", "socket")} and name not in LISTS:
                 assert getattr(getattr(example, name), key) == getattr(getattr(default, name), key)
+    assert example.nodes[0].limits == LimitsConfig()
 
 
-LISTS = ("nodes", "watchdogs")
+LISTS = ("nodes", "watchdogs", "limits")
+TABLES = ("limits",)  # inside another
 
 
 def sections() -> list[tuple[str, type[BaseModel]]]:
     """Return the tables of the config and what stands in them."""
-    found = []
+    found: list[tuple[str, type[BaseModel]]] = [("limits", LimitsConfig)]
     for name, field in RackletConfig.model_fields.items():
         section = get_args(field.annotation)[0] if name in LISTS else field.annotation
         assert isinstance(section, type)
@@ -271,6 +315,9 @@ def test_every_number_in_the_config_has_its_unit_or_what_it_counts_in_its_name()
         "_s",
         "_days",
         "_w",
+        "_ma",
+        "_mv",
+        "_mc",
         "_bytes",
         "_percent",
         "_per_node",

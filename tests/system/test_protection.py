@@ -129,6 +129,23 @@ def loses_all_power(hat: VirtualHat) -> None:
 LOSSES = [loses_its_input, loses_all_power]
 
 
+async def test_limits_of_the_config_are_those_that_trip(rig: Rig) -> None:
+    limited, other = rig.rack.hats
+    await rig.hostd.stop()
+    limits = "[node.limits]\nover_current_ma = 2500\nover_current_hold_ms = 200\n\n[[node]]\n"
+    before, _, after = rig.rack.config_toml().rpartition("[[node]]\n")  # the first node's table ends there
+    rig.hostd.configure(before + limits + after)
+    await rig.hostd.start()
+    await rig.hostd.until_online("node-1", "node-2")
+    assert (await rig.hostd.cli("identify", "node-1"))[0] == 0  # answered after what hostd sets
+    for hat in rig.rack.hats:
+        hat.node.overload(2.5, 3000)
+    trip = await rig.event("node-1", "over_current")
+    assert "above the limit of 2.500 A" in trip.message
+    assert not limited.node.supply_on
+    assert other.node.supply_on
+
+
 def set_restore(rig: Rig, policy: str) -> None:
     """Configure both nodes with the policy."""
     toml = rig.rack.config_toml().replace("[[node]]\n", f'[[node]]\nrestore = "{policy}"\n')

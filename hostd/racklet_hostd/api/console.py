@@ -10,6 +10,7 @@ from racklet_hostd.api.status import BadArgumentError
 from racklet_hostd.console import Caller, Console, ConsoleSeat
 from racklet_hostd.console_view import ConsoleView
 from racklet_hostd.errors import RackletError
+from racklet_hostd.model import HatState
 from racklet_hostd.node import Node
 from racklet_hostd.rack import Rack
 
@@ -89,7 +90,7 @@ def _offset(seat: ConsoleSeat, request: rack_pb2.AttachConsoleRequest) -> int:
 
 
 async def _show(node: Node, seat: ConsoleSeat, view: ConsoleView, send: Send) -> None:
-    if node.hat.problem:
+    if node.hat.state is not HatState.ONLINE:
         seat.tell(f"the HAT is offline: {node.hat.problem}")
     told_offset = seat.typed_offset
     await send(_standing(node.console, seat, is_first=True))

@@ -73,7 +73,7 @@ async def _remark_offline(connection: Connection, node: str) -> None:
     """Say on stderr why nothing will come, if that is so."""
     request = rack_pb2.GetNodeRequest(name=node)
     found = (await connection.ask(connection.rack.GetNode, request, short_name(node))).node
-    if wrong := problem(found):
+    if found.hat.state != rack_pb2.HAT_STATE_ONLINE and (wrong := problem(found)):
         remark(f"{short_name(node)}: {wrong.plain}")
 
 

@@ -88,7 +88,7 @@ def measured(node: rack_pb2.Node) -> tuple[Text, Text, Text]:
 
 def problem(node: rack_pb2.Node) -> Text | None:
     """Return a line that says what is wrong with the node's HAT, if something is."""
-    if node.hat.state == rack_pb2.HAT_STATE_ONLINE:
+    if node.hat.state == rack_pb2.HAT_STATE_ONLINE and not node.hat.problem:
         return None
     why = f": {printable(node.hat.problem)}" if node.hat.problem else ""
     return Text(f"HAT is {hat_word(node.hat.state)}{why}", "red")

@@ -318,7 +318,7 @@ class Hat(_message.Message):
     state: Global___HatState.ValueType
     """How hostd and the HAT stand."""
     problem: _builtins.str
-    """Why it is not online, for a person; empty when it is."""
+    """Why it is not online, or, when it is, what of its config it refused; for a person. Empty when all is well."""
     port: _builtins.str
     """The port it is reached by."""
     protocol_version: _builtins.int
