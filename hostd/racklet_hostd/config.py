@@ -21,6 +21,7 @@ CONFIG_VARIABLE = "RACKLET_CONFIG"
 MIB = 1 << 20
 MAX_PORT = 0xFFFF
 MAX_TITLE = 100
+SHUTDOWN_CONSOLE_BYTES = 64  # what one frame of the link takes, so that it goes out as a whole
 
 
 class Address(NamedTuple):
@@ -72,12 +73,26 @@ def _only_resource_id(name: str) -> str:
     return name
 
 
+def _only_keys(text: str) -> str:
+    if len(text.encode()) > SHUTDOWN_CONSOLE_BYTES:
+        raise ValueError(f"at most {SHUTDOWN_CONSOLE_BYTES} bytes")
+    return text
+
+
+def _only_words(words: tuple[str, ...]) -> tuple[str, ...]:
+    """No system runs a command with a NUL in it, nor one without a name."""
+    if words and (not words[0] or any("\0" in word for word in words)):
+        raise ValueError('a command in words, such as ["ssh", "node-1", "true"], without NUL')
+    return words
+
+
 def _empty_is_none(value: object) -> object:
     return None if value == "" else value
 
 
 ListenAddress = Annotated[Address, BeforeValidator(_parse_address)]
 NodeName = Annotated[str, AfterValidator(_only_resource_id)]
+Command = Annotated[tuple[str, ...], Field(strict=False), AfterValidator(_only_words)]
 PathFromText = Annotated[Path, Field(strict=False)]
 
 
@@ -172,6 +187,18 @@ class NodeConfig(_Section):
     priority: int = Field(
         default=0, ge=-100, le=100, description="The higher, the earlier it is admitted and the later it is shed."
     )
+    shutdown_console: Annotated[str, AfterValidator(_only_keys)] = Field(
+        default="",
+        description='What hostd types on its console when it is switched off gracefully, such as "poweroff\\n"; "":'
+        " nothing.",
+    )
+    shutdown_command: Command = Field(
+        default=(),
+        description="A command, in words, that hostd runs then instead; no shell sees it.",
+    )
+    shutdown_timeout_s: int = Field(
+        default=30, ge=1, le=600, description="How long that command may take before it is killed, in seconds."
+    )
     limits: LimitsConfig | None = Field(
         default=None,
         description="When its HAT trips the supply. Without this table nothing is sent, and the HAT keeps what it has.",
@@ -195,7 +222,7 @@ class WatchdogConfig(_Section):
         default=None, description='A TCP address of it that must take connections; "" means none.'
     )
     probe_http: str = Field(default="", description='A page of it that must be there, as a URL; "" means none.')
-    probe_command: Annotated[tuple[str, ...], Field(strict=False)] = Field(
+    probe_command: Command = Field(
         default=(), description="A command, in words, that must end with exit code 0; no shell sees it."
     )
     probe_every_s: int = Field(default=10, ge=1, le=3600, description="The time between two probes, in seconds.")
@@ -360,7 +387,8 @@ def load_config(path: Path | None) -> RackletConfig:
         config = RackletConfig.model_validate(file.data)
     except ValidationError as error:
         raise ConfigError(path, file.explain(error, RackletConfig)) from error
-    if problems := (*_repetitions(config, file), *_power_problems(config, file), *_watchdog_problems(config, file)):
+    checks = (_repetitions, _shutdown_problems, _power_problems, _watchdog_problems)
+    if problems := tuple(problem for check in checks for problem in check(config, file)):
         raise ConfigError(path, problems)
     return config
 
@@ -376,6 +404,13 @@ def _repetitions(config: RackletConfig, file: ConfigFile) -> Iterator[ConfigProb
                     f'expected a {key} of its own, found "{value}", which node[{first[value]}] has already',
                 )
             first.setdefault(value, index)
+
+
+def _shutdown_problems(config: RackletConfig, file: ConfigFile) -> Iterator[ConfigProblem]:
+    for index, node in enumerate(config.nodes):
+        if node.shutdown_console and node.shutdown_command:
+            message = "expected one way to ask for a shutdown, found shutdown_console as well"
+            yield file.problem(("node", index, "shutdown_command"), message)
 
 
 def _power_problems(config: RackletConfig, file: ConfigFile) -> Iterator[ConfigProblem]:

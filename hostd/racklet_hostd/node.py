@@ -147,6 +147,10 @@ class Node:
         await self._claims.admit(self.name, wish, caller)
         return await self._power.set(self._talking_session, wish, caller)
 
+    def ask_before_off(self, ask: Callable[[HatSession], None]) -> None:
+        """Have `ask` called with the HAT's session at the start of every graceful off, before the HAT is told."""
+        self._power.before_off = ask
+
     async def identify(self, duration_ms: int) -> link_pb2.Reply:
         """Blink the HAT's LED. Raises RefusedError. Cancelling leaves the request to the HAT."""
         operation = link_pb2.Identify(duration_ms=duration_ms)

@@ -137,7 +137,8 @@ class PowerSwitch:
     | OFF                  | refused        | begins; when the HAT takes it, OFF ends, overtaken   |
     | ON, CYCLE, FORCE_OFF | refused        | refused                                              |
 
-    `measured` gets each reply at once, `late` each transaction whose caller left, when it has ended.
+    `measured` gets each reply at once, `late` each transaction whose caller left, when it has ended. `before_off` is
+    called with the HAT's session right before an OFF is put to it.
     """
 
     def __init__(
@@ -154,6 +155,7 @@ class PowerSwitch:
         self._measured = measured
         self._late = late
         self._running: Transaction | None = None
+        self.before_off: Callable[[HatSession], None] | None = None
 
     async def set(self, talking: Callable[[], HatSession], wish: PowerWish, caller: Caller) -> link_pb2.Reply:
         """Return the HAT's final reply, which says what was measured.
@@ -216,6 +218,8 @@ class PowerSwitch:
         )
         extra = {"node": self._node, "action": wish.word, "who": mine.caller.who}
         log.info("power requested", extra=extra)
+        if self.before_off is not None and wish.action is PowerAction.OFF:
+            self.before_off(session)
         mine.is_sent = True
         session.request(operation, wish.timeout_ms).add_done_callback(lambda answer: self._end(mine, answer.result()))
 

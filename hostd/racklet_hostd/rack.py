@@ -13,7 +13,7 @@ from racklet_hostd.boot_watch import BootWatch
 from racklet_hostd.caller import BUDGET_POLICY, WATCHDOG_POLICY, Caller
 from racklet_hostd.claims import Claims
 from racklet_hostd.clock import Clock
-from racklet_hostd.config import RackletConfig, WatchdogConfig
+from racklet_hostd.config import NodeConfig, RackletConfig, WatchdogConfig
 from racklet_hostd.doctor.signatures import signatures_with
 from racklet_hostd.event_log import EventLog
 from racklet_hostd.faults.execution import Commons as FaultCommons
@@ -21,6 +21,7 @@ from racklet_hostd.faults.runner import FaultRunner
 from racklet_hostd.hat_settings import settings_of
 from racklet_hostd.model import PowerAction
 from racklet_hostd.node import Commons, Node
+from racklet_hostd.node_shutdown import NodeShutdown
 from racklet_hostd.phase_energy import PhaseEnergy
 from racklet_hostd.power import PowerWish, Transaction
 from racklet_hostd.rack_budget import RackBudget
@@ -79,8 +80,10 @@ class Rack:
             node.name: Node(node.name, node.port, store.node(node.name), self._watch(node.name, store), commons)
             for node in sorted(config.nodes, key=lambda node: name_order(node.name))
         }
+        self._shutdowns: list[NodeShutdown] = []
         for node in config.nodes:
             self._nodes[node.name].settings = settings_of(node)
+            self._prepare_shutdown(node)
         owed = Debts(config.state.folder)
         fault_commons = FaultCommons(self._set_power, self.events, self.changes, clock, owed)
         self.faults = FaultRunner(self.nodes, claims, fault_commons)
@@ -103,6 +106,8 @@ class Rack:
             tasks.create_task(self.faults.run(), name="faults")
             if self.budget is not None:
                 tasks.create_task(self.budget.run(partial(self._set_power, BUDGET_POLICY)), name="budget")
+            for shutdown in self._shutdowns:
+                tasks.create_task(shutdown.run(), name="shutdown command")
             for watchdog in self._watchdogs:
                 tasks.create_task(self._guard(watchdog), name=f"watchdog of {watchdog.node}")
 
@@ -137,6 +142,19 @@ class Rack:
             self.events.record(failure.node, self.clock.unix_ms(), failure.reason, message)
         log_bytes = self.node(failure.node).store.totals.log_bytes
         self._failing[failure.node] = _Failing(failure.problem, log_bytes)
+
+    def _prepare_shutdown(self, node: NodeConfig) -> None:
+        if not (node.shutdown_console or node.shutdown_command):
+            return
+
+        def tell(message: str) -> None:
+            log.warning("shutdown not asked for", extra={"node": node.name, "problem": message})
+            self.events.record(node.name, self.clock.unix_ms(), "shutdown_failed", message)
+
+        shutdown = NodeShutdown(node, tell)
+        self._nodes[node.name].ask_before_off(shutdown.ask)
+        if node.shutdown_command:
+            self._shutdowns.append(shutdown)
 
     async def _guard(self, watchdog: WatchdogConfig) -> None:
         cycle = partial(self._set_power, WATCHDOG_POLICY, watchdog.node, PowerWish(PowerAction.CYCLE))

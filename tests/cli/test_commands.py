@@ -36,6 +36,11 @@ def test_a_hat_that_is_offline_is_named_with_its_problem(rack: MemoryRack, run: 
     assert "node-1: HAT is offline: cannot open /dev/ttyACM3: Permission denied" in run("nodes").stdout
 
 
+def test_a_hat_that_is_online_is_named_when_it_refused_its_config(rack: MemoryRack, run: Run) -> None:
+    rack.add_node("node-1").hat.problem = "it refuses over_current_ma = 5900"
+    assert "node-1: HAT is online: it refuses over_current_ma = 5900" in run("nodes").stdout
+
+
 def test_a_rack_without_nodes_says_how_to_add_one(rack: MemoryRack, run: Run) -> None:
     assert "[[node]]" in run("nodes").stdout
     assert not rack.nodes

@@ -189,6 +189,23 @@ def test_without_a_power_section_there_is_no_budget(tmp_path: Path) -> None:
     assert load_config(written(tmp_path, NODES)).power.capacity_w == 0
 
 
+def test_a_node_is_asked_to_shut_down_in_one_way(tmp_path: Path) -> None:
+    text = NODES + 'shutdown_console = "poweroff\\n"\n'
+    assert load_config(written(tmp_path, text)).nodes[1].shutdown_console == "poweroff\n"
+    assert refusal(tmp_path, text + 'shutdown_command = ["true"]') == (
+        "racklet.toml:10: node[1].shutdown_command: expected one way to ask for a shutdown,"
+        " found shutdown_console as well"
+    )
+    long = refusal(tmp_path, f"{NODES}shutdown_console = '{'x' * 65}'")
+    assert "racklet.toml:9: node[1].shutdown_console: expected at most 64 bytes, found" in long
+
+
+@pytest.mark.parametrize("words", ['[""]', '["ssh", "a\\u0000b"]'])
+def test_a_command_that_no_system_runs_is_refused(tmp_path: Path, words: str) -> None:
+    said = 'expected a command in words, such as ["ssh", "node-1", "true"], without NUL, found an array'
+    assert f"9: node[1].shutdown_command: {said}" in refusal(tmp_path, f"{NODES}shutdown_command = {words}")
+
+
 def test_limits_belong_to_the_node_above_and_the_rest_of_them_has_defaults(tmp_path: Path) -> None:
     nodes = load_config(written(tmp_path, f"{NODES}[node.limits]\nunder_voltage_mv = 4700")).nodes
     assert [node.limits for node in nodes] == [None, LimitsConfig(under_voltage_mv=4700)]
