@@ -105,14 +105,18 @@ def _arrivals() -> list[tuple[int, bytes]]:
     return arrivals[::-1]
 
 
+NOT_A_SLOT = ("sequence", "at_ms", "energy_uj", "charge_uc")  # the link fills two, two take more than a slot
+
+
 def _fill_telemetry(telemetry: Message) -> None:
     """Do as the firmware does: every field."""
     fields = measured(1, 1)
-    singles = [f.name for f in fields.DESCRIPTOR.fields if f.name not in ("sequence", "at_ms", "energy_uj")]
+    singles = [f.name for f in fields.DESCRIPTOR.fields if f.name not in NOT_A_SLOT]
     slots = [slot for slot in range(3, 22) if slot not in (13, 14)]
     for slot, name in zip(slots, singles, strict=True):
         telemetry.slots[slot] = getattr(fields, name)
     telemetry.put_number(13, fields.energy_uj)
+    telemetry.put_number(22, fields.charge_uc)
 
 
 def _kind(frame: bytes) -> str:

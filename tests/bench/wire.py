@@ -57,6 +57,7 @@ def measured(sequence: int, at_ms: int) -> link_pb2.Telemetry:
         supply_uw=3_120_000,
         temperature_mc=31_500,
         energy_uj=30_000_000_000 + 3120 * at_ms,
+        charge_uc=6_000_000_000 + 612 * at_ms,
         input_uv=5_210_000,
         log_held_bytes=412,
         uart_lost_bytes=1,
