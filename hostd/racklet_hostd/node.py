@@ -245,8 +245,9 @@ class Node:
             log.warning("setting refused", extra={"node": self.name, "problem": why})
             told = f"The HAT does not do as the config says: {why}. It keeps what it has; the supply is not touched."
             self._events.record(self.name, self._clock.unix_ms(), "setting_refused", told)
-            self.hat = replace(self.hat, problem=f"{self.hat.problem}; {why}" if self.hat.problem else why)
-            self._mark()
+            if self.hat.state is HatState.ONLINE:
+                self.hat = replace(self.hat, problem=f"{self.hat.problem}; {why}" if self.hat.problem else why)
+                self._mark()
 
     def _on_incompatible(self, hello: link_pb2.Hello) -> None:
         speaks = f"speaks link protocol {hello.protocol_min} to {hello.protocol_max}"
