@@ -144,6 +144,23 @@ def test_two_hats_may_take_turns_in_one_slot(tmp_path: Path) -> None:
         assert b"".join(piece.data for piece in pieces if isinstance(piece, Chunk)) == b"0a0b1a1b2a2b"
 
 
+def test_a_hat_that_came_from_another_slot_begins_a_boot_of_its_own(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        there, here = store.node("node-1"), store.node("node-2")
+        there.attach(SESSION, b"hat-a", boot_continues=False)
+        here.attach(SESSION, b"hat-b", boot_continues=False)
+        for node in (there, here):
+            node.begin_boot(1, 1000, cause=BootCause.SUPPLY_ON, lost_boots=0).append(0, 1000, b"before")
+        store.sync()
+        here.attach(8, b"hat-a", boot_continues=True)
+        here.begin_boot(1, 2000, cause=BootCause.FOUND_RUNNING, lost_boots=0).append(0, 2000, b"after")
+        store.sync()
+        assert [[piece.data for piece in read_all(here.boot_log(number))] for number in (1, 2)] == [
+            [b"before"],
+            [b"after"],
+        ]
+
+
 def test_a_session_number_that_another_hat_had_is_a_new_session(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
         node = store.node("node-1")

@@ -108,7 +108,7 @@ class NodeStore:
                 session.resume()
                 self._live.update((log.number, log) for log in session.logs.values())
                 self._sessions[hello_session] = self._attached = session
-            self._boot_continues = boot_continues
+            self._boot_continues = boot_continues and before in {None, self.name}
             return session.stored
 
     def positions(self) -> StoredPositions:
@@ -122,7 +122,7 @@ class NodeStore:
         """Return the log of the attached session's boot `hat_boot`, which begins unless it has begun already.
 
         When it is the session's first and was running before the HAT started, it goes on in the newest log behind a
-        gap of unknown length, "hat_restart". Lost boots before it take a number each; `lost_bytes`, their size, counts
+        gap of unknown length, "hat_restart"; not so when the HAT was last seen in another slot, where that log is. Lost boots before it take a number each; `lost_bytes`, their size, counts
         in the totals.
 
         Raises:
