@@ -122,8 +122,8 @@ class NodeStore:
         """Return the log of the attached session's boot `hat_boot`, which begins unless it has begun already.
 
         When it is the session's first and was running before the HAT started, it goes on in the newest log behind a
-        gap of unknown length, "hat_restart"; not so when the HAT was last seen in another slot, where that log is. Lost boots before it take a number each; `lost_bytes`, their size, counts
-        in the totals.
+        gap of unknown length, "hat_restart"; not so when the HAT was last seen in another slot, where that log
+        is. Lost boots before it take a number each; `lost_bytes`, their size, counts in the totals.
 
         Raises:
             BadPositionError: the HAT went on to a later boot before, and all of it is acknowledged.
