@@ -10,7 +10,7 @@ import sys
 import tempfile
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import aiohttp
 
@@ -22,11 +22,12 @@ from racklet_virtual.qemu_process import QemuUnavailableError
 from racklet_virtual.rack import VirtualRack
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Coroutine, Mapping
     from types import TracebackType
 
     from racklet_virtual.node import Habit
 
+Outcome = TypeVar("Outcome")
 _DEFAULT_TCP = 50551
 _DEFAULT_HTTP = 9550
 _START_TIMEOUT_S = 20
@@ -35,6 +36,22 @@ _STOP_TIMEOUT_S = 10
 
 class RigError(Exception):
     """The rig does not start; the message says why."""
+
+
+def run(job: Coroutine[Any, Any, Outcome]) -> Outcome:
+    """Run `job` and return its outcome. A signal that ends programs lets it clean up first, and raises RigError."""
+
+    async def stoppable() -> Outcome:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        if task is not None:
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                loop.add_signal_handler(number, task.cancel)
+        return await job
+
+    try:
+        return asyncio.run(stoppable())
+    except asyncio.CancelledError as error:
+        raise RigError("it was stopped before its end") from error
 
 
 class Rig:

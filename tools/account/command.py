@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
@@ -11,7 +10,7 @@ from rich.console import Console
 
 from racklet_hostd.cli.errors import CommandError
 from tools.account import energy, power_budget, power_requests, trip_latency
-from tools.rig import RigError
+from tools.rig import RigError, run
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -52,11 +51,11 @@ def show_trip_latency() -> None:
 
 
 def _run(account: Callable[[Console], Awaitable[bool]]) -> None:
-    async def run() -> bool:
+    async def show() -> bool:
         return await account(_console())
 
     try:
-        holds = asyncio.run(run())
+        holds = run(show())
     except (RigError, CommandError, TimeoutError) as error:
         print(f"account: {error or 'something did not happen in time'}", file=sys.stderr)
         raise typer.Exit(_FAILED) from error

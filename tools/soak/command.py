@@ -12,7 +12,7 @@ from rich.console import Console
 
 from racklet.v1 import rack_pb2
 from racklet_virtual.node import Habit
-from tools.rig import Rig, RigError
+from tools.rig import Rig, RigError, run
 from tools.soak.chaos import Chaos
 from tools.soak.ledger import Lost, settle
 from tools.soak.report import NodeAccount, print_report
@@ -40,7 +40,7 @@ def main(
 ) -> None:
     """Flood a virtual rack's consoles while links, cables, HATs and hostd fail; account for every byte."""
     try:
-        raise typer.Exit(asyncio.run(_run(minutes * 60, seed)))
+        raise typer.Exit(run(_run(minutes * 60, seed)))
     except RigError as error:
         print(f"soak: {error}", file=sys.stderr)
         raise typer.Exit(_FAILED) from error
