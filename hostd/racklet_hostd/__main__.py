@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from racklet_hostd import __version__, daemon
-from racklet_hostd.config import RackletConfig, find_config_file, load_config
+from racklet_hostd.config import RackletConfig
+from racklet_hostd.config_loading import find_config_file, load_config
 from racklet_hostd.doctor.signatures import signatures_with
 from racklet_hostd.errors import ConfigError, RackletError
 from racklet_hostd.log import start_logging

@@ -1,99 +1,28 @@
 """The configuration: one file, `racklet.toml`, checked once.
 
-`docs/racklet.toml` shows every key with its default.
+`docs/racklet.toml` shows every key with its default; `config_loading` reads it.
 """
 
-import ipaddress
-import os
-import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 
 import platformdirs
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from racklet_hostd.config_file import ConfigFile
+from racklet_hostd.config_values import (
+    Address,
+    Command,
+    ListenAddress,
+    NodeName,
+    PathFromText,
+    empty_is_none,
+    only_keys,
+    only_loopback,
+    only_title,
+)
 from racklet_hostd.default_socket import default_socket
-from racklet_hostd.errors import ConfigError, ConfigProblem
 
-CONFIG_VARIABLE = "RACKLET_CONFIG"
 MIB = 1 << 20
-MAX_PORT = 0xFFFF
-MAX_TITLE = 100
-SHUTDOWN_CONSOLE_BYTES = 64  # what one frame of the link takes, so that it goes out as a whole
-
-
-class Address(NamedTuple):
-    """Where to listen. Port 0 lets the system choose one."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        """As gRPC, a URL or a person writes it: `127.0.0.1:9550`, `[::1]:9550`."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-    @property
-    def is_loopback(self) -> bool:
-        """Whether only this computer can reach it."""
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
-
-
-def _parse_address(value: object) -> object:
-    if isinstance(value, Address | None):
-        return value
-    match = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9.-]+)):([0-9]{1,5})", str(value))
-    if match is None or int(match[3]) > MAX_PORT:
-        raise ValueError('an address such as "127.0.0.1:9550"')
-    return Address(match[1] or match[2], int(match[3]))
-
-
-def _only_loopback(address: Address | None) -> Address | None:
-    if address is not None and not address.is_loopback:
-        raise ValueError('a loopback address such as "127.0.0.1:50551", because plain TCP is for loopback only')
-    return address
-
-
-def _only_title(name: str) -> str:
-    if not (0 < len(name) <= MAX_TITLE and name.isprintable()):
-        raise ValueError(f"1 to {MAX_TITLE} printable characters")
-    return name
-
-
-def _only_resource_id(name: str) -> str:
-    """AIP-122: what may stand in a resource name such as nodes/node-3."""
-    if re.fullmatch(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?", name) is None:
-        raise ValueError(
-            "1 to 63 lowercase letters, digits and hyphens that begin with a letter and do not end with a hyphen"
-        )
-    return name
-
-
-def _only_keys(text: str) -> str:
-    if len(text.encode()) > SHUTDOWN_CONSOLE_BYTES:
-        raise ValueError(f"at most {SHUTDOWN_CONSOLE_BYTES} bytes")
-    return text
-
-
-def _only_words(words: tuple[str, ...]) -> tuple[str, ...]:
-    """No system runs a command with a NUL in it, nor one without a name."""
-    if words and (not words[0] or any("\0" in word for word in words)):
-        raise ValueError('a command in words, such as ["ssh", "node-1", "true"], without NUL')
-    return words
-
-
-def _empty_is_none(value: object) -> object:
-    return None if value == "" else value
-
-
-ListenAddress = Annotated[Address, BeforeValidator(_parse_address)]
-NodeName = Annotated[str, AfterValidator(_only_resource_id)]
-Command = Annotated[tuple[str, ...], Field(strict=False), AfterValidator(_only_words)]
-PathFromText = Annotated[Path, Field(strict=False)]
 
 
 class _Section(BaseModel):
@@ -103,9 +32,7 @@ class _Section(BaseModel):
 class RackConfig(_Section):
     """The rack as a whole."""
 
-    name: Annotated[str, AfterValidator(_only_title)] = Field(
-        default="rack", description="The rack's name, for people."
-    )
+    name: Annotated[str, AfterValidator(only_title)] = Field(default="rack", description="The rack's name, for people.")
 
 
 class LimitsConfig(_Section):
@@ -187,7 +114,7 @@ class NodeConfig(_Section):
     priority: int = Field(
         default=0, ge=-100, le=100, description="The higher, the earlier it is admitted and the later it is shed."
     )
-    shutdown_console: Annotated[str, AfterValidator(_only_keys)] = Field(
+    shutdown_console: Annotated[str, AfterValidator(only_keys)] = Field(
         default="",
         description='What hostd types on its console when it is switched off gracefully, such as "poweroff\\n"; "":'
         " nothing.",
@@ -218,7 +145,7 @@ class WatchdogConfig(_Section):
         le=86_400,
         description="How long its console may be silent, in seconds; 0 when silence tells nothing.",
     )
-    probe_tcp: Annotated[ListenAddress | None, BeforeValidator(_empty_is_none)] = Field(
+    probe_tcp: Annotated[ListenAddress | None, BeforeValidator(empty_is_none)] = Field(
         default=None, description='A TCP address of it that must take connections; "" means none.'
     )
     probe_http: str = Field(default="", description='A page of it that must be there, as a URL; "" means none.')
@@ -247,11 +174,11 @@ class StateConfig(_Section):
 class GrpcConfig(_Section):
     """Where the gRPC API listens."""
 
-    socket: Annotated[PathFromText | None, BeforeValidator(_empty_is_none)] = Field(
+    socket: Annotated[PathFromText | None, BeforeValidator(empty_is_none)] = Field(
         default_factory=default_socket,
         description='The unix socket; only its owner may connect. "" means none.',
     )
-    tcp: Annotated[ListenAddress | None, BeforeValidator(_empty_is_none), AfterValidator(_only_loopback)] = Field(
+    tcp: Annotated[ListenAddress | None, BeforeValidator(empty_is_none), AfterValidator(only_loopback)] = Field(
         default=Address("127.0.0.1", 50551),
         description='The plain TCP address, on loopback only: whoever is on this computer may use it. "" means none.',
     )
@@ -338,7 +265,7 @@ class PowerConfig(_Section):
 class DoctorConfig(_Section):
     """What the boot doctor looks for."""
 
-    signatures: Annotated[PathFromText | None, BeforeValidator(_empty_is_none)] = Field(
+    signatures: Annotated[PathFromText | None, BeforeValidator(empty_is_none)] = Field(
         default=None,
         description='A file of your own signatures, which join those of hostd; see docs/doctor.md. "": none.',
     )
@@ -359,82 +286,3 @@ class RackletConfig(_Section):
     store: StoreConfig = Field(default_factory=StoreConfig)
     power: PowerConfig = Field(default_factory=PowerConfig)
     doctor: DoctorConfig = Field(default_factory=DoctorConfig)
-
-
-def find_config_file(option: Path | None) -> Path | None:
-    """Return the file to load: `option`, else $RACKLET_CONFIG, ./racklet.toml, the user's config folder; else None.
-
-    The first two are returned whether they exist or not, because somebody asked for them.
-    """
-    if option is not None:
-        return option
-    if variable := os.environ.get(CONFIG_VARIABLE):
-        return Path(variable)
-    folder = Path(platformdirs.user_config_dir("racklet", appauthor=False))
-    return next((path for path in (Path("racklet.toml"), folder / "racklet.toml") if path.exists()), None)
-
-
-def load_config(path: Path | None) -> RackletConfig:
-    """Return the config in `path`; the defaults when it is None.
-
-    Raises:
-        ConfigError: with every problem in the file, each with its line.
-    """
-    if path is None:
-        return RackletConfig()
-    file = ConfigFile.read(path)
-    try:
-        config = RackletConfig.model_validate(file.data)
-    except ValidationError as error:
-        raise ConfigError(path, file.explain(error, RackletConfig)) from error
-    checks = (_repetitions, _shutdown_problems, _power_problems, _watchdog_problems)
-    if problems := tuple(problem for check in checks for problem in check(config, file)):
-        raise ConfigError(path, problems)
-    return config
-
-
-def _repetitions(config: RackletConfig, file: ConfigFile) -> Iterator[ConfigProblem]:
-    for key in ("name", "port"):
-        first: dict[object, int] = {}
-        for index, node in enumerate(config.nodes):
-            value = getattr(node, key)
-            if value in first:
-                yield file.problem(
-                    ("node", index, key),
-                    f'expected a {key} of its own, found "{value}", which node[{first[value]}] has already',
-                )
-            first.setdefault(value, index)
-
-
-def _shutdown_problems(config: RackletConfig, file: ConfigFile) -> Iterator[ConfigProblem]:
-    for index, node in enumerate(config.nodes):
-        if node.shutdown_console and node.shutdown_command:
-            message = "expected one way to ask for a shutdown, found shutdown_console as well"
-            yield file.problem(("node", index, "shutdown_command"), message)
-
-
-def _power_problems(config: RackletConfig, file: ConfigFile) -> Iterator[ConfigProblem]:
-    power = config.power
-    if not power.capacity_w:
-        return
-    if power.reserve_w >= power.capacity_w:
-        expected = f"expected less than capacity_w, which is {power.capacity_w:g}, found {power.reserve_w:g}"
-        yield file.problem(("power", "reserve_w"), expected)
-    for index, node in enumerate(config.nodes):
-        if node.peak_w is None:
-            yield file.problem(("node", index, "peak_w"), "expected this key, since power.capacity_w sets a budget")
-
-
-def _watchdog_problems(config: RackletConfig, file: ConfigFile) -> Iterator[ConfigProblem]:
-    names = {node.name for node in config.nodes}
-    for index, watchdog in enumerate(config.watchdogs):
-        place = ("watchdog", index)
-        if watchdog.node not in names:
-            yield file.problem((*place, "node"), f'expected the name of a node, found "{watchdog.node}"')
-        if any(earlier.node == watchdog.node for earlier in config.watchdogs[:index]):
-            yield file.problem((*place, "node"), f"expected one [[watchdog]] for {watchdog.node}, found another")
-        probes = [key for key in ("probe_tcp", "probe_http", "probe_command") if getattr(watchdog, key)]
-        if len(probes) > 1:
-            yield file.problem((*place, probes[1]), f"expected one probe, found {probes[0]} as well")
-        if not probes and not watchdog.console_silence_s:
-            yield file.problem((*place, "node"), "expected console_silence_s or a probe, found neither")

@@ -8,7 +8,7 @@ from aiohttp import hdrs, web
 from prometheus_client.exposition import choose_encoder, gzip_accepted
 
 from racklet_hostd import metrics
-from racklet_hostd.config import Address
+from racklet_hostd.config_values import Address
 from racklet_hostd.listening import ListenError, why
 from racklet_hostd.rack import Rack
 

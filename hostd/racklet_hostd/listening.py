@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from racklet_hostd.config import Address
+from racklet_hostd.config_values import Address
 from racklet_hostd.errors import RackletError
 
 _SOCKET_PATH_BYTES = 107  # what a unix socket's address can hold

@@ -20,7 +20,8 @@ from prometheus_client.registry import Collector
 
 from racklet.link.v1 import link_pb2
 from racklet_hostd.clock import SystemClock
-from racklet_hostd.config import Address, RackletConfig
+from racklet_hostd.config import RackletConfig
+from racklet_hostd.config_values import Address
 from racklet_hostd.http import HttpServer
 from racklet_hostd.model import Hat, HatState
 from racklet_hostd.rack import Rack

@@ -9,7 +9,9 @@ from pydantic import BaseModel
 
 from racklet.link.v1 import link_pb2
 from racklet_hat.limits import Limits
-from racklet_hostd.config import Address, LimitsConfig, RackletConfig, find_config_file, load_config
+from racklet_hostd.config import LimitsConfig, RackletConfig
+from racklet_hostd.config_loading import find_config_file, load_config
+from racklet_hostd.config_values import Address
 from racklet_hostd.errors import ConfigError
 from tests.conftest import ROOT
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from racklet_hostd.config import Address
+from racklet_hostd.config_values import Address
 from racklet_hostd.http import HttpServer
 from racklet_hostd.listening import ListenError
 from tests.hostd.rig import Rig, running_rack

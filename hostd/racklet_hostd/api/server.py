@@ -10,7 +10,8 @@ from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped]
 from racklet.v1 import rack_pb2, rack_pb2_grpc
 from racklet_hostd.api.audit import AuditInterceptor
 from racklet_hostd.api.service import RackService
-from racklet_hostd.config import Address, GrpcConfig
+from racklet_hostd.config import GrpcConfig
+from racklet_hostd.config_values import Address
 from racklet_hostd.listening import ListenError, make_way, only_owner, tcp_problem
 from racklet_hostd.rack import Rack
 

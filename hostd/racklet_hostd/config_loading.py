@@ -1,0 +1,93 @@
+"""Reading `racklet.toml`, and what no key can say alone."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import platformdirs
+from pydantic import ValidationError
+
+from racklet_hostd.config import RackletConfig
+from racklet_hostd.config_file import ConfigFile
+from racklet_hostd.errors import ConfigError, ConfigProblem
+
+CONFIG_VARIABLE = "RACKLET_CONFIG"
+
+
+def find_config_file(option: Path | None) -> Path | None:
+    """Return the file to load: `option`, else $RACKLET_CONFIG, ./racklet.toml, the user's config folder; else None.
+
+    The first two are returned whether they exist or not, because somebody asked for them.
+    """
+    if option is not None:
+        return option
+    if variable := os.environ.get(CONFIG_VARIABLE):
+        return Path(variable)
+    folder = Path(platformdirs.user_config_dir("racklet", appauthor=False))
+    return next((path for path in (Path("racklet.toml"), folder / "racklet.toml") if path.exists()), None)
+
+
+def load_config(path: Path | None) -> RackletConfig:
+    """Return the config in `path`; the defaults when it is None.
+
+    Raises:
+        ConfigError: with every problem in the file, each with its line.
+    """
+    if path is None:
+        return RackletConfig()
+    file = ConfigFile.read(path)
+    try:
+        config = RackletConfig.model_validate(file.data)
+    except ValidationError as error:
+        raise ConfigError(path, file.explain(error, RackletConfig)) from error
+    checks = (_repetitions, _shutdown_problems, _power_problems, _watchdog_problems)
+    if problems := tuple(problem for check in checks for problem in check(config, file)):
+        raise ConfigError(path, problems)
+    return config
+
+
+def _repetitions(config: RackletConfig, file: ConfigFile) -> Iterator[ConfigProblem]:
+    for key in ("name", "port"):
+        first: dict[object, int] = {}
+        for index, node in enumerate(config.nodes):
+            value = getattr(node, key)
+            if value in first:
+                yield file.problem(
+                    ("node", index, key),
+                    f'expected a {key} of its own, found "{value}", which node[{first[value]}] has already',
+                )
+            first.setdefault(value, index)
+
+
+def _shutdown_problems(config: RackletConfig, file: ConfigFile) -> Iterator[ConfigProblem]:
+    for index, node in enumerate(config.nodes):
+        if node.shutdown_console and node.shutdown_command:
+            message = "expected one way to ask for a shutdown, found shutdown_console as well"
+            yield file.problem(("node", index, "shutdown_command"), message)
+
+
+def _power_problems(config: RackletConfig, file: ConfigFile) -> Iterator[ConfigProblem]:
+    power = config.power
+    if not power.capacity_w:
+        return
+    if power.reserve_w >= power.capacity_w:
+        expected = f"expected less than capacity_w, which is {power.capacity_w:g}, found {power.reserve_w:g}"
+        yield file.problem(("power", "reserve_w"), expected)
+    for index, node in enumerate(config.nodes):
+        if node.peak_w is None:
+            yield file.problem(("node", index, "peak_w"), "expected this key, since power.capacity_w sets a budget")
+
+
+def _watchdog_problems(config: RackletConfig, file: ConfigFile) -> Iterator[ConfigProblem]:
+    names = {node.name for node in config.nodes}
+    for index, watchdog in enumerate(config.watchdogs):
+        place = ("watchdog", index)
+        if watchdog.node not in names:
+            yield file.problem((*place, "node"), f'expected the name of a node, found "{watchdog.node}"')
+        if any(earlier.node == watchdog.node for earlier in config.watchdogs[:index]):
+            yield file.problem((*place, "node"), f"expected one [[watchdog]] for {watchdog.node}, found another")
+        probes = [key for key in ("probe_tcp", "probe_http", "probe_command") if getattr(watchdog, key)]
+        if len(probes) > 1:
+            yield file.problem((*place, probes[1]), f"expected one probe, found {probes[0]} as well")
+        if not probes and not watchdog.console_silence_s:
+            yield file.problem((*place, "node"), "expected console_silence_s or a probe, found neither")
