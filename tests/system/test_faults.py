@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest_asyncio
 
 from racklet_virtual.board import VirtualHat
-from tests.system.rig import BIN, ON, Hostd, until, virtual_rack
+from tests.system.rig import BIN, ON, Hostd, until, until_async, virtual_rack
 
 CUT_AT_KERNEL = """
 limit_s = 120
@@ -71,6 +71,11 @@ async def fault_events(hostd: Hostd) -> list[str]:
     return [event.kind for event in await hostd.events("node-1") if event.kind.startswith("fault")]
 
 
+async def has_told(hostd: Hostd, kinds: list[str]) -> bool:
+    """Tell whether these are its newest fault events."""
+    return (await fault_events(hostd))[-len(kinds) :] == kinds
+
+
 async def test_the_command_is_killed_in_the_middle(hostd: tuple[Hostd, VirtualHat]) -> None:
     daemon, hat = hostd
     async with running(daemon, CUT_AT_KERNEL) as command:
@@ -79,7 +84,7 @@ async def test_the_command_is_killed_in_the_middle(hostd: tuple[Hostd, VirtualHa
         await until(lambda: hat.node.supply_on)
         await daemon.until_node(lambda node: not node.taken_by)
     assert len(hat.node.boots) == 3
-    assert await fault_events(daemon) == ["fault_taken", "fault_restored"] * 2
+    await until_async(lambda: has_told(daemon, ["fault_taken", "fault_restored"] * 2))
 
 
 async def test_hostd_is_killed_in_the_middle(hostd: tuple[Hostd, VirtualHat]) -> None:
@@ -96,8 +101,8 @@ async def test_hostd_is_killed_in_the_middle(hostd: tuple[Hostd, VirtualHat]) ->
     await until(lambda: hat.node.supply_on)
     await daemon.until_node(lambda node: not node.taken_by)
     assert len(hat.node.boots) == 3
-    assert (await fault_events(daemon))[-2:] == ["fault_owed", "fault_restored"]
-    assert not (daemon.state / "faults.json").exists()
+    await until_async(lambda: has_told(daemon, ["fault_owed", "fault_restored"]))
+    await until(lambda: not (daemon.state / "faults.json").exists())
 
 
 async def test_hostd_is_asked_to_stop_in_the_middle(hostd: tuple[Hostd, VirtualHat]) -> None:
