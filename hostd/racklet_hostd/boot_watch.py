@@ -1,7 +1,7 @@
 """The boot doctor at work: on a boot log that is stored, and on the one that is growing."""
 
 from racklet_hostd.doctor.diagnosis import Diagnosis, Finding
-from racklet_hostd.doctor.phases import Phase
+from racklet_hostd.doctor.phases import Phase, PhaseStart
 from racklet_hostd.doctor.signatures import SignatureTable
 from racklet_hostd.event_log import EventLog
 from racklet_hostd.phase_energy import PhaseEnergy
@@ -82,11 +82,11 @@ class BootWatch:
         return None if self._now is None else self._now.diagnosis.phase
 
     @property
-    def phases(self) -> tuple[int, list[Phase]]:
+    def phases(self) -> tuple[int, list[PhaseStart]]:
         """The number of the newest boot and the phases that it went through; 0 before there is one."""
         if self._now is None:
             return 0, []
-        return self._now.log.number, [start.phase for start in self._now.diagnosis.phases]
+        return self._now.log.number, list(self._now.diagnosis.phases)
 
     @property
     def findings(self) -> list[str]:

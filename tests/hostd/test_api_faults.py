@@ -164,6 +164,18 @@ async def test_a_phase_and_then_a_line_trigger(tmp_path: Path) -> None:
     assert "1.000000] mmc0" in steps[0].step.message
 
 
+async def test_a_line_before_the_phase_does_not_trigger_when_all_come_at_once(tmp_path: Path) -> None:
+    script = CUT.replace("after_s = 0", "phase = 'kernel'\nconsole = 'mmc0'")
+    async with faults_rack(tmp_path) as rig:
+        hat = hat_of(rig)
+        call = call_of(rig, script)
+        await call.read()
+        hat.boot()
+        hat.say(b"mmc0: before the kernel\n[    0.000000] Linux version 6.6\n[    1.000000] mmc0: new card\n")
+        steps = [await call.read() for _ in range(3)]
+    assert "1.000000] mmc0" in steps[0].step.message
+
+
 async def test_a_phase_triggers(tmp_path: Path) -> None:
     async with faults_rack(tmp_path) as rig:
         hat = hat_of(rig)

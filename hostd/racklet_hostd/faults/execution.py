@@ -148,11 +148,14 @@ class Execution:
             has_booted, phases = listener.phases()
             if has_booted:
                 self.run.see_boot(name)
-            for phase in phases:
-                self.run.see_phase(name, phase, self._now_ms())
-            if self.run.wants_lines(name):
-                for line in listener.lines():
-                    self.run.see_line(name, line, self._now_ms())
+            reached = deque(phases)
+            lines = listener.lines() if self.run.wants_lines(name) else iter(())
+            for boot, offset, line in lines:
+                while reached and (boot, offset) >= (listener.boot, reached[0].offset):
+                    self.run.see_phase(name, reached.popleft().phase, self._now_ms())
+                self.run.see_line(name, line, self._now_ms())
+            for start in reached:
+                self.run.see_phase(name, start.phase, self._now_ms())
 
     def _pass_on(self) -> None:
         for step in self.run.take_steps():
