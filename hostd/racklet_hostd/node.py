@@ -159,8 +159,8 @@ class Node:
             raise answer
         return answer
 
-    def prepare_sync(self) -> None:
-        """Let the boot doctor see all that the next sync takes, so that what it finds is durable with that."""
+    def look(self) -> None:
+        """Let the boot doctor see all that came. Done before each sync: what it finds is durable with its bytes."""
         if self.watch.look():
             self._mark()
 

@@ -26,6 +26,7 @@ class Listener:
 
     def phases(self) -> tuple[bool, list[PhaseStart]]:
         """Return whether a boot began since the last call, and the phases that the newest one has reached since."""
+        self._node.look()
         boot, phases = self._node.watch.phases
         is_new = boot != self.boot
         if is_new:
