@@ -5,12 +5,14 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, get_args
 
 import tomlkit
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
+from tomlkit import TOMLDocument
 from tomlkit.container import Container
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import AoT, InlineTable, Item, Table
@@ -20,6 +22,7 @@ from racklet_hostd.errors import ConfigError, ConfigProblem
 Place = tuple[str | int, ...]
 
 _MARK = "racklet-mark"
+_PROBLEMS_LIMIT = 50  # each costs a look through the whole file; who has more of them learns so
 _FOUND_LIMIT = 60  # characters of a wrong value that are shown
 _EXPECTED = {
     "bool_type": "true or false",
@@ -65,8 +68,12 @@ class ConfigFile:
 
     def explain(self, error: ValidationError, model: type[BaseModel]) -> tuple[ConfigProblem, ...]:
         """Say what `model` refused in this file, in the order of the lines."""
-        problems = [self._explain(dict(detail), model) for detail in error.errors(include_url=False)]
-        return tuple(sorted(problems, key=lambda problem: problem.line or 0))
+        details = error.errors(include_url=False)
+        problems = [self._explain(dict(detail), model) for detail in details[:_PROBLEMS_LIMIT]]
+        problems.sort(key=lambda problem: problem.line or 0)
+        if more := len(details) - len(problems):
+            problems.append(ConfigProblem(None, "", f"and {more} more"))
+        return tuple(problems)
 
     def problem(self, place: Place, message: str) -> ConfigProblem:
         """Return a problem with the value at `place`."""
@@ -93,18 +100,29 @@ class ConfigFile:
     def _line_of_existing(self, place: Place) -> int | None:
         """Find the line by writing a comment behind the value, since tomlkit keeps the layout but counts no lines."""
         try:
-            document = tomlkit.parse(self._text)
-            item: Any = document
+            item: Any = self._document
             for step in place:
                 item = _child(item, step)
             while not isinstance(item, Item) or _is_headless(item):
                 item = item[0] if isinstance(item, Sequence) else next(iter(item.values()))
             height = 0 if isinstance(item, Mapping) else item.as_string().count("\n")
-            item.comment(_MARK)
-            before, _, after = document.as_string().partition(_MARK)
+            before, after = self._marked(item)
         except (TOMLKitError, LookupError, TypeError, StopIteration):
             return None
         return before.count("\n") + 1 - height if after or before.endswith("# ") else None
+
+    @cached_property
+    def _document(self) -> TOMLDocument:
+        return tomlkit.parse(self._text)
+
+    def _marked(self, item: Item) -> tuple[str, str]:
+        """Return the text before and after a comment behind `item`; after it as without."""
+        trivia = item.trivia
+        was = trivia.comment_ws, trivia.comment
+        item.comment(_MARK)
+        before, _, after = self._document.as_string().partition(_MARK)
+        trivia.comment_ws, trivia.comment = was
+        return before, after
 
 
 def _child(parent: Any, step: str | int) -> Any:  # noqa: ANN401  tomlkit's types do not tell what holds what
