@@ -22,7 +22,7 @@ from racklet_hostd.errors import ConfigError, ConfigProblem
 Place = tuple[str | int, ...]
 
 _MARK = "racklet-mark"
-_PROBLEMS_LIMIT = 50  # each costs a look through the whole file; who has more of them learns so
+_LOCATED_LIMIT = 50  # problems that are told with their line: each costs a look through the whole file
 _FOUND_LIMIT = 60  # characters of a wrong value that are shown
 _EXPECTED = {
     "bool_type": "true or false",
@@ -67,26 +67,22 @@ class ConfigFile:
             raise ConfigError(path, (ConfigProblem(None, "", "not TOML: nested too deeply"),)) from error
 
     def explain(self, error: ValidationError, model: type[BaseModel]) -> tuple[ConfigProblem, ...]:
-        """Say what `model` refused in this file, in the order of the lines."""
-        details = error.errors(include_url=False)
-        problems = [self._explain(dict(detail), model) for detail in details[:_PROBLEMS_LIMIT]]
-        problems.sort(key=lambda problem: problem.line or 0)
-        if more := len(details) - len(problems):
-            problems.append(ConfigProblem(None, "", f"and {more} more"))
-        return tuple(problems)
+        """Say what `model` refused in this file, in the order of the lines; of very many only the first have theirs."""
+        details: list[dict[str, Any]] = [dict(detail) for detail in error.errors(include_url=False)]
+        problems = [
+            ConfigProblem(
+                self._line(detail["loc"]) if index < _LOCATED_LIMIT else None,
+                _key(detail["loc"]),
+                _sentence(detail, model),
+            )
+            for index, detail in enumerate(details)
+        ]
+        located = sorted(problems[:_LOCATED_LIMIT], key=lambda problem: problem.line or 0)
+        return (*located, *problems[_LOCATED_LIMIT:])
 
     def problem(self, place: Place, message: str) -> ConfigProblem:
         """Return a problem with the value at `place`."""
         return ConfigProblem(self._line(place), _key(place), message)
-
-    def _explain(self, detail: dict[str, Any], model: type[BaseModel]) -> ConfigProblem:
-        place: Place = detail["loc"]
-        if detail["type"] == "missing":
-            return self.problem(place, "expected this key, found none")
-        if detail["type"] == "extra_forbidden":
-            return self.problem(place, _unknown_key(str(place[-1]), _fields(model, place[:-1])))
-        expected = _expectation(detail, _fields(model, place[:-1]).get(str(place[-1])))
-        return self.problem(place, f"expected {expected}, found {_shown(detail['input'])}")
 
     def _line(self, place: Place) -> int | None:
         """Return the line of `place`, or of the innermost table around it that the file has."""
@@ -144,6 +140,16 @@ def _syntax_problem(message: str, text: str) -> ConfigProblem:
 def _key(place: Place) -> str:
     steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in place)
     return "".join(steps).removeprefix(".")
+
+
+def _sentence(detail: Mapping[str, Any], model: type[BaseModel]) -> str:
+    place: Place = detail["loc"]
+    if detail["type"] == "missing":
+        return "expected this key, found none"
+    if detail["type"] == "extra_forbidden":
+        return _unknown_key(str(place[-1]), _fields(model, place[:-1]))
+    expected = _expectation(detail, _fields(model, place[:-1]).get(str(place[-1])))
+    return f"expected {expected}, found {_shown(detail['input'])}"
 
 
 def _fields(model: type[BaseModel], place: Place) -> dict[str, FieldInfo]:
