@@ -63,23 +63,36 @@ def number_at(data: bytes, at: int) -> int:
     return int.from_bytes(data[at : at + 4], "big")
 
 
-def message_digits(identity: bytes, q: bytes, randomizer: bytes, message: bytes, ots_type: int) -> bytes:
+def message_digits(identity: bytes, q: bytes, randomizer: bytes, message: bytes, ots_type: int) -> bytearray:
     """Return the hash of the message and its checksum, whose digits say how far each chain is gone."""
     width, _, shift = width_of(ots_type)
-    hashed = sha256(b"".join((identity, q, _D_MESG, randomizer)))
+    hashed = hash_of((identity, q, _D_MESG, randomizer))
     hashed.update(message)
     digest = hashed.digest()
     top = (1 << width) - 1
     checksum = 0
     for index in range(8 * HASH_BYTES // width):
         checksum += top - digit(digest, index, width)
-    return b"".join((digest, (checksum << shift).to_bytes(2, "big")))
+    checksum <<= shift
+    digits = bytearray(HASH_BYTES + 2)
+    digits[:HASH_BYTES] = digest
+    digits[HASH_BYTES] = checksum >> 8
+    digits[HASH_BYTES + 1] = checksum & 255
+    return digits
 
 
-def digit(digits: bytes, index: int, width: int) -> int:
+def digit(digits: bytearray, index: int, width: int) -> int:
     """Return one digit of `width` bits."""
     bit = index * width
     return digits[bit >> 3] >> (8 - width - (bit & 7)) & ((1 << width) - 1)
+
+
+def hash_of(parts: "tuple[bytes, ...]") -> "Hash":
+    """Return the hash of the parts one after the other, to which more can be added."""
+    hashed = sha256()
+    for part in parts:
+        hashed.update(part)
+    return hashed
 
 
 class Chains:
@@ -87,7 +100,8 @@ class Chains:
 
     def __init__(self, identity: bytes, q: bytes) -> None:
         self._block = bytearray(_CHAIN_BYTES)
-        self._block[:_CHAIN_I_AT] = b"".join((identity, q))
+        self._block[:_I_BYTES] = identity
+        self._block[_I_BYTES:_CHAIN_I_AT] = q
 
     def walk(self, chain: int, start: int, end: int, value: bytes) -> bytes:
         """Return where a chain gets from step `start` to step `end`."""
@@ -103,17 +117,17 @@ class Chains:
 
 def ots_public_key(identity: bytes, q: bytes) -> "Hash":
     """Return the hash that becomes a leaf's public key when the ends of its chains are added."""
-    return sha256(b"".join((identity, q, _D_PBLC)))
+    return hash_of((identity, q, _D_PBLC))
 
 
 def leaf_of(identity: bytes, node: int, ots_key: bytes) -> bytes:
     """Return a leaf of the tree; `node` is 2**h + q."""
-    return sha256(b"".join((identity, node.to_bytes(4, "big"), _D_LEAF, ots_key))).digest()
+    return hash_of((identity, node.to_bytes(4, "big"), _D_LEAF, ots_key)).digest()
 
 
 def parent_of(identity: bytes, node: int, left: bytes, right: bytes) -> bytes:
     """Return an inner node of the tree."""
-    return sha256(b"".join((identity, node.to_bytes(4, "big"), _D_INTR, left, right))).digest()
+    return hash_of((identity, node.to_bytes(4, "big"), _D_INTR, left, right)).digest()
 
 
 class Verification:
