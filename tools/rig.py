@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import aiohttp
 
 from racklet.v1 import rack_pb2
-from racklet_hostd.cli.address import Address
-from racklet_hostd.cli.connection import Connection, connect
+from racklet_client.address import Address
+from racklet_client.connection import Connection, connect
 from racklet_virtual.firmware_process import FirmwareUnavailableError
 from racklet_virtual.qemu_process import QemuUnavailableError
 from racklet_virtual.rack import VirtualRack
@@ -101,16 +101,16 @@ class Rig:
             return await self.hostd.wait()
 
     async def set_power(self, node: str, action: rack_pb2.PowerAction.ValueType) -> rack_pb2.SetPowerResponse:
-        """Move a node's supply. Raises CommandError."""
+        """Move a node's supply. Raises RackError."""
         request = rack_pb2.SetPowerRequest(name=f"nodes/{node}", action=action)
-        return await self.connection.ask(self.connection.rack.SetPower, request, node)
+        return await self.connection.ask(self.connection.stub.SetPower, request, node)
 
     async def until_online(self, node: str) -> None:
         """Wait until hostd talks with a node's HAT. Raises TimeoutError."""
         request = rack_pb2.GetNodeRequest(name=f"nodes/{node}")
         async with asyncio.timeout(_START_TIMEOUT_S):
             while True:
-                answer = await self.connection.ask(self.connection.rack.GetNode, request, node)
+                answer = await self.connection.ask(self.connection.stub.GetNode, request, node)
                 if answer.node.hat.state == rack_pb2.HAT_STATE_ONLINE:
                     return
                 await asyncio.sleep(0.05)

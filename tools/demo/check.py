@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from rich.table import Table
 
 from racklet.v1 import rack_pb2
-from racklet_hostd.cli.errors import CommandError
+from racklet_client.errors import RackError
 from racklet_virtual.script import NodeState
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Report:
         """Run one check; its result is what was seen."""
         try:
             self.rows.append((name, await job, True))
-        except (CheckError, CommandError) as error:
+        except (CheckError, RackError) as error:
             self.rows.append((name, str(error), False))
         except TimeoutError:
             self.rows.append((name, "did not happen in time", False))
@@ -95,7 +95,7 @@ async def _all_online(rig: Rig) -> str:
 
 
 async def _online(rig: Rig, count: int) -> bool:
-    rack = rig.connection.rack
+    rack = rig.connection.stub
     return (await rig.connection.ask(rack.GetRack, rack_pb2.GetRackRequest())).rack.online_count == count
 
 
@@ -176,7 +176,7 @@ async def _compare_logs(rig: Rig) -> str:
 async def _boot_names(rig: Rig, hat: VirtualHat) -> list[str]:
     """Return the names of the node's boots, oldest first."""
     request = rack_pb2.ListBootsRequest(parent=_name(hat))
-    response = await rig.connection.ask(rig.connection.rack.ListBoots, request)
+    response = await rig.connection.ask(rig.connection.stub.ListBoots, request)
     return [boot.name for boot in reversed(response.boots)]
 
 
@@ -190,7 +190,7 @@ async def _stored(rig: Rig, boot: str) -> bytes:
 
 
 def _read(rig: Rig, boot: str) -> AsyncIterator[rack_pb2.ReadBootLogResponse]:
-    return rig.connection.stream(rig.connection.rack.ReadBootLog, rack_pb2.ReadBootLogRequest(name=boot))
+    return rig.connection.stream(rig.connection.stub.ReadBootLog, rack_pb2.ReadBootLogRequest(name=boot))
 
 
 async def _compare_energy(rig: Rig) -> str:
@@ -215,7 +215,7 @@ async def _compare_energy(rig: Rig) -> str:
 
 async def _joules(rig: Rig, hat: VirtualHat) -> float:
     request = rack_pb2.GetNodeRequest(name=_name(hat))
-    return (await rig.connection.ask(rig.connection.rack.GetNode, request)).node.energy_uj / 1e6
+    return (await rig.connection.ask(rig.connection.stub.GetNode, request)).node.energy_uj / 1e6
 
 
 async def _read_metrics(rig: Rig) -> str:

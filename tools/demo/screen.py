@@ -11,8 +11,8 @@ from rich.live import Live
 from rich.text import Text
 
 from racklet.v1 import rack_pb2
+from racklet_client.errors import RackError
 from racklet_hostd.cli.boots import newest_boots
-from racklet_hostd.cli.errors import CommandError
 from racklet_hostd.cli.live import RackView
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ async def show(rig: Rig, console: Console) -> None:
 
 
 async def _watch(rig: Rig, view: RackView, live: Live) -> None:
-    rack = rig.connection.rack
+    rack = rig.connection.stub
     request = rack_pb2.WatchNodesRequest()
     request.min_interval.FromMilliseconds(200)
     is_whole = True
@@ -58,15 +58,15 @@ async def _power_on(rig: Rig, view: RackView) -> None:
         await _until_online(rig, hat.node.name)
         request = rack_pb2.SetPowerRequest(name=f"nodes/{hat.node.name}", action=rack_pb2.POWER_ACTION_ON)
         try:
-            await rig.connection.ask(rig.connection.rack.SetPower, request, hat.node.name)
-        except CommandError as error:  # somebody plays with the rack already
+            await rig.connection.ask(rig.connection.stub.SetPower, request, hat.node.name)
+        except RackError as error:  # somebody plays with the rack already
             view.note = str(error)
         await asyncio.sleep(_BETWEEN_STARTS_S)
 
 
 async def _until_online(rig: Rig, name: str) -> None:
     request = rack_pb2.WatchNodesRequest(names=[f"nodes/{name}"])
-    async with aclosing(rig.connection.stream(rig.connection.rack.WatchNodes, request)) as changes:
+    async with aclosing(rig.connection.stream(rig.connection.stub.WatchNodes, request)) as changes:
         async for change in changes:
             if change.nodes[0].hat.state == rack_pb2.HAT_STATE_ONLINE:
                 return

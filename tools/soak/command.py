@@ -111,7 +111,7 @@ async def _account(rig: Rig, hat: VirtualHat) -> NodeAccount:
 async def _boot_names(rig: Rig, node: str) -> list[str]:
     """Return the names of the node's boots, oldest first."""
     request = rack_pb2.ListBootsRequest(parent=f"nodes/{node}", page_size=_ALL_BOOTS)
-    response = await rig.connection.ask(rig.connection.rack.ListBoots, request)
+    response = await rig.connection.ask(rig.connection.stub.ListBoots, request)
     return [boot.name for boot in reversed(response.boots)]
 
 
@@ -120,7 +120,7 @@ async def _read(rig: Rig, boot: str) -> list[bytes | Lost]:
     pieces: list[bytes | Lost] = []
     stretch = bytearray()
     request = rack_pb2.ReadBootLogRequest(name=boot)
-    async for piece in rig.connection.stream(rig.connection.rack.ReadBootLog, request):
+    async for piece in rig.connection.stream(rig.connection.stub.ReadBootLog, request):
         if piece.WhichOneof("piece") != "gap":
             stretch += piece.data
             continue

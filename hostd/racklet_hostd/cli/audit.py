@@ -7,9 +7,9 @@ import typer
 from rich.text import Text
 
 from racklet.v1 import rack_pb2
+from racklet_client.connection import Connection
 from racklet_hostd.cli import units
 from racklet_hostd.cli.arguments import LimitOption
-from racklet_hostd.cli.connection import Connection
 from racklet_hostd.cli.errors import ExitCode
 from racklet_hostd.cli.session import Session, command
 from racklet_hostd.cli.tables import DIM, NONE, plain_table
@@ -42,7 +42,7 @@ async def audit(session: Session, *, verify: VerifyOption = False, limit: LimitO
 
 async def _verify(session: Session) -> None:
     connection = session.connection
-    found = await connection.ask(connection.rack.VerifyAudit, rack_pb2.VerifyAuditRequest(), timeout_s=None)
+    found = await connection.ask(connection.stub.VerifyAudit, rack_pb2.VerifyAuditRequest(), timeout_s=None)
     if session.output.as_json:
         session.output.json(found)
     elif found.problem:
@@ -63,7 +63,7 @@ async def _newest_entries(connection: Connection, limit: int) -> list[rack_pb2.A
     token = ""
     while len(found) < limit:
         request = rack_pb2.ListAuditEntriesRequest(page_size=limit - len(found), page_token=token)
-        page = await connection.ask(connection.rack.ListAuditEntries, request)
+        page = await connection.ask(connection.stub.ListAuditEntries, request)
         found += page.entries
         token = page.next_page_token
         if not token:

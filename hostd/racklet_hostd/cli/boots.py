@@ -1,8 +1,8 @@
 """The command that lists a node's boots."""
 
 from racklet.v1 import rack_pb2
+from racklet_client.connection import Connection
 from racklet_hostd.cli.arguments import LimitOption, NodeArgument
-from racklet_hostd.cli.connection import Connection
 from racklet_hostd.cli.names import short_name
 from racklet_hostd.cli.session import Session, command
 from racklet_hostd.cli.tables import boots_table
@@ -29,7 +29,7 @@ async def newest_boots(connection: Connection, node: str, limit: int) -> list[ra
     token = ""
     while len(found) < limit:
         request = rack_pb2.ListBootsRequest(parent=node, page_size=min(limit - len(found), _PAGE), page_token=token)
-        page = await connection.ask(connection.rack.ListBoots, request, short_name(node))
+        page = await connection.ask(connection.stub.ListBoots, request, short_name(node))
         found += page.boots
         token = page.next_page_token
         if not token:

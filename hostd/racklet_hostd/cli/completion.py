@@ -5,9 +5,9 @@ import asyncio
 import typer
 
 from racklet.v1 import rack_pb2
-from racklet_hostd.cli.address import Address
-from racklet_hostd.cli.connection import Connection, connect
-from racklet_hostd.cli.errors import CommandError
+from racklet_client.address import Address
+from racklet_client.connection import Connection, connect
+from racklet_client.errors import RackError
 from racklet_hostd.cli.names import natural_key, short_name
 
 _PATIENCE_S = 1.0  # a person waits for the Tab key
@@ -18,7 +18,7 @@ def complete_node(ctx: typer.Context, incomplete: str) -> list[str]:
     """Return the nodes whose names begin so; none when hostd does not tell them at once."""
     try:
         names = asyncio.run(_names(_address(ctx)))
-    except (CommandError, TimeoutError, typer.BadParameter):
+    except (RackError, TimeoutError, ValueError):
         return []
     prefix = "nodes/" if incomplete.startswith("nodes/") else ""
     given = ctx.params.get("nodes") or ()
@@ -41,4 +41,4 @@ async def _names(address: Address) -> list[str]:
 
 async def _node_names(connection: Connection) -> list[str]:
     request = rack_pb2.ListNodesRequest(page_size=_MOST_NAMES)
-    return [node.name for node in (await connection.ask(connection.rack.ListNodes, request)).nodes]
+    return [node.name for node in (await connection.ask(connection.stub.ListNodes, request)).nodes]

@@ -10,12 +10,13 @@ from typing import Annotated
 import typer
 
 from racklet.v1 import rack_pb2
+from racklet_client.errors import PreconditionError
 from racklet_hostd.cli.arguments import NodeArgument
 from racklet_hostd.cli.beside import beside
 from racklet_hostd.cli.console_keys import HELP, HINT, carry_out, question
 from racklet_hostd.cli.console_screen import ConsoleScreen
 from racklet_hostd.cli.console_session import ConsoleSession
-from racklet_hostd.cli.errors import CommandError, RefusedError
+from racklet_hostd.cli.errors import CommandError
 from racklet_hostd.cli.names import short_name
 from racklet_hostd.cli.output import remark
 from racklet_hostd.cli.raw_terminal import EscapeKey, KeyAction, Question, raw_terminal
@@ -57,9 +58,7 @@ async def console(
                     await _Keys(session, attendance, screen, node, is_read_only=read_only).obey()
                 else:
                     await _type_all(attendance, read_only=read_only)
-        except RefusedError as error:
-            if error.status != "FAILED_PRECONDITION":
-                raise
+        except PreconditionError as error:
             raise CommandError(f"{error} (--take-over, --read-only)") from error
         finally:
             screen.finish()

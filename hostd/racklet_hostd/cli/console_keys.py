@@ -3,9 +3,9 @@
 from google.protobuf.duration_pb2 import Duration
 
 from racklet.v1 import rack_pb2
+from racklet_client.connection import Connection
+from racklet_client.errors import RackError
 from racklet_hostd.cli import units
-from racklet_hostd.cli.connection import Connection
-from racklet_hostd.cli.errors import CommandError
 from racklet_hostd.cli.names import short_name
 from racklet_hostd.cli.raw_terminal import KeyAction
 from racklet_hostd.cli.tables import supply_word
@@ -32,16 +32,16 @@ def question(action: KeyAction, node: str) -> str:
 
 
 async def carry_out(connection: Connection, node: str, action: KeyAction) -> str:
-    """Move the supply, or blink the LED; return in a sentence what came of it. Never raises CommandError."""
+    """Move the supply, or blink the LED; return in a sentence what came of it. Never raises RackError."""
     name = short_name(node)
     try:
         if action is KeyAction.IDENTIFY:
             request = rack_pb2.IdentifyNodeRequest(name=node, duration=Duration(seconds=_BLINK_S))
-            await connection.ask(connection.rack.IdentifyNode, request, name)
+            await connection.ask(connection.stub.IdentifyNode, request, name)
             return f"{name} blinks for {_BLINK_S} s"
         power = rack_pb2.SetPowerRequest(name=node, action=_DEEDS[action][1])
-        done = await connection.ask(connection.rack.SetPower, power, name, timeout_s=None)
-    except CommandError as error:
+        done = await connection.ask(connection.stub.SetPower, power, name, timeout_s=None)
+    except RackError as error:
         return str(error)
     took = units.short_span(done.duration.ToMilliseconds())
     return f"{name} is {supply_word(done.supply_state)} at {units.volts(done.supply_uv)} V after {took}"

@@ -4,10 +4,11 @@ import asyncio
 import secrets
 
 from racklet.v1 import rack_pb2
-from racklet_hostd.cli.connection import Connection, Console, may_come_back
+from racklet_client.connection import Connection, Console, may_come_back
+from racklet_client.errors import LostError, PreconditionError, RefusedError
 from racklet_hostd.cli.console_input import ConsoleInput
 from racklet_hostd.cli.console_screen import ConsoleScreen, company
-from racklet_hostd.cli.errors import CommandError, LostError, RefusedError
+from racklet_hostd.cli.errors import CommandError
 from racklet_hostd.cli.names import short_name
 
 _AWAY = "hostd is away; what you type is not sent"
@@ -38,7 +39,7 @@ class ConsoleSession:
         self._said = ""
 
     async def run(self) -> None:
-        """Show what comes, for ever. Raises CommandError when hostd refuses, or cannot be reached at the beginning."""
+        """Show what comes, for ever. Raises RackError when hostd refuses, or goes at the beginning."""
         while True:
             try:
                 await self._attend()
@@ -129,7 +130,7 @@ class ConsoleSession:
             self._screen.say(self.who())
 
     async def _recover(self, error: LostError | RefusedError) -> None:
-        is_in_use = isinstance(error, RefusedError) and error.status == "FAILED_PRECONDITION"
+        is_in_use = isinstance(error, PreconditionError)
         if is_in_use and (self._falls_back or self._was_taken) and not self._first.read_only:
             self._screen.say(f"{error}; Ctrl-] t takes it over")
             self._first.read_only = True

@@ -26,7 +26,7 @@ async def diagnose(session: Session, node: NodeArgument, *, boot: BootOption = N
     """
     connection, output = session.connection, session.output
     request = rack_pb2.DiagnoseNodeRequest(name=node, boot=f"{node}/boots/{boot or '-'}")
-    found = await connection.ask(connection.rack.DiagnoseNode, request, short_name(node))
+    found = await connection.ask(connection.stub.DiagnoseNode, request, short_name(node))
     if output.as_json:
         output.json(found)
     else:

@@ -7,8 +7,8 @@ import typer
 from rich.text import Text
 
 from racklet.v1 import rack_pb2
+from racklet_client.connection import Connection
 from racklet_hostd.cli.arguments import FollowOption, LimitOption, OptionalNodeArgument
-from racklet_hostd.cli.connection import Connection
 from racklet_hostd.cli.errors import CommandError
 from racklet_hostd.cli.names import short_name
 from racklet_hostd.cli.output import remark_presence
@@ -50,7 +50,7 @@ async def events(
     def rest() -> rack_pb2.WatchEventsRequest:
         return rack_pb2.WatchEventsRequest(node=node or "", from_sequence=next_sequence)
 
-    coming = connection.follow(connection.rack.WatchEvents, rest, short_name(node or ""), on_change=remark_presence)
+    coming = connection.follow(connection.stub.WatchEvents, rest, short_name(node or ""), on_change=remark_presence)
     async with aclosing(coming) as responses:
         async for response in responses:
             next_sequence = response.event.sequence + 1
@@ -78,7 +78,7 @@ async def _newest_events(connection: Connection, node: str, limit: int) -> list[
     token = ""
     while len(found) < limit:
         request = rack_pb2.ListEventsRequest(node=node, page_size=limit - len(found), page_token=token)
-        page = await connection.ask(connection.rack.ListEvents, request, short_name(node))
+        page = await connection.ask(connection.stub.ListEvents, request, short_name(node))
         found += page.events
         token = page.next_page_token
         if not token:

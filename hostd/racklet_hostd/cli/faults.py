@@ -10,9 +10,10 @@ import typer
 from rich.text import Text
 
 from racklet.v1 import rack_pb2
+from racklet_client.connection import Connection
+from racklet_client.errors import RackError, RefusedError
 from racklet_hostd.cli import units
-from racklet_hostd.cli.connection import Connection
-from racklet_hostd.cli.errors import CommandError, ExitCode, RefusedError
+from racklet_hostd.cli.errors import ExitCode, exit_code
 from racklet_hostd.cli.names import short_name
 from racklet_hostd.cli.output import remark
 from racklet_hostd.cli.session import Session, command
@@ -70,9 +71,9 @@ class _Progress:
         self._nodes: list[str] = []
 
     async def follow(self, request: rack_pb2.RunFaultsRequest) -> None:
-        """Run the script to its end. Raises CommandError."""
+        """Run the script to its end. Raises RackError."""
         connection = self._session.connection
-        async with aclosing(connection.stream(connection.rack.RunFaults, request)) as coming:
+        async with aclosing(connection.stream(connection.stub.RunFaults, request)) as coming:
             async for response in coming:
                 if self._session.output.as_json:
                     self._session.output.json(response)
@@ -86,7 +87,7 @@ class _Progress:
         try:
             async with asyncio.timeout(_RESTORE_PATIENCE_S):
                 nodes = await _until_free(self._session.connection, self._nodes)
-        except (CommandError, TimeoutError):
+        except (RackError, TimeoutError):
             remark("hostd has not said that it did; it goes on trying, see `racklet events`")
             return
         for node in nodes:
@@ -136,9 +137,9 @@ class _Progress:
 
 
 async def _until_free(connection: Connection, names: Sequence[str]) -> list[rack_pb2.Node]:
-    """Return the nodes once no run has them any more. Raises CommandError."""
+    """Return the nodes once no run has them any more. Raises RackError."""
     known: dict[str, rack_pb2.Node] = {}
-    coming = connection.stream(connection.rack.WatchNodes, rack_pb2.WatchNodesRequest(names=names))
+    coming = connection.stream(connection.stub.WatchNodes, rack_pb2.WatchNodesRequest(names=names))
     async with aclosing(coming) as responses:
         async for response in responses:
             known |= {node.name: node for node in response.nodes}
@@ -162,7 +163,7 @@ def _text_of(file: Path) -> str:
 
 def _give_up(error: RefusedError) -> NoReturn:
     """Say why hostd does not run the script. A wrong script is wrong usage."""
-    for line in error.lines:
+    for line in str(error).splitlines():
         remark(line)
     is_wrong = error.status == "INVALID_ARGUMENT"
-    raise typer.Exit(ExitCode.USAGE if is_wrong else error.exit_code) from error
+    raise typer.Exit(ExitCode.USAGE if is_wrong else exit_code(error)) from error

@@ -9,11 +9,12 @@ import typer
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from racklet.v1 import rack_pb2
+from racklet_client.connection import Connection
+from racklet_client.errors import NotFoundError
 from racklet_hostd.cli import log_options as options
 from racklet_hostd.cli.arguments import FollowOption, NodeArgument
 from racklet_hostd.cli.boots import newest_boots
-from racklet_hostd.cli.connection import Connection
-from racklet_hostd.cli.errors import ExitCode, NotFoundError
+from racklet_hostd.cli.errors import ExitCode, NothingThereError
 from racklet_hostd.cli.log_export import whole_file
 from racklet_hostd.cli.log_grep import MatchPrinter
 from racklet_hostd.cli.log_options import LogOptions
@@ -72,7 +73,7 @@ async def logs(  # noqa: PLR0913 - one for each option of the command
 async def _remark_offline(connection: Connection, node: str) -> None:
     """Say on stderr why nothing will come, if that is so."""
     request = rack_pb2.GetNodeRequest(name=node)
-    found = (await connection.ask(connection.rack.GetNode, request, short_name(node))).node
+    found = (await connection.ask(connection.stub.GetNode, request, short_name(node))).node
     if found.hat.state != rack_pb2.HAT_STATE_ONLINE and (wrong := problem(found)):
         remark(f"{short_name(node)}: {wrong.plain}")
 
@@ -124,10 +125,10 @@ async def _number_back(connection: Connection, node: str, back: int) -> str:
     """Return the number of the boot so many before the newest."""
     boots = await newest_boots(connection, node, back + 1)
     if not boots:
-        raise NotFoundError(short_name(node), "NOT_FOUND", "it has no boot yet")
+        raise NothingThereError(f"{short_name(node)}: it has no boot yet")
     if len(boots) <= back:
         kept = "1 boot is" if len(boots) == 1 else f"{len(boots)} boots are"
-        raise NotFoundError(short_name(node), "NOT_FOUND", f"{kept} kept, so there is none {back} before the newest")
+        raise NothingThereError(f"{short_name(node)}: {kept} kept, so there is none {back} before the newest")
     return boot_number(boots[back].name)
 
 
@@ -166,7 +167,7 @@ async def _print(connection: Connection, place: rack_pb2.ReadBootLogRequest, pri
 def _pieces(
     connection: Connection, place: rack_pb2.ReadBootLogRequest
 ) -> AsyncGenerator[rack_pb2.ReadBootLogResponse, None]:
-    method, about = connection.rack.ReadBootLog, short_name(place.name.partition("/boots/")[0])
+    method, about = connection.stub.ReadBootLog, short_name(place.name.partition("/boots/")[0])
     if place.follow:
         return connection.follow(method, lambda: place, about, on_change=remark_presence)
     return connection.stream(method, place, about)

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
+from racklet_client.address import ADDRESS_VARIABLE
 from racklet_hostd.cli import audit, boots, console, diagnose, events, faults, logs, nodes, power, watch
-from racklet_hostd.cli.address import ADDRESS_VARIABLE
 from racklet_hostd.cli.session import ADDRESS_HELP
 
 _EPILOG = (

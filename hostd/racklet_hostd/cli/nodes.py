@@ -8,8 +8,8 @@ from google.protobuf.duration_pb2 import Duration
 from rich.text import Text
 
 from racklet.v1 import rack_pb2
+from racklet_client.connection import Connection
 from racklet_hostd.cli.arguments import NodeArgument
-from racklet_hostd.cli.connection import Connection
 from racklet_hostd.cli.names import natural_key, short_name
 from racklet_hostd.cli.session import Session, command
 from racklet_hostd.cli.tables import nodes_table, problem, rack_table
@@ -46,7 +46,7 @@ async def nodes(session: Session) -> None:
 async def info(session: Session) -> None:
     """Tell about the rack and the daemon that serves it."""
     connection = session.connection
-    rack = (await connection.ask(connection.rack.GetRack, rack_pb2.GetRackRequest())).rack
+    rack = (await connection.ask(connection.stub.GetRack, rack_pb2.GetRackRequest())).rack
     if session.output.as_json:
         session.output.json(rack)
     else:
@@ -63,7 +63,7 @@ async def identify(
 ) -> None:
     """Blink the identify LED of a node's HAT."""
     request = rack_pb2.IdentifyNodeRequest(name=node, duration=Duration(seconds=seconds))
-    response = await session.connection.ask(session.connection.rack.IdentifyNode, request, short_name(node))
+    response = await session.connection.ask(session.connection.stub.IdentifyNode, request, short_name(node))
     if session.output.as_json:
         session.output.json(response, name=node)
     else:
@@ -75,7 +75,7 @@ async def all_nodes(connection: Connection) -> list[rack_pb2.Node]:
     found: list[rack_pb2.Node] = []
     request = rack_pb2.ListNodesRequest()
     while True:
-        page = await connection.ask(connection.rack.ListNodes, request)
+        page = await connection.ask(connection.stub.ListNodes, request)
         found += page.nodes
         if not page.next_page_token:
             return sorted(found, key=lambda node: natural_key(node.name))

@@ -9,9 +9,10 @@ from google.protobuf.duration_pb2 import Duration
 from rich.text import Text
 
 from racklet.v1 import rack_pb2
+from racklet_client.errors import RackError, RefusedError
 from racklet_hostd.cli import units
 from racklet_hostd.cli.arguments import NodesArgument
-from racklet_hostd.cli.errors import CommandError, ExitCode, RefusedError
+from racklet_hostd.cli.errors import CommandError, ExitCode, exit_code
 from racklet_hostd.cli.names import short_name
 from racklet_hostd.cli.nodes import all_nodes
 from racklet_hostd.cli.output import remark
@@ -140,13 +141,13 @@ async def _move_one(session: Session, node: str, request: rack_pb2.SetPowerReque
     own.name = node
     connection = session.connection
     try:
-        result = await connection.ask(connection.rack.SetPower, own, short_name(node), timeout_s=None)
-    except CommandError as error:
+        result = await connection.ask(connection.stub.SetPower, own, short_name(node), timeout_s=None)
+    except RackError as error:
         if session.output.as_json:
             status = error.status if isinstance(error, RefusedError) else "UNREACHABLE"
             session.output.record(name=node, error={"status": status, "message": str(error)})
         remark(str(error))
-        return error.exit_code
+        return exit_code(error)
     if session.output.as_json:
         session.output.json(result, name=node)
     else:

@@ -10,9 +10,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from rich.text import Text
 
 from racklet.v1 import rack_pb2
+from racklet_client.connection import Connection
+from racklet_client.errors import RackError
 from racklet_hostd.cli import units
-from racklet_hostd.cli.connection import Connection
-from racklet_hostd.cli.errors import CommandError
 from racklet_hostd.cli.names import short_name
 from racklet_hostd.cli.output import remark
 from racklet_hostd.cli.session import Session, command
@@ -33,7 +33,7 @@ _PHASES = {
 async def plan(session: Session) -> None:
     """Show what the rack's supply gives, what each node claims of it, who waits, and who would be shed first."""
     connection = session.connection
-    found = await connection.ask(connection.rack.GetPowerPlan, rack_pb2.GetPowerPlanRequest())
+    found = await connection.ask(connection.stub.GetPowerPlan, rack_pb2.GetPowerPlanRequest())
     if session.output.as_json:
         session.output.json(found)
         return
@@ -69,7 +69,7 @@ async def budget(
     """Change what the rack's supply gives, until hostd starts again. Nodes that no longer fit are shed."""
     connection = session.connection
     request = rack_pb2.SetPowerBudgetRequest(capacity_mw=round(watts * _MW_PER_W))
-    response = await connection.ask(connection.rack.SetPowerBudget, request)
+    response = await connection.ask(connection.stub.SetPowerBudget, request)
     if session.output.as_json:
         session.output.json(response)
     else:
@@ -80,8 +80,8 @@ async def tell_waits(connection: Connection, nodes: Sequence[str]) -> None:
     """Say on stderr which of the nodes wait for the power budget, and why, until cancelled."""
     await asyncio.sleep(_PATIENCE_S)
     told: dict[str, str] = {}
-    coming = connection.stream(connection.rack.WatchNodes, rack_pb2.WatchNodesRequest(names=nodes))
-    with suppress(CommandError):  # who moves the node is told of that
+    coming = connection.stream(connection.stub.WatchNodes, rack_pb2.WatchNodesRequest(names=nodes))
+    with suppress(RackError):  # who moves the node is told of that
         async with aclosing(coming) as responses:
             async for response in responses:
                 for node in response.nodes:

@@ -10,10 +10,10 @@ import typer
 from rich.live import Live
 
 from racklet.v1 import rack_pb2
+from racklet_client.connection import Connection
 from racklet_hostd.cli.arguments import NodesArgument
 from racklet_hostd.cli.beside import beside
 from racklet_hostd.cli.boots import newest_boots
-from racklet_hostd.cli.connection import Connection
 from racklet_hostd.cli.live import RackView
 from racklet_hostd.cli.names import natural_key, short_name
 from racklet_hostd.cli.output import remark_presence
@@ -44,7 +44,7 @@ async def watch(session: Session, nodes: NodesArgument = None, *, interval: Inte
 
 async def _on_screen(session: Session, nodes: list[str], interval_s: float) -> None:
     connection = session.connection
-    rack = (await connection.ask(connection.rack.GetRack, rack_pb2.GetRackRequest())).rack
+    rack = (await connection.ask(connection.stub.GetRack, rack_pb2.GetRackRequest())).rack
     view = RackView(rack.display_name or "racklet")
 
     def on_change(is_there: bool) -> None:  # noqa: FBT001 - a callback's one argument
@@ -91,7 +91,7 @@ async def _changes(
         is_whole = True
         on_change(is_there)
 
-    coming = connection.follow(connection.rack.WatchNodes, lambda: request, _about(nodes), on_change=noted)
+    coming = connection.follow(connection.stub.WatchNodes, lambda: request, _about(nodes), on_change=noted)
     async with aclosing(coming) as responses:
         async for response in responses:
             yield response.nodes, is_whole

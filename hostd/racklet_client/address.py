@@ -5,9 +5,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import typer
-
-from racklet_hostd.default_socket import default_socket
+from racklet_client.default_socket import default_socket
 
 ADDRESS_VARIABLE = "RACKLET_ADDRESS"
 _LOOPBACK = "127.0.0.1:50551"
@@ -23,17 +21,22 @@ class Address:
 
     @classmethod
     def parse(cls, text: str) -> "Address":
-        """Return the address `text` names; a usage error when it names none."""
+        """Return the address that `text` names. Raises ValueError when it names none."""
         if text.startswith("unix:") and len(text) > len("unix:"):
             return cls(text)
         match = _HOST_AND_PORT.fullmatch(text)
         if match and 0 < int(match["port"]) <= _HIGHEST_PORT:
             return cls(text)
-        raise typer.BadParameter(f"{text!r} is no address: give unix:PATH or HOST:PORT")
+        raise ValueError(f"{text!r} is no address: give unix:PATH or HOST:PORT")
 
     @classmethod
     def default(cls) -> "Address":
-        """Return hostd's unix socket when there is one, else its port on loopback."""
+        """Return what RACKLET_ADDRESS names, else hostd's unix socket when there is one, else its port on loopback.
+
+        Raises ValueError when RACKLET_ADDRESS names no address.
+        """
+        if named := os.environ.get(ADDRESS_VARIABLE):
+            return cls.parse(named)
         path = default_socket()
         return cls(f"unix:{path}" if path.exists() else _LOOPBACK)
 
