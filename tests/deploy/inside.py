@@ -18,7 +18,7 @@ from pathlib import Path
 HERE = Path("/try")
 SERVICE = "racklet-hostd"
 PTS = "[Service]\nDeviceAllow=char-pts rw\nWatchdogSec=2\n"  # ptys stand for serial ports here
-TRIES = 400
+PATIENCE_S = 30
 PAUSE_S = 0.05
 
 
@@ -31,10 +31,10 @@ def main() -> None:
     saw("empty rack", run("racklet", "nodes").stdout)
     saw("owner of the state folder", owner(Path("/var/lib/private/racklet")))
     saw("group of the socket's folder", grp.getgrgid(Path("/run/racklet").stat().st_gid).gr_name)
-    saw("other files of /dev", run("nsenter", "--target", pid(), "--mount", "ls", "/dev").stdout)
+    saw("rights", rights())
     run("useradd", "--groups", "racklet", "member")
     run("useradd", "stranger")
-    saw("member", run_as("member", "racklet", "nodes", "--output", "json").returncode)
+    saw("member", run_as("member", "racklet", "nodes", "--json").returncode)
     stranger = run_as("stranger", "racklet", "nodes")
     saw("stranger", [stranger.returncode, stranger.stderr])
     with virtual_rack() as nodes:
@@ -68,17 +68,21 @@ def use_the_rack() -> None:
 @contextmanager
 def virtual_rack() -> Iterator[str]:
     """Run a virtual rack of one node; give the tables of its nodes."""
-    environment = {**os.environ, "PYTHONPATH": "/usr/lib/racklet", "PATH": f"{HERE}:{os.environ['PATH']}"}
+    libraries = (HERE / "firmware/virtual", HERE / "protocol", Path("/usr/lib/racklet"))
+    environment = {
+        **os.environ,
+        "PYTHONPATH": ":".join(map(str, libraries)),
+        "PATH": f"{HERE}:{os.environ['PATH']}",
+    }
     folder = Path("/run/rack")  # the service has a /tmp of its own
     command = (sys.executable, "-m", "racklet_virtual", "--nodes", "1", "--folder", str(folder))
-    with (HERE / "rack.log").open("w") as log:
+    with (HERE / "log").open("a") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    run("mount", "-o", "remount,mode=666", "/dev/pts")
     try:
         config = folder / "racklet.toml"
-        until(config.exists)
+        until(lambda: config.exists() and (folder / "ports/usb-1.1").exists())
         folder.chmod(0o755)
-        for terminal in Path("/dev/pts").glob("[0-9]*"):
-            terminal.chmod(0o666)
         yield config.read_text()
     finally:
         process.terminate()
@@ -99,6 +103,13 @@ def write_config(nodes: str) -> None:
 def kept() -> list[Path]:
     """Return what belongs to the administrator."""
     return [Path("/etc/racklet/racklet.toml"), Path("/var/lib/private/racklet")]
+
+
+def rights() -> dict[str, str]:
+    """Return what the kernel says the service's process may do."""
+    lines = Path(f"/proc/{pid()}/status").read_text().splitlines()
+    status = {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    return {name: status[name] for name in ("CapEff", "CapBnd", "NoNewPrivs", "Seccomp")}
 
 
 def owner(path: Path) -> str:
@@ -135,11 +146,11 @@ def run(*command: str) -> subprocess.CompletedProcess[str]:
 
 def until(condition: Callable[[], bool]) -> None:
     """Wait until it is so."""
-    for _ in range(TRIES):
-        if condition():
-            return
+    end_s = time.monotonic() + PATIENCE_S
+    while not condition():
+        if time.monotonic() > end_s:
+            raise TimeoutError
         time.sleep(PAUSE_S)
-    raise TimeoutError
 
 
 def saw(name: str, was: object) -> None:

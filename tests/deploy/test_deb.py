@@ -63,8 +63,11 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     place.mkdir()
     shutil.copy(ROOT / _run(ROOT / "deploy/deb", timeout=BUILD_S), place)
     shutil.copy(Path(__file__).with_name("inside.py"), place)
-    for library in Path(sysconfig.get_path("purelib")).glob("micropython_[ru]n*"):
-        shutil.copy(library, place)
+    for source in ("firmware", "protocol"):
+        shutil.copytree(ROOT / source, place / source)
+    for pattern in ("micropython_unix.py", "micropython_run.*.so"):
+        for library in Path(sysconfig.get_path("purelib")).glob(pattern):
+            shutil.copy(library, place)
     (place / "micropython").write_text(MICROPYTHON)
     (place / "micropython").chmod(0o755)
     (root / "etc/systemd/system/try.service").write_text(UNIT)
@@ -101,8 +104,13 @@ def test_systemd_starts_it_again(seen: dict[str, Any], what: str) -> None:
     assert seen[f"served again after it was {what}"]
 
 
-def test_the_disks_are_not_among_what_it_sees_of_dev(seen: dict[str, Any]) -> None:
+def test_the_daemon_has_no_capability_and_a_filter_of_system_calls(seen: dict[str, Any]) -> None:
+    assert seen["rights"] == {"CapEff": "0" * 16, "CapBnd": "0" * 16, "NoNewPrivs": "1", "Seccomp": "2"}
+
+
+def test_members_of_the_group_may_use_the_rack(seen: dict[str, Any]) -> None:
     assert seen["group of the socket's folder"] == "racklet"
+    assert seen["member"] == 0
 
 
 def test_a_wrong_config_is_told_and_not_tried_again(seen: dict[str, Any]) -> None:
