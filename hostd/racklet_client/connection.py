@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import replace
 from typing import Protocol, TypeAlias, TypeVar
 
 import grpc
@@ -10,7 +11,8 @@ import grpc
 from racklet.v1 import rack_pb2, rack_pb2_grpc
 from racklet_client.address import Address
 from racklet_client.credentials import Credentials
-from racklet_client.errors import LostError, RackError, Refusal, RefusedError, UnreachableError, refused
+from racklet_client.details import refusal_of
+from racklet_client.errors import LostError, RackError, RefusedError, UnreachableError, refused
 
 _CONNECT_TIMEOUT_S = 5.0  # a network that drops packets looks like a slow one until then
 _ANSWER_TIMEOUT_S = 20.0  # for calls that hostd answers from memory or disk
@@ -27,6 +29,7 @@ _OPTIONS = [
 ]
 # What gRPC says when there is no answer; hostd may say the same for reasons of its own.
 _MAYBE_LOST = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED})
+_SHUTTING_DOWN = "SHUTTING_DOWN"  # the reason of a hostd that is going
 _MAYBE_LOST_NAMES = frozenset(code.name for code in _MAYBE_LOST)
 
 Request = TypeVar("Request")
@@ -122,13 +125,16 @@ class Connection:
             call.cancel()
 
     async def _translated(self, error: grpc.aio.AioRpcError, about: str) -> RackError:
-        if error.code() in _MAYBE_LOST and not await self._answers():
+        refusal = refusal_of(error.code().name, error.details() or "", error.trailing_metadata() or ())
+        is_from_hostd = refusal.reason != ""
+        if refusal.reason == _SHUTTING_DOWN or (
+            error.code() in _MAYBE_LOST and not is_from_hostd and not await self._answers()
+        ):
             return LostError(self.address.target)
         if error.code() is grpc.StatusCode.UNIMPLEMENTED:
             message = f"what answers at {self.address.target} does not know this call"
-        else:
-            message = error.details() or ""
-        return refused(about, Refusal(error.code().name, message))
+            refusal = replace(refusal, message=message)
+        return refused(about, refusal)
 
     async def until_it_answers(self) -> None:
         """Wait for a hostd that went away."""
