@@ -5,6 +5,6 @@ import sys
 
 sys.path.insert(0, "/usr/lib/racklet")
 
-from MODULE import main  # noqa: E402
+from MODULE import main
 
 sys.exit(main())

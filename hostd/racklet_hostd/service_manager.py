@@ -48,7 +48,7 @@ class ServiceManager:
             return
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as way:
-                way.setblocking(False)
+                way.settimeout(0)
                 way.connect(self._address)
                 way.send(message.encode())
         except OSError as error:

@@ -65,9 +65,7 @@ def test_the_watchdog_of_another_process_is_not_ours(systemd: socket.socket) -> 
     assert ServiceManager(_environment(systemd, WATCHDOG_USEC="20000", WATCHDOG_PID="1")).watchdog_s == 0
 
 
-def test_a_service_manager_that_went_away_is_told_of_once(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_service_manager_that_went_away_is_told_of_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     manager = ServiceManager({"NOTIFY_SOCKET": str(tmp_path / "nobody")})
     manager.ready("5 nodes")
     manager.stopping()
