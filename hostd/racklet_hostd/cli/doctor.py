@@ -12,8 +12,9 @@ from rich.text import Text
 
 from racklet.v1 import rack_pb2
 from racklet_client.address import Address
-from racklet_client.connection import Connection, connect
 from racklet_client.errors import RackError, UnreachableError
+from racklet_client.names import short_name
+from racklet_client.rack import Rack, connect
 from racklet_hostd import __version__
 from racklet_hostd.checkup.clock import check_clock
 from racklet_hostd.checkup.finding import Finding, Verdict, good, problem, warning
@@ -22,7 +23,6 @@ from racklet_hostd.checkup.ports import check_open_files, check_ports
 from racklet_hostd.checkup.service import check_service
 from racklet_hostd.checkup.system import System
 from racklet_hostd.cli.errors import ExitCode
-from racklet_hostd.cli.names import short_name
 from racklet_hostd.cli.nodes import all_nodes
 from racklet_hostd.cli.output import Output
 from racklet_hostd.cli.session import JsonOption, place_of
@@ -89,14 +89,14 @@ def _check_config(path: Path | None, config: RackletConfig) -> Iterator[Finding]
 
 async def _check_api(address: Address) -> AsyncIterator[Finding]:
     try:
-        async with connect(address) as connection:
-            rack = (await connection.ask(connection.stub.GetRack, rack_pb2.GetRackRequest())).rack
-            if rack.version == __version__:
-                yield good("hostd", f"version {rack.version} answers at {address.target}")
+        async with connect(address) as rack:
+            version = (await rack.info()).version
+            if version == __version__:
+                yield good("hostd", f"version {version} answers at {address.target}")
             else:
-                versions = f"hostd at {address.target} has version {rack.version}, this command {__version__}"
+                versions = f"hostd at {address.target} has version {version}, this command {__version__}"
                 yield warning("hostd", versions, "start hostd again after an update")
-            async for finding in _check_hats(connection):
+            async for finding in _check_hats(rack):
                 yield finding
     except UnreachableError as error:
         yield problem("hostd", str(error), "start it, or name its address with --address or RACKLET_ADDRESS")
@@ -104,9 +104,9 @@ async def _check_api(address: Address) -> AsyncIterator[Finding]:
         yield problem("hostd", f"{address.target} answers: {error}", "see docs/hostd.md about who may call")
 
 
-async def _check_hats(connection: Connection) -> AsyncIterator[Finding]:
+async def _check_hats(rack: Rack) -> AsyncIterator[Finding]:
     online = 0
-    nodes = await all_nodes(connection)
+    nodes = await all_nodes(rack)
     for node in nodes:
         if node.hat.state == rack_pb2.HAT_STATE_ONLINE:
             online += 1
