@@ -101,7 +101,8 @@ def copy(dst: ptr8, dst_pos: int, src: ptr8, src_pos: int, size: int):
         src_pos += 1
 
 
-def find_zero(buf, pos, end):  # bytes of hostd come one at a time: a loop of machine code would not pay
+@micropython.viper
+def find_zero(buf: ptr8, pos: int, end: int) -> int:
     while pos < end and buf[pos]:
         pos += 1
     return pos

@@ -33,6 +33,8 @@ class ChipHost:
 
     def __init__(self, hat: EmulatedHat, *, telemetry_period_ms: int = 200) -> None:
         self.hat = hat
+        self.wire_sizes: set[int] = set()  # of the frames that came, with their closing zeros
+        self._tail = b""
         self.link = HostLink(host_session=7, telemetry_period_ms=telemetry_period_ms, now_ms=hat.now_ms)
         self.hellos: list[link_pb2.Hello] = []
         self.replies: list[link_pb2.Reply] = []
@@ -73,7 +75,10 @@ class ChipHost:
     def _pump(self) -> None:
         """Take what has come, send what is due."""
         now_ms = self.hat.now_ms
-        for event in [*self.link.receive(self.hat.read(), now_ms), *self.link.tick(now_ms)]:
+        came = self.hat.read()
+        *whole, self._tail = (self._tail + came).split(b"\0")
+        self.wire_sizes.update(len(frame) + 1 for frame in whole)
+        for event in [*self.link.receive(came, now_ms), *self.link.tick(now_ms)]:
             self._take(event)
         self.link.acknowledge(self._stored, now_ms)
         if output := self.link.take_output():

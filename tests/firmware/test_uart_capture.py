@@ -433,6 +433,15 @@ def test_bytes_that_are_overwritten_while_they_are_moved_are_lost(fixed: Bench) 
     assert lost[0] + len(data) == 2400
 
 
+def test_a_line_that_never_pauses_lets_a_turn_end(fixed: Bench) -> None:
+    asked: list[int] = []
+    fixed.uart.receive(*[0x42] * 10)
+    fixed.uart.meanwhile = lambda: (asked.append(1), fixed.uart.receive(0x43))
+    fixed.turn()
+    assert len(asked) < 5
+    assert len(fixed.story()[0]) >= 10
+
+
 def test_a_few_damaged_characters_of_a_quiet_node_are_dropped_and_the_rate_stays(searching: Bench) -> None:
     searching.uart.receive(BREAK, 0x41)
     searching.turn(50)
