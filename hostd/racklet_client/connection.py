@@ -79,11 +79,11 @@ class Connection:
         next_request: Callable[[], Request],
         about: str = "",
         *,
-        on_change: Callable[[bool], None],
+        on_presence: Callable[[bool], None],
     ) -> AsyncGenerator[Response, None]:
         """Like `stream`, but go on when hostd comes back, with what `next_request` asks for then.
 
-        `on_change` is told False when hostd is away, and True when it is back. A call that was taken once is never
+        `on_presence` is told False when hostd is away, and True when it is back. A call that was taken once is never
         given up: hostd may say itself that it is going.
         """
         was_taken = False
@@ -98,17 +98,17 @@ class Connection:
                 was_taken = was_taken or asyncio.get_running_loop().time() - start_s > _TAKEN_AFTER_S
                 if not may_come_back(error, was_taken=was_taken):
                     raise
-                on_change(False)  # noqa: FBT003 - the one argument
+                on_presence(False)  # noqa: FBT003 - the one argument
                 await self.until_it_answers()
-                on_change(True)  # noqa: FBT003 - the one argument
+                on_presence(True)  # noqa: FBT003 - the one argument
             else:
                 return
 
     @asynccontextmanager
-    async def console(self, first: rack_pb2.AttachConsoleRequest, about: str) -> AsyncIterator["Console"]:
-        """Attach to a console until the block ends. A refusal comes from `Console.output`."""
+    async def console(self, first: rack_pb2.AttachConsoleRequest, about: str) -> AsyncIterator["ConsoleCall"]:
+        """Attach to a console until the block ends. A refusal comes from `output`."""
         call = self.stub.AttachConsole()
-        console = Console(call, self._read(call, about))
+        console = ConsoleCall(call, self._read(call, about))
         try:
             await console.send(first)
             yield console
@@ -151,8 +151,8 @@ class Connection:
         return True
 
 
-class Console:
-    """A node's console: `output` is what hostd sends."""
+class ConsoleCall:
+    """One stream of a console: `output` is what hostd sends."""
 
     def __init__(self, call: _ConsoleCall, output: AsyncGenerator[rack_pb2.AttachConsoleResponse, None]) -> None:
         self._call = call
@@ -179,9 +179,7 @@ def may_come_back(error: LostError | RefusedError, *, was_taken: bool) -> bool:
 
 
 @asynccontextmanager
-async def connect(
-    address: Address | str | None = None, *, credentials: Credentials | None = None
-) -> AsyncIterator[Connection]:
+async def open_connection(address: Address | str | None, credentials: Credentials | None) -> AsyncIterator[Connection]:
     """Reach hostd at `address`, such as "unix:PATH" or "HOST:PORT"; without, where `Address.default` says.
 
     Raises UnreachableError within 5 s when it is not there, ValueError when that is no address, CredentialsError.

@@ -23,7 +23,7 @@ from racklet_hostd.role import Role
 from tests.conftest import ROOT
 from tests.hostd.access_calls import ADMIN, ALLOWED, OPERATOR, VIEWER, allowed
 from tests.hostd.rig import config_for, running_daemon, running_rack
-from tests.hostd.switching_hat import audit_of, refusal_of
+from tests.hostd.switching_hat import refusal_of, until_audited
 
 
 @pytest.fixture
@@ -157,7 +157,7 @@ async def test_a_refused_call_is_on_record_and_a_flood_of_them_is_counted(tmp_pa
         stub: rack_pb2_grpc.RackAsyncStub = rack_pb2_grpc.RackStub(channel)
         for _ in range(60):
             await refusal_of(stub.IdentifyNode(rack_pb2.IdentifyNodeRequest(name="nodes/node-1")))
-        entries = await audit_of(rig)
+        entries = await until_audited(rig, 20)
     assert 20 <= len(entries) <= 30
     entry = entries[0]
     assert (entry.kind, entry.who, entry.method) == ("refused", "loopback", "IdentifyNode")

@@ -7,7 +7,6 @@ import typer
 from rich.text import Text
 
 from racklet.v1 import rack_pb2
-from racklet_client.connection import Connection
 from racklet_hostd.cli import units
 from racklet_hostd.cli.arguments import LimitOption
 from racklet_hostd.cli.errors import ExitCode
@@ -28,7 +27,7 @@ async def audit(session: Session, *, verify: VerifyOption = False, limit: LimitO
     if verify:
         await _verify(session)
         return
-    entries = await _newest_entries(session.connection, limit)
+    entries = [entry async for entry in session.rack.audit_entries(limit)][::-1]
     if session.output.as_json:
         for entry in entries:
             session.output.json(entry)
@@ -41,8 +40,7 @@ async def audit(session: Session, *, verify: VerifyOption = False, limit: LimitO
 
 
 async def _verify(session: Session) -> None:
-    connection = session.connection
-    found = await connection.ask(connection.stub.VerifyAudit, rack_pb2.VerifyAuditRequest(), timeout_s=None)
+    found = await session.rack.verify_audit()
     if session.output.as_json:
         session.output.json(found)
     elif found.problem:
@@ -55,20 +53,6 @@ async def _verify(session: Session) -> None:
         )
     if found.problem:
         raise typer.Exit(ExitCode.FAILED)
-
-
-async def _newest_entries(connection: Connection, limit: int) -> list[rack_pb2.AuditEntry]:
-    """Return up to `limit` entries, oldest first."""
-    found: list[rack_pb2.AuditEntry] = []
-    token = ""
-    while len(found) < limit:
-        request = rack_pb2.ListAuditEntriesRequest(page_size=limit - len(found), page_token=token)
-        page = await connection.ask(connection.stub.ListAuditEntries, request)
-        found += page.entries
-        token = page.next_page_token
-        if not token:
-            break
-    return found[::-1]
 
 
 def _paired(
