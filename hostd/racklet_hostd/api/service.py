@@ -8,7 +8,7 @@ import grpc
 
 from racklet.v1 import rack_pb2, rack_pb2_grpc
 from racklet_hostd.api import audit, boots, console, convert, diagnosis, events, faults, nodes, power
-from racklet_hostd.api.callers import caller_of, owner_of
+from racklet_hostd.api.callers import current_caller
 from racklet_hostd.api.status import refusals
 from racklet_hostd.rack import Rack
 
@@ -47,7 +47,7 @@ class RackService(rack_pb2_grpc.RackServicer):
     async def SetPower(self, request: rack_pb2.SetPowerRequest, context: Context) -> rack_pb2.SetPowerResponse:
         """Move a supply."""
         async with refusals(context):
-            return await nodes.set_power(self._rack, request, caller_of(context))
+            return await nodes.set_power(self._rack, request, current_caller())
 
     async def IdentifyNode(
         self, request: rack_pb2.IdentifyNodeRequest, context: Context
@@ -132,5 +132,4 @@ class RackService(rack_pb2_grpc.RackServicer):
     ) -> None:
         """Run a script of faults."""
         async with refusals(context):
-            caller = owner_of(context, "running faults")
-            await faults.run_faults(self._rack, request, caller, context.write)
+            await faults.run_faults(self._rack, request, current_caller(), context.write)
