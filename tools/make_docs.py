@@ -1,6 +1,6 @@
 """Builds the documentation as a web site in build/docs, and fails on a link that leads nowhere.
 
-The pages are the Markdown files of the project, where they lie; what they link to besides, such as a .proto file, comes along.
+The pages are the Markdown files of the project, where they lie; what they link to besides comes along.
 """
 
 import logging
