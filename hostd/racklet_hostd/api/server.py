@@ -1,5 +1,6 @@
 """Where the API listens, and what comes with it: reflection, health, limits."""
 
+import asyncio
 import logging
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped]
 
 from racklet.v1 import rack_pb2, rack_pb2_grpc
 from racklet_hostd.api.audit import AuditInterceptor
+from racklet_hostd.api.request_ids import RequestIds
 from racklet_hostd.api.service import RackService
 from racklet_hostd.config import GrpcConfig
 from racklet_hostd.config_values import Address
@@ -19,6 +21,7 @@ log = logging.getLogger(__name__)
 
 SERVICE = rack_pb2.DESCRIPTOR.services_by_name["Rack"].full_name
 STOP_GRACE_S = 1.0
+REMEMBERED_ENTRIES = 2000  # of the audit log; a call has two
 CALLS_LIMIT = 2000  # at once, streams included; the next gets RESOURCE_EXHAUSTED
 STREAMS_LIMIT = 200  # at once over one connection; the next one waits
 REQUEST_BYTES = 256 << 10  # a WatchNodes with a thousand names is 70 kB
@@ -42,17 +45,20 @@ class ApiServer:
         self.is_listening = False
         self.tcp_port: int | None = None
         self._config = config
+        self._audit = rack.audit
+        self._request_ids = RequestIds(rack.clock)
         self._socket_inode = 0  # so that another hostd's socket is not removed
         self._server = grpc.aio.server(
             interceptors=[AuditInterceptor(rack)], options=_OPTIONS, maximum_concurrent_rpcs=CALLS_LIMIT
         )
-        rack_pb2_grpc.add_RackServicer_to_server(RackService(rack), self._server)
+        rack_pb2_grpc.add_RackServicer_to_server(RackService(rack, self._request_ids), self._server)
         self._health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
 
     async def start(self) -> None:
         """Listen. Raises ListenError."""
+        await self._remember_requests()
         if self._config.tcp is not None:
             self._listen_on_tcp(self._config.tcp)
         if self._config.socket is not None:
@@ -70,6 +76,12 @@ class ApiServer:
         path = self._config.socket
         if path is not None and path.exists() and path.stat().st_ino == self._socket_inode:
             path.unlink()
+
+    async def _remember_requests(self) -> None:
+        try:
+            self._request_ids.remember(await asyncio.to_thread(self._audit.entries, None, REMEMBERED_ENTRIES))
+        except OSError as error:
+            log.warning("request ids", extra={"problem": f"the audit log cannot be read: {error.strerror}"})
 
     def _listen_on_tcp(self, address: Address) -> None:
         try:
