@@ -16,6 +16,11 @@ setup:
 demo *ARGS: setup
     @{{ python }} tools/demo {{ ARGS }}
 
+# Run one HAT on an emulated RP2040, with a serial port, until Ctrl-C. The first time it builds MicroPython.
+emulate *ARGS: setup
+    @tools/emulator
+    @{{ python }} -m racklet_emulator {{ ARGS }}
+
 # Flood the consoles of eight nodes while everything fails, and account for every byte. `--minutes 30` for longer.
 soak *ARGS: setup
     @{{ python }} tools/soak {{ ARGS }}

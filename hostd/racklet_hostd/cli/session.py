@@ -48,7 +48,7 @@ def command(
     def run(context: typer.Context, address: str | None, *, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - typer's
         if check:
             check(as_json=as_json, **options)
-        place = _place(address or context.obj)
+        place = place_of(address or context.obj)
 
         async def session() -> None:
             async with connect(place) as rack:
@@ -66,7 +66,8 @@ def command(
     return run
 
 
-def _place(named: str | None) -> Address:
+def place_of(named: str | None) -> Address:
+    """Return where hostd is; a usage error when `named` is no address."""
     try:
         return Address.parse(named) if named else Address.default()
     except ValueError as error:
