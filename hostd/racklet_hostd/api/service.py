@@ -9,7 +9,7 @@ import grpc
 
 from racklet.v1 import rack_pb2, rack_pb2_grpc
 from racklet_hostd.api import audit, boots, console, convert, diagnosis, events, faults, nodes, power
-from racklet_hostd.api.callers import caller_of, owner_of
+from racklet_hostd.api.callers import current_caller
 from racklet_hostd.api.request_ids import RequestIds
 from racklet_hostd.api.status import refusals
 from racklet_hostd.rack import Rack
@@ -49,7 +49,7 @@ class RackService(rack_pb2_grpc.RackServicer):
     async def SetPower(self, request: rack_pb2.SetPowerRequest, context: Context) -> rack_pb2.SetPowerResponse:
         """Move a supply."""
         async with refusals(context):
-            caller = caller_of(context)
+            caller = current_caller()
             set_power = partial(nodes.set_power, self._rack, request, caller)
             return await self._request_ids.once(caller, request, set_power)
 
@@ -114,7 +114,7 @@ class RackService(rack_pb2_grpc.RackServicer):
         """Change the power budget."""
         async with refusals(context):
             set_budget = partial(power.set_power_budget, self._rack, request)
-            return await self._request_ids.once(caller_of(context), request, lambda _: set_budget())
+            return await self._request_ids.once(current_caller(), request, lambda _: set_budget())
 
     async def ListAuditEntries(
         self, request: rack_pb2.ListAuditEntriesRequest, context: Context
@@ -137,5 +137,4 @@ class RackService(rack_pb2_grpc.RackServicer):
     ) -> None:
         """Run a script of faults."""
         async with refusals(context):
-            caller = owner_of(context, "running faults")
-            await faults.run_faults(self._rack, self._request_ids, request, caller, context.write)
+            await faults.run_faults(self._rack, self._request_ids, request, current_caller(), context.write)
