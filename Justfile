@@ -33,6 +33,10 @@ account *NAME: setup
 hardware *ARGS: setup
     @hardware/check {{ ARGS }}
 
+# Build the documentation as a web site into build/docs; fails on a link that leads nowhere.
+docs: setup
+    @{{ python }} tools/make_docs.py
+
 # Run all tests. Arguments go to pytest.
 test *ARGS: setup
     pytest {{ ARGS }}
@@ -47,6 +51,7 @@ check: setup
     cd protocol && buf lint && buf format --diff --exit-code && buf breaking --against baseline.binpb
     {{ python }} protocol/generate.py --check
     {{ python }} firmware/size.py --check
+    {{ python }} tools/make_docs.py
     codespell
 
 # Measure what each pure module's own tests cover: every branch, or this fails.
