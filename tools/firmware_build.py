@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from pathlib import Path
 from typing import Final
 
 from racklet_bundle.bundle import Bundle
 from racklet_bundle.manifest import BundledFile, Manifest
+from racklet_emulator.firmware_files import compile_module, hat_modules
 from racklet_hat import config
 from racklet_link.limits import PROTOCOL_MAX, PROTOCOL_MIN
 
 ROOT: Final = Path(__file__).parent.parent
 CHIP: Final = "armv6m"  # the RP2040
 COMPUTER: Final = "x64"  # where the virtual rack runs
-
-sys.path.insert(0, str(ROOT / "firmware"))
-from size import compile_module, hat_modules  # noqa: E402 - a program beside the firmware, no package
 
 
 def build(architecture: str, version: str = "", security_version: int = 0) -> Bundle:

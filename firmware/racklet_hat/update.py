@@ -91,22 +91,30 @@ class Updater:
         self.state = _UPDATE_STATE_VERIFYING if self._resumes else _UPDATE_STATE_HEAD
         return 0
 
+    @property
+    def done(self) -> int:
+        """How much of the stream was taken and, of the files, written: so more than that is never on its way."""
+        return self.offset - self._held
+
     def take(self, offset: int, buf: bytearray, start: int, size: int) -> None:
-        """Take `buf[start:start + size]` of the stream, all of it, when it is what comes next and there is room."""
-        if size == 0 or offset != self.offset:
+        """Take of `buf[start:start + size]`, which is the stream from `offset` on, what comes next and has room."""
+        known = self.offset - offset
+        if not 0 <= known < size:
             return
+        start += known
+        size -= known
         if self.state == _UPDATE_STATE_HEAD:
-            size = min(size, len(self._head) - offset)
-            self._head[offset : offset + size] = buf[start : start + size]
+            size = min(size, len(self._head) - self.offset)
+            self._head[self.offset : self.offset + size] = buf[start : start + size]
             self.offset += size
             if self.offset == len(self._head):
                 self.state = _UPDATE_STATE_VERIFYING
         elif self.state == _UPDATE_STATE_FILES:
-            left = self._size - (offset - self._head_bytes)
-            if size <= min(left, _ROOM - self._held):
-                self._waiting[self._held : self._held + size] = buf[start : start + size]
-                self._held += size
-                self.offset += size
+            left = self._size - (self.offset - self._head_bytes)
+            size = min(size, left, _ROOM - self._held)
+            self._waiting[self._held : self._held + size] = buf[start : start + size]
+            self._held += size
+            self.offset += size
 
     def finish(self) -> int:
         """Begin the last check; return 0, or why not. Asked again it goes on."""
