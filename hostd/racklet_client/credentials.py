@@ -53,7 +53,7 @@ class Credentials:
         return cls.of_folder(folder)
 
     def for_channel(self) -> grpc.ChannelCredentials:
-        """Return what gRPC takes. Raises CredentialsError when a file cannot be read, or does not hold what it should."""
+        """Return what gRPC takes. Raises CredentialsError when a file does not hold what it should."""
         ca, key, certificate = _content(self.ca), _content(self.key), _content(self.certificate)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # only to tell what is wrong, which gRPC does not
         try:

@@ -181,8 +181,8 @@ class GrpcConfig(_Section):
     )
     tcp: Annotated[ListenAddress | None, BeforeValidator(empty_is_none)] = Field(
         default=None,
-        description='The TCP address, such as "0.0.0.0:50551". It takes [tls], and a certificate of every caller. ""'
-        " means none.",
+        description='The TCP address, such as "0.0.0.0:50551". It takes a certificate of every caller, see'
+        ' docs/security.md. "" means none.',
     )
     plain_tcp: Annotated[ListenAddress | None, BeforeValidator(empty_is_none), AfterValidator(only_loopback)] = Field(
         default=None,
@@ -244,12 +244,12 @@ class HttpConfig(_Section):
     )
     tls_address: Annotated[ListenAddress | None, BeforeValidator(empty_is_none)] = Field(
         default=None,
-        description='The address of the same with TLS, such as "0.0.0.0:9551". It takes [tls], and of who reads'
-        ' /metrics or /readyz a certificate or a token. "" means none.',
+        description='The address of the same with TLS, such as "0.0.0.0:9551". Who reads /metrics or /readyz shows'
+        ' a certificate or a token. "" means none.',
     )
     token_file: Annotated[PathFromText | None, BeforeValidator(empty_is_none)] = Field(
         default=None,
-        description='The file of the SHA-256 of tokens, in hex, a line each; "": the file tokens in [tls] folder.',
+        description='The file of the SHA-256 of tokens, in hex, a line each; "": the file tokens in that folder.',
     )
 
 

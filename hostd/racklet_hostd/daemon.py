@@ -15,6 +15,7 @@ from racklet_hostd.clock import Clock, SystemClock
 from racklet_hostd.config import RackletConfig
 from racklet_hostd.door.door import CONNECTIONS_LIMIT, FILES_PER_CONNECTION
 from racklet_hostd.http import HttpServer
+from racklet_hostd.http_access import HttpAccess
 from racklet_hostd.open_files import allow_open_files
 from racklet_hostd.rack import Rack
 from racklet_hostd.server_tls import ServerTls, TlsFiles
@@ -56,7 +57,9 @@ class Daemon:
         self._tls = ServerTls(files, rules, clock.unix_ms()) if files else None
         refused = RefusedCalls(self.rack.audit, clock)
         self.api = ApiServer(self.rack, config, rules, self._tls, refused)
-        self.http = HttpServer(self.rack, config, self._tls, refused, self.not_ready)
+        token_file = config.http.token_file or (config.tls.folder / "tokens" if config.tls.folder else None)
+        access = HttpAccess(self._tls, token_file, clock.unix_ms, refused.tell_turned_away) if self._tls else None
+        self.http = HttpServer(self.rack, config.http, self.not_ready, access)
         self._store = store
         self._config = config
         self._upkeep_problem = ""

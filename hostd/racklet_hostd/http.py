@@ -10,14 +10,12 @@ from aiohttp.typedefs import Handler
 from prometheus_client.exposition import choose_encoder, gzip_accepted
 
 from racklet_hostd import metrics
-from racklet_hostd.api.refused import RefusedCalls
-from racklet_hostd.config import RackletConfig
+from racklet_hostd.config import HttpConfig
 from racklet_hostd.config_values import Address
 from racklet_hostd.door.door import peer_name
 from racklet_hostd.http_access import HttpAccess
 from racklet_hostd.listening import ListenError, why
 from racklet_hostd.rack import Rack
-from racklet_hostd.server_tls import ServerTls
 
 log = logging.getLogger(__name__)
 
@@ -41,21 +39,17 @@ class HttpServer:
     def __init__(
         self,
         rack: Rack,
-        config: RackletConfig,
-        tls: ServerTls | None,
-        refused: RefusedCalls,
+        config: HttpConfig,
         not_ready: Callable[[], str],
+        access: HttpAccess | None = None,
     ) -> None:
         self.is_listening = False
         self.port: int | None = None
         self.tls_port: int | None = None
-        self._config = config.http
+        self._config = config
         self._rack = rack
-        self._tls = tls
-        self._refused = refused
         self._not_ready = not_ready
-        token_file = config.http.token_file or (config.tls.folder / "tokens" if config.tls.folder else None)
-        self._access = HttpAccess(tls, token_file, rack.clock.unix_ms) if tls else None
+        self._access = access
         self._servers: list[asyncio.Server] = []
         app = web.Application(middlewares=[self._guard])
         app.add_routes(
@@ -76,8 +70,8 @@ class HttpServer:
             if config.address is not None:
                 self.port = await self._listen(config.address, None)
                 log.info("HTTP", extra={"address": f"http://{Address(config.address.host, self.port)}"})
-            if config.tls_address is not None and self._tls is not None:
-                self.tls_port = await self._listen(config.tls_address, self._tls.for_pages)
+            if config.tls_address is not None and self._access is not None:
+                self.tls_port = await self._listen(config.tls_address, self._access.context)
                 log.info("HTTP", extra={"address": f"https://{Address(config.tls_address.host, self.tls_port)}"})
         except ListenError:
             await self.stop()
@@ -117,10 +111,11 @@ class HttpServer:
         if tls is None or self._access is None or request.path == "/healthz":
             return await handler(request)
         authorization = request.headers.get(hdrs.AUTHORIZATION, "")
+        peer = peer_name(request.get_extra_info("peername"))
         objection = self._access.objection(tls.getpeercert(binary_form=True), authorization)
         if not objection:
             return await handler(request)
-        self._refused.tell_turned_away(peer_name(request.get_extra_info("peername")), f"{request.path}: {objection}")
+        self._access.turned_away(peer, f"{request.path}: {objection}")
         headers = {hdrs.WWW_AUTHENTICATE: 'Bearer realm="racklet"'}
         return web.Response(text=f"{objection}\n", status=401, headers=headers)
 

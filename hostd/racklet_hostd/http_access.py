@@ -13,9 +13,20 @@ _BEARER = "bearer "
 
 
 class HttpAccess:
-    """Looks at certificates and tokens. The file of tokens is read for each request: a change counts at once."""
+    """Looks at certificates and tokens. The file of tokens is read for each request: a change counts at once.
 
-    def __init__(self, tls: ServerTls, token_file: Path | None, unix_ms: Callable[[], int]) -> None:
+    `context` is what to listen with; `turned_away` is told who was refused, and why.
+    """
+
+    def __init__(
+        self,
+        tls: ServerTls,
+        token_file: Path | None,
+        unix_ms: Callable[[], int],
+        turned_away: Callable[[str, str], None],
+    ) -> None:
+        self.context = tls.for_pages
+        self.turned_away = turned_away
         self._tls = tls
         self._token_file = token_file
         self._unix_ms = unix_ms

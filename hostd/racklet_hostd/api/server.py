@@ -1,5 +1,6 @@
 """Where the API listens, and what comes with it: reflection, health, limits."""
 
+import asyncio
 import logging
 import os
 from pathlib import Path
@@ -13,6 +14,7 @@ from racklet_hostd.access import AccessRules
 from racklet_hostd.api.audit import AuditInterceptor
 from racklet_hostd.api.gate import Gate
 from racklet_hostd.api.refused import RefusedCalls
+from racklet_hostd.api.request_ids import RequestIds
 from racklet_hostd.api.service import RackService
 from racklet_hostd.config import RackletConfig
 from racklet_hostd.config_values import Address
@@ -28,6 +30,7 @@ log = logging.getLogger(__name__)
 
 SERVICE = rack_pb2.DESCRIPTOR.services_by_name["Rack"].full_name
 STOP_GRACE_S = 1.0
+REMEMBERED_ENTRIES = 2000  # of the audit log; a call has two
 CALLS_LIMIT = 2000  # at once, streams included; the next gets RESOURCE_EXHAUSTED
 STREAMS_LIMIT = 200  # at once over one connection; the next one waits
 REQUEST_BYTES = 256 << 10  # a WatchNodes with a thousand names is 70 kB
@@ -57,6 +60,8 @@ class ApiServer:
         self._tls = tls
         self._clock = rack.clock
         self.tcp_port: int | None = None
+        self._audit = rack.audit
+        self._request_ids = RequestIds(rack.clock)
         self._inner = _Inner(config.state.folder / "grpc")
         access = config.access
         clients = Clients(
@@ -68,13 +73,14 @@ class ApiServer:
             options=_OPTIONS,
             maximum_concurrent_rpcs=CALLS_LIMIT,
         )
-        rack_pb2_grpc.add_RackServicer_to_server(RackService(rack), self._server)
+        rack_pb2_grpc.add_RackServicer_to_server(RackService(rack, self._request_ids), self._server)
         self._health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
 
     async def start(self) -> None:
         """Listen. Raises ListenError."""
+        await self._remember_requests()
         self._listen()
         self._inner.open()
         try:
@@ -104,6 +110,12 @@ class ApiServer:
         if self._tls is None or identity.holder is None:
             return ""
         return self._tls.objection(identity.holder, self._clock.unix_ms())
+
+    async def _remember_requests(self) -> None:
+        try:
+            self._request_ids.remember(await asyncio.to_thread(self._audit.entries, None, REMEMBERED_ENTRIES))
+        except OSError as error:
+            log.warning("request ids", extra={"problem": f"the audit log cannot be read: {error.strerror}"})
 
     def _listen(self) -> None:
         config = self._config

@@ -85,6 +85,14 @@ class AuditUnreadableError(RackletError):
     """The disk does not give the audit log."""
 
 
+class RequestRepeatedError(RackletError):
+    """The request was carried out before and is not again, and what it returned is not there any more."""
+
+    def __init__(self, method: str, outcome: str) -> None:
+        self.outcome = outcome
+        super().__init__(f"this {method} was asked for before and is not carried out again; it came to: {outcome}")
+
+
 class Answer(NamedTuple):
     """What an error is to a caller: a gRPC status, and a reason for a program, which never changes."""
 
@@ -114,6 +122,7 @@ ANSWERS: Final = {
     PowerFailedError: Answer(grpc.StatusCode.FAILED_PRECONDITION, "POWER_FAILED"),
     PowerOvertakenError: Answer(grpc.StatusCode.ABORTED, "POWER_OVERTAKEN"),
     QueueFullError: Answer(grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL"),
+    RequestRepeatedError: Answer(grpc.StatusCode.ABORTED, "REQUEST_REPEATED"),
     ScriptRefusedError: Answer(grpc.StatusCode.FAILED_PRECONDITION, "SCRIPT_REFUSED"),
     ShuttingDownError: Answer(grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN"),
     TooManyCallsError: Answer(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_CALLS", retry_after_ms=1_000),

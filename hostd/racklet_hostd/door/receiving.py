@@ -5,7 +5,7 @@ import socket
 import ssl
 
 from racklet_hostd.access import AccessRules
-from racklet_hostd.caller import Caller
+from racklet_hostd.caller import UNKNOWN_CALLER, Caller
 from racklet_hostd.clock import Clock
 from racklet_hostd.door.clients import Identity
 from racklet_hostd.door.door import Knock, only_soon
@@ -62,7 +62,7 @@ class TlsWay:
         try:
             holder = self._tls.holder(connection.getpeercert(binary_form=True) or b"")
         except PkiError as error:
-            return Identity(Caller("", peer), None, str(error), is_known=False)
+            return Identity(Caller(UNKNOWN_CALLER.who, peer), None, str(error), is_known=False)
         caller = Caller(holder.subject, peer)
         if objection := self._tls.objection(holder, self._clock.unix_ms()):
             return Identity(caller, None, objection, is_known=False)
