@@ -127,7 +127,7 @@ class Daemon:
     async def _sync(self) -> None:
         """Store what came and acknowledge it, every period, sooner when a HAT needs it, and a last time at the end.
 
-        What can wait is done in between: at once when no HAT waits, else once in a period.
+        What can wait is done once in a period.
         """
         loop, clock, period_ms = asyncio.get_running_loop(), self.rack.clock, self._config.store.sync_period_ms
         wanted = self.rack.sync_wanted
@@ -142,7 +142,7 @@ class Daemon:
                 self.rack.take_sync(await loop.run_in_executor(disk, sync))
                 if is_last:
                     return
-                if not wanted.is_set() or begin_ms - tended_ms >= period_ms:
+                if begin_ms - tended_ms >= period_ms:
                     tended_ms = begin_ms
                     self._tell_of_upkeep(await loop.run_in_executor(disk, self._store.tend, clock.unix_ms()))
                 await _wait(wanted, max(0, period_ms - max(0, clock.monotonic_ms() - begin_ms)))
