@@ -65,7 +65,7 @@ class Refusal:
         message: hostd's sentence; a wrong script has one a line.
         reason: why, for a program, such as "HAT_OFFLINE"; docs/api.md lists them. Empty when hostd gave none.
         metadata: what belongs to the reason, such as the node's name as "node".
-        violations: the fields that are wrong.
+        violations: the fields that are wrong, or what of the rack is not as it must be, such as "nodes/node-3".
         retry_after_s: when the same call may succeed; None when hostd does not know.
     """
 
@@ -121,7 +121,7 @@ class NotAllowedError(RefusedError):
 
 
 class PreconditionError(RefusedError):
-    """The rack is not in the state for it, or did not follow."""
+    """The rack is not in the state for it, or did not follow; `refusal.violations` says what."""
 
 
 class TryAgainError(RefusedError):

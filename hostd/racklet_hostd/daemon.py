@@ -11,9 +11,11 @@ from itertools import count
 from racklet_hostd.api.server import ApiServer
 from racklet_hostd.clock import Clock, SystemClock
 from racklet_hostd.config import RackletConfig
+from racklet_hostd.door.door import CONNECTIONS_LIMIT, FILES_PER_CONNECTION
 from racklet_hostd.http import HttpServer
 from racklet_hostd.open_files import allow_open_files
 from racklet_hostd.rack import Rack
+from racklet_hostd.service_manager import ServiceManager
 from racklet_hostd.store import Store, StoreLimits
 
 log = logging.getLogger(__name__)
@@ -25,7 +27,7 @@ IDLE_EVERY = 10
 
 async def run(config: RackletConfig, stop: asyncio.Event, clock: Clock | None = None) -> None:
     """Serve the rack until `stop` is set. Raises StoreError or ListenError when it cannot begin."""
-    allow_open_files(len(config.nodes))
+    allow_open_files(len(config.nodes) + FILES_PER_CONNECTION * CONNECTIONS_LIMIT)
     limits = StoreLimits(
         log_bytes_per_node=config.retention.log_bytes_per_node,
         boots_per_node=config.retention.boots_per_node,
@@ -45,12 +47,13 @@ class Daemon:
 
     def __init__(self, config: RackletConfig, store: Store, clock: Clock) -> None:
         self.rack = Rack(config, store, clock)
-        self.api = ApiServer(self.rack, config.grpc)
+        self.api = ApiServer(self.rack, config)
         self.http = HttpServer(self.rack, config.http.address, self.not_ready)
         self._store = store
         self._config = config
         self._upkeep_problem = ""
         self._is_over = False
+        self._manager = ServiceManager()
 
     def not_ready(self) -> str:
         """Return why hostd cannot do its work; "" when it can."""
@@ -75,14 +78,17 @@ class Daemon:
                 nodes = [tasks.create_task(node.run(period_ms), name=node.name) for node in self.rack.nodes]
                 policies = tasks.create_task(self.rack.run_policies(), name="policies")
                 syncing = tasks.create_task(self._sync(), name="sync")
+                watching = tasks.create_task(self._manager.watch(), name="service manager")
+                self._manager.ready(f"{len(nodes)} node{'s'[: len(nodes) != 1]}")
                 await stop.wait()
                 log.info("hostd is shutting down")
+                self._manager.stopping()
                 await self.rack.faults.end_all()
                 await self._stop_listening()
                 self._is_over = True
                 self.rack.sync_wanted.set()
                 await syncing
-                for task in (policies, *nodes):
+                for task in (policies, watching, *nodes):
                     task.cancel()
 
     @asynccontextmanager
@@ -102,7 +108,7 @@ class Daemon:
     async def _sync(self) -> None:
         """Store what came and acknowledge it, every period, sooner when a HAT needs it, and a last time at the end.
 
-        What can wait is done in between: at once when no HAT waits, else once in a period.
+        What can wait is done once in a period.
         """
         loop, clock, period_ms = asyncio.get_running_loop(), self.rack.clock, self._config.store.sync_period_ms
         wanted = self.rack.sync_wanted
@@ -117,7 +123,7 @@ class Daemon:
                 self.rack.take_sync(await loop.run_in_executor(disk, sync))
                 if is_last:
                     return
-                if not wanted.is_set() or begin_ms - tended_ms >= period_ms:
+                if begin_ms - tended_ms >= period_ms:
                     tended_ms = begin_ms
                     self._tell_of_upkeep(await loop.run_in_executor(disk, self._store.tend, clock.unix_ms()))
                 await _wait(wanted, max(0, period_ms - max(0, clock.monotonic_ms() - begin_ms)))

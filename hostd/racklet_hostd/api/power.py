@@ -37,14 +37,14 @@ def power_plan(rack: Rack) -> rack_pb2.GetPowerPlanResponse:
     )
 
 
-def set_power_budget(rack: Rack, request: rack_pb2.SetPowerBudgetRequest) -> rack_pb2.SetPowerBudgetResponse:
+async def set_power_budget(rack: Rack, request: rack_pb2.SetPowerBudgetRequest) -> rack_pb2.SetPowerBudgetResponse:
     """Go by another supply. Raises NoBudgetError, BadArgumentError."""
     if rack.budget is None:
         raise NoBudgetError("there is no power budget to change: set capacity_w in [power] of racklet.toml first")
     reserve_mw = rack.budget.plan.rules.reserve_mw
     if not reserve_mw < request.capacity_mw <= _CAPACITY_LIMIT_MW:
         expected = f"more than the reserve of {reserve_mw} and at most {_CAPACITY_LIMIT_MW}"
-        raise BadArgumentError(f"capacity_mw: expected {expected}, found {request.capacity_mw}")
+        raise BadArgumentError("capacity_mw", f"expected {expected}, found {request.capacity_mw}")
     rack.budget.set_capacity(request.capacity_mw)
     return rack_pb2.SetPowerBudgetResponse()
 

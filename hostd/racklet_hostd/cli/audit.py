@@ -1,5 +1,6 @@
 """The command that shows who asked hostd for what."""
 
+import re
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -7,7 +8,6 @@ import typer
 from rich.text import Text
 
 from racklet.v1 import rack_pb2
-from racklet_client.connection import Connection
 from racklet_hostd.cli import units
 from racklet_hostd.cli.arguments import LimitOption
 from racklet_hostd.cli.errors import ExitCode
@@ -16,6 +16,7 @@ from racklet_hostd.cli.tables import DIM, NONE, plain_table
 from racklet_hostd.cli.terminal_text import printable
 
 _OK = "OK"
+_REQUEST_ID = re.compile(r" ?\brequest_id=\S+")  # for programs, and in the JSON
 
 VerifyOption = Annotated[
     bool, typer.Option("--verify", help="Check the whole log; exit code 1 when something was changed or removed.")
@@ -28,7 +29,7 @@ async def audit(session: Session, *, verify: VerifyOption = False, limit: LimitO
     if verify:
         await _verify(session)
         return
-    entries = await _newest_entries(session.connection, limit)
+    entries = [entry async for entry in session.rack.audit_entries(limit)][::-1]
     if session.output.as_json:
         for entry in entries:
             session.output.json(entry)
@@ -41,8 +42,7 @@ async def audit(session: Session, *, verify: VerifyOption = False, limit: LimitO
 
 
 async def _verify(session: Session) -> None:
-    connection = session.connection
-    found = await connection.ask(connection.stub.VerifyAudit, rack_pb2.VerifyAuditRequest(), timeout_s=None)
+    found = await session.rack.verify_audit()
     if session.output.as_json:
         session.output.json(found)
     elif found.problem:
@@ -55,20 +55,6 @@ async def _verify(session: Session) -> None:
         )
     if found.problem:
         raise typer.Exit(ExitCode.FAILED)
-
-
-async def _newest_entries(connection: Connection, limit: int) -> list[rack_pb2.AuditEntry]:
-    """Return up to `limit` entries, oldest first."""
-    found: list[rack_pb2.AuditEntry] = []
-    token = ""
-    while len(found) < limit:
-        request = rack_pb2.ListAuditEntriesRequest(page_size=limit - len(found), page_token=token)
-        page = await connection.ask(connection.stub.ListAuditEntries, request)
-        found += page.entries
-        token = page.next_page_token
-        if not token:
-            break
-    return found[::-1]
 
 
 def _paired(
@@ -93,7 +79,7 @@ def _row(entry: rack_pb2.AuditEntry, ended: rack_pb2.AuditEntry | None) -> list[
         Text(printable(entry.who)) if entry.who else Text("hostd", DIM),
         Text(printable(entry.method) + (" (late)" if entry.kind == "late" else "")),
         Text(printable(entry.node)) if entry.node else NONE.copy(),
-        Text(printable(entry.arguments)),
+        Text(printable(_REQUEST_ID.sub("", entry.arguments))),
         Text(took),
         _outcome(last),
     ]

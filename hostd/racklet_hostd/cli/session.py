@@ -13,8 +13,8 @@ from typing import Annotated, Any
 import typer
 
 from racklet_client.address import Address
-from racklet_client.connection import Connection, connect
 from racklet_client.errors import RackError
+from racklet_client.rack import Rack, connect
 from racklet_hostd.cli.errors import CommandError, ExitCode, StoppedError, UnwritableError, exit_code, sentence
 from racklet_hostd.cli.output import Output, remark
 
@@ -29,7 +29,7 @@ _KEYWORD = inspect.Parameter.KEYWORD_ONLY
 class Session:
     """One run of a command."""
 
-    connection: Connection
+    rack: Rack
     output: Output
 
 
@@ -48,11 +48,11 @@ def command(
     def run(context: typer.Context, address: str | None, *, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - typer's
         if check:
             check(as_json=as_json, **options)
-        place = _place(address or context.obj)
+        place = place_of(address or context.obj)
 
         async def session() -> None:
-            async with connect(place) as connection:
-                await function(Session(connection, Output(as_json)), **options)
+            async with connect(place) as rack:
+                await function(Session(rack, Output(as_json)), **options)
 
         _run(session())
 
@@ -66,7 +66,8 @@ def command(
     return run
 
 
-def _place(named: str | None) -> Address:
+def place_of(named: str | None) -> Address:
+    """Return where hostd is; a usage error when `named` is no address."""
     try:
         return Address.parse(named) if named else Address.default()
     except ValueError as error:

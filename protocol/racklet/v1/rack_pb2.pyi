@@ -4,6 +4,9 @@ isort:skip_file
 The rack as hostd serves it.
 
 Resource names follow the AIP style: nodes/node-3, nodes/node-3/boots/17.
+A read_mask names the fields that are wanted, such as "supply_state" or "measurement.supply_uw"; the name of a node and
+the sequence of an event come always. Empty and "*" mean all fields.
+
 Numbers count what their names end in: uv microvolts, ua microamperes, uw microwatts, uj microjoules,
 mc thousandths of a degree Celsius.
 """
@@ -11,6 +14,7 @@ mc thousandths of a degree Celsius.
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -595,19 +599,25 @@ class ListNodesRequest(_message.Message):
 
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    READ_MASK_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """At most so many nodes; 0 means 100, more than 1000 means 1000."""
     page_token: _builtins.str
     """The next_page_token of the call before."""
+    @_builtins.property
+    def read_mask(self) -> _field_mask_pb2.FieldMask:
+        """Fields of Node."""
+
     def __init__(
         self,
         *,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        read_mask: _field_mask_pb2.FieldMask | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read_mask", b"read_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "read_mask", b"read_mask"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -648,16 +658,22 @@ class GetNodeRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
+    READ_MASK_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The node's resource name."""
+    @_builtins.property
+    def read_mask(self) -> _field_mask_pb2.FieldMask:
+        """Fields of Node."""
+
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
+        read_mask: _field_mask_pb2.FieldMask | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read_mask", b"read_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "read_mask", b"read_mask"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -695,6 +711,7 @@ class WatchNodesRequest(_message.Message):
 
     NAMES_FIELD_NUMBER: _builtins.int
     MIN_INTERVAL_FIELD_NUMBER: _builtins.int
+    READ_MASK_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Resource names of the nodes to watch; empty means all."""
@@ -703,15 +720,20 @@ class WatchNodesRequest(_message.Message):
     def min_interval(self) -> _duration_pb2.Duration:
         """The least time between two messages; 0 means 100 ms."""
 
+    @_builtins.property
+    def read_mask(self) -> _field_mask_pb2.FieldMask:
+        """Fields of Node. A change of other fields is not told."""
+
     def __init__(
         self,
         *,
         names: _abc.Iterable[_builtins.str] | None = ...,
         min_interval: _duration_pb2.Duration | None = ...,
+        read_mask: _field_mask_pb2.FieldMask | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["min_interval", b"min_interval"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["min_interval", b"min_interval", "read_mask", b"read_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["min_interval", b"min_interval", "names", b"names"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["min_interval", b"min_interval", "names", b"names", "read_mask", b"read_mask"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -752,12 +774,17 @@ class SetPowerRequest(_message.Message):
     GRACE_FIELD_NUMBER: _builtins.int
     FORCE_FIELD_NUMBER: _builtins.int
     OFF_TIME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The node's resource name."""
     action: Global___PowerAction.ValueType
     """Where to."""
     force: _builtins.bool
     """OFF: cut even if the node has not become idle when the grace is over."""
+    request_id: _builtins.str
+    """A UUID of the caller's own for this request. When hostd has carried out a request of the same caller with it in the
+    last 10 minutes, it answers with what came of that, and carries out nothing.
+    """
     @_builtins.property
     def grace(self) -> _duration_pb2.Duration:
         """OFF: how long the node may take to become idle, at most 10 minutes; absent means the HAT's default."""
@@ -774,10 +801,11 @@ class SetPowerRequest(_message.Message):
         grace: _duration_pb2.Duration | None = ...,
         force: _builtins.bool = ...,
         off_time: _duration_pb2.Duration | None = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["grace", b"grace", "off_time", b"off_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "force", b"force", "grace", b"grace", "name", b"name", "off_time", b"off_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "force", b"force", "grace", b"grace", "name", b"name", "off_time", b"off_time", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1265,22 +1293,28 @@ class ListEventsRequest(_message.Message):
     NODE_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    READ_MASK_FIELD_NUMBER: _builtins.int
     node: _builtins.str
     """A node's resource name; empty means all."""
     page_size: _builtins.int
     """At most so many events; 0 means 100, more than 1000 means 1000."""
     page_token: _builtins.str
     """The next_page_token of the call before."""
+    @_builtins.property
+    def read_mask(self) -> _field_mask_pb2.FieldMask:
+        """Fields of Event; without "supply_mv" and "supply_ma" a waveform takes no more than other events."""
+
     def __init__(
         self,
         *,
         node: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        read_mask: _field_mask_pb2.FieldMask | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read_mask", b"read_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["node", b"node", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["node", b"node", "page_size", b"page_size", "page_token", b"page_token", "read_mask", b"read_mask"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1322,19 +1356,25 @@ class WatchEventsRequest(_message.Message):
 
     NODE_FIELD_NUMBER: _builtins.int
     FROM_SEQUENCE_FIELD_NUMBER: _builtins.int
+    READ_MASK_FIELD_NUMBER: _builtins.int
     node: _builtins.str
     """A node's resource name; empty means all."""
     from_sequence: _builtins.int
     """The first sequence number to send; 0 means only new ones."""
+    @_builtins.property
+    def read_mask(self) -> _field_mask_pb2.FieldMask:
+        """Fields of Event."""
+
     def __init__(
         self,
         *,
         node: _builtins.str = ...,
         from_sequence: _builtins.int = ...,
+        read_mask: _field_mask_pb2.FieldMask | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read_mask", b"read_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_sequence", b"from_sequence", "node", b"node"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_sequence", b"from_sequence", "node", b"node", "read_mask", b"read_mask"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1710,16 +1750,22 @@ class SetPowerBudgetRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CAPACITY_MW_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     capacity_mw: _builtins.int
     """What the supply is rated for, in milliwatts; more than the reserve."""
+    request_id: _builtins.str
+    """A UUID of the caller's own for this request. When hostd has carried out a request of the same caller with it in the
+    last 10 minutes, it answers with what came of that, and carries out nothing.
+    """
     def __init__(
         self,
         *,
         capacity_mw: _builtins.int = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["capacity_mw", b"capacity_mw"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["capacity_mw", b"capacity_mw", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1925,6 +1971,7 @@ class RunFaultsRequest(_message.Message):
     FILE_FIELD_NUMBER: _builtins.int
     SEED_FIELD_NUMBER: _builtins.int
     DRY_RUN_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     script: _builtins.str
     """The script, as docs/faults.md tells; at most 64 KiB."""
     file: _builtins.str
@@ -1933,6 +1980,10 @@ class RunFaultsRequest(_message.Message):
     """What its dice are thrown with, at most 2^32 - 1; absent means the script's own seed."""
     dry_run: _builtins.bool
     """Send only the plan, and do nothing."""
+    request_id: _builtins.str
+    """A UUID of the caller's own for this request. When hostd has run a script of the same caller with it in the last 10
+    minutes, it sends that run's plan and end, and runs nothing.
+    """
     def __init__(
         self,
         *,
@@ -1940,10 +1991,11 @@ class RunFaultsRequest(_message.Message):
         file: _builtins.str = ...,
         seed: _builtins.int | None = ...,
         dry_run: _builtins.bool = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "seed", b"seed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "dry_run", b"dry_run", "file", b"file", "script", b"script", "seed", b"seed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "dry_run", b"dry_run", "file", b"file", "request_id", b"request_id", "script", b"script", "seed", b"seed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015

@@ -4,6 +4,9 @@ isort:skip_file
 The rack as hostd serves it.
 
 Resource names follow the AIP style: nodes/node-3, nodes/node-3/boots/17.
+A read_mask names the fields that are wanted, such as "supply_state" or "measurement.supply_uw"; the name of a node and
+the sequence of an event come always. Empty and "*" mean all fields.
+
 Numbers count what their names end in: uv microvolts, ua microamperes, uw microwatts, uj microjoules,
 mc thousandths of a degree Celsius.
 """
