@@ -1,6 +1,7 @@
 """Checks the copper that carries the power: each step's resistance and heating, from the board file itself.
 
-`/usr/bin/python3 -m hardware.power_path hardware/kicad/hat/hat.kicad_pcb`: ends with 1 when a limit is broken.
+`/usr/bin/python3 -m hardware.power_path hardware/kicad/hat/hat.kicad_pcb`: ends with 1 when a limit is broken. Names of
+nets behind it check only those.
 
 Each net of the path is cut into squares on each layer, with the sheet resistance of its copper; barrels of plated holes
 and vias join the layers. Currents in at the pads of parts and out at those of another give the resistance and, from the
@@ -74,7 +75,7 @@ PATHS = {
         5.0,
     ),
     "backplane": PowerPath(
-        0.25,
+        0.35,
         (
             Step("/VIN", tuple(((f"F{slot}", "1"), 2.5) for slot in _SLOTS), ("J6", "2"), 6.0),
             *(_step(f"/VIN_{slot}", (f"F{slot}", "2"), (f"J{slot}", "1 7"), 3.3, 2.0) for slot in _SLOTS),
@@ -292,6 +293,8 @@ def main() -> None:
     print("net           from      to          A    mOhm  limit    mV     W   A/mm2   rise K")
     total_mv = 0.0
     for step in path.steps:
+        if sys.argv[2:] and step.net not in sys.argv[2:]:
+            continue
         copper = Copper(board, step.net, path.square)
         sources = [(copper.terminals(*pads), amperes) for pads, amperes in step.sources]
         volts, density = copper.solve(sources, copper.terminals(*step.sink))

@@ -133,8 +133,8 @@ def test_without_c45_the_neighbour_would_restart_at_12_v() -> None:
 
 
 # A short in slot 1 at 1 ms. Its fuse is 25 mOhm until I2t has passed (7 A fast, 1206: 5 A2s at most), then it opens
-# within 50 us: one run finds when, the next has it open then. The supply limits itself to 15 A behind its 1 mF; a HAT at
-# full load beside it lives from the bus.
+# within 50 us: one run finds when, the next has it open then. The supply limits itself to 15 A behind its 1 mF; a HAT
+# at full load beside it lives from the bus.
 _SHORT = """
 BBRICK 0 b1 I = min(15, max(0, ({V} - V(b1))*200))
 CB b1 bx 1000u IC={V}
