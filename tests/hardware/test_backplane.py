@@ -95,7 +95,7 @@ BQ1 in vin I = V(vin) > 2.5 ? V(in,vin)/12m : 0
 C1 vin e 100u IC={v0}
 RC1 e 0 0.3
 CCER vin 0 12u IC={v0}
-BLOAD vin 0 I = V(vin) > 5.6 ? p/V(vin)/0.88 : 0
+BHATLOAD vin 0 I = V(vin) > 5.6 ? p/V(vin)/0.88 : 0
 R6 vin en {R6}
 R7 en 0 {R7}
 C45 en 0 {C45} IC={v0*15/115}
