@@ -96,7 +96,7 @@ class Node:
         self._events = events
         self._changes = changes
         self._sync_wanted = commons.sync_wanted
-        self._unstored_bytes = 0
+        self._unsynced_bytes = 0
         self._clock = clock
         self._recorder = Recorder(store, events, clock)
         self.budget = commons.budget
@@ -164,8 +164,13 @@ class Node:
             raise answer
         return answer
 
+    def prepare_sync(self) -> None:
+        """Do what belongs before a sync: what the boot doctor finds is durable with its bytes."""
+        self._unsynced_bytes = 0
+        self.look()
+
     def look(self) -> None:
-        """Let the boot doctor see all that came. Done before each sync: what it finds is durable with its bytes."""
+        """Let the boot doctor see all that came."""
         if self.watch.look():
             self._mark()
 
@@ -175,7 +180,6 @@ class Node:
         if is_on and self.watch.listen(self._clock.unix_ms(), self.hat.state_ms):
             self._mark()
         if self._session is not None and self._session.link.is_up:
-            self._unstored_bytes = self._recorder.unstored_bytes
             self._session.link.acknowledge(self._recorder.positions(), self._clock.monotonic_ms())
             self._session.write_output()
 
@@ -283,8 +287,8 @@ class Node:
                     self.uart_errors.update(
                         framing=damage.framing_errors, parity=damage.parity_errors, **{"break": damage.breaks}
                     )
-                self._unstored_bytes += len(data)
-                if self._unstored_bytes >= URGENT_BYTES:
+                self._unsynced_bytes += len(data)
+                if self._unsynced_bytes >= URGENT_BYTES:
                     self._sync_wanted.set()
             case BootStarted():
                 self._tail = ConsoleTail()
