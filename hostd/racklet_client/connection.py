@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import grpc
 
 from racklet.v1 import rack_pb2, rack_pb2_grpc
 from racklet_client.address import Address
-from racklet_client.credentials import Credentials
+from racklet_client.credentials import CREDENTIALS_VARIABLE, Credentials, default_credentials_folder
 from racklet_client.details import refusal_of
 from racklet_client.errors import LostError, RackError, UnreachableError, refused
 
@@ -33,6 +33,9 @@ _GOING = frozenset({"SHUTTING_DOWN", "CONNECTION_ENDED"})  # the reasons of a ho
 Request = TypeVar("Request")
 Response = TypeVar("Response", covariant=True)  # noqa: PLC0105 - the word of the API
 _ConsoleCall: TypeAlias = grpc.aio.StreamStreamCall[rack_pb2.AttachConsoleRequest, rack_pb2.AttachConsoleResponse]
+
+
+UnaryMethod: TypeAlias = "grpc.aio.UnaryUnaryMultiCallable[Any, Any]"
 
 
 class _ReadableCall(Protocol[Response]):
@@ -174,9 +177,10 @@ async def open_connection(address: Address | str | None, credentials: Credential
     Raises UnreachableError within 5 s when it is not there, ValueError when that is no address, CredentialsError.
     """
     place = Address.parse(address) if isinstance(address, str) else address or Address.default()
-    async with _channel(place, credentials) as channel:
+    shown = credentials or Credentials.for_address(place)
+    async with _channel(place, shown) as channel:
         if not await _is_reached(channel):
-            raise UnreachableError(place.target, place.explain())
+            raise UnreachableError(place.target, _why_unreachable(place, shown))
         yield Connection(channel, place)
 
 
@@ -184,6 +188,17 @@ def _channel(address: Address, credentials: Credentials | None) -> grpc.aio.Chan
     if credentials is None:
         return grpc.aio.insecure_channel(address.target, options=_OPTIONS)
     return grpc.aio.secure_channel(address.target, credentials.for_channel(), options=_OPTIONS)
+
+
+def _why_unreachable(address: Address, credentials: Credentials | None) -> str:
+    """Say what may be wrong. gRPC tells no more of a handshake that fails than of a hostd that is not there."""
+    if credentials is not None:
+        return (
+            f"{address.explain()}, or one of the two does not take the other's certificate ({credentials.certificate})"
+        )
+    if address.is_loopback and default_credentials_folder().exists():
+        return f"{address.explain()}, or it takes TLS: name your certificate with {CREDENTIALS_VARIABLE}"
+    return address.explain()
 
 
 async def _is_reached(channel: grpc.aio.Channel) -> bool:
