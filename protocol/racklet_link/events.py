@@ -118,6 +118,13 @@ class ConsoleTaken:
     offset: int
 
 
+@dataclass(frozen=True, slots=True)
+class UpdateProgressed:
+    """The HAT tells how an update stands."""
+
+    progress: link_pb2.UpdateProgress
+
+
 LinkEvent = (
     HelloReceived
     | Incompatible
@@ -130,4 +137,5 @@ LinkEvent = (
     | RequestEnded
     | RequestTimedOut
     | ConsoleTaken
+    | UpdateProgressed
 )

@@ -17,6 +17,7 @@ from racklet_link.events import (
     LinkLost,
     StoredPositions,
     TelemetryReceived,
+    UpdateProgressed,
 )
 from racklet_link.frame_reader import FrameReader
 from racklet_link.kernels_host import crc32_append
@@ -31,6 +32,7 @@ from racklet_link.limits import (
 )
 from racklet_link.receiver import EventReceiver, LogReceiver, Missing, told_together
 from racklet_link.requester import ConsoleTyper, Operation, Requester
+from racklet_link.update_sender import UpdateSender
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,6 +78,7 @@ class HostLink:
         self._event_missing = Missing()
         self._requester = Requester()
         self._typer = ConsoleTyper()
+        self._sender: UpdateSender | None = None
 
     def receive(self, data: bytes, now_ms: int) -> list[LinkEvent]:
         """Take bytes from the line, whatever they are; return what they tell."""
@@ -175,10 +178,17 @@ class HostLink:
             self._say_requests()
         return count
 
+    def send_update(self, stream: bytes, now_ms: int) -> None:
+        """Send the stream of an update that the HAT has begun; empty ends it. UpdateProgressed tells how it goes."""
+        self._now_ms = now_ms
+        self._sender = UpdateSender(stream, now_ms) if stream else None
+        if self.is_up:
+            self._say_requests()
+
     @property
     def is_busy(self) -> bool:
-        """True while a request or console input waits for the HAT's answer."""
-        return self._requester.is_busy or self._typer.is_busy
+        """True while a request, console input or an update waits for the HAT's answer."""
+        return self._requester.is_busy or self._typer.is_busy or self._sender is not None
 
     def _take_events(self) -> list[LinkEvent]:
         events, self._events = self._events, []
@@ -198,6 +208,9 @@ class HostLink:
         console_input = self._typer.due(self._now_ms)
         if console_input is not None:
             self._say(link_pb2.Frame(console_input=console_input))
+        if self._sender is not None:
+            for piece in self._sender.due(self._now_ms):
+                self._say(link_pb2.Frame(update_data=piece))
 
     def _say_acknowledge(self, *, log_resend: bool = False, event_resend: bool = False) -> None:
         self._said_ms = self._now_ms
@@ -261,9 +274,17 @@ class HostLink:
             case "console_acknowledge":
                 news = self._typer.take(frame.console_acknowledge, self._now_ms)
                 self._say_requests()
+            case "update_progress":
+                news = self._on_update_progress(frame.update_progress)
             case _:
                 self.counters.errors["unexpected"] += 1
         self._events += news
+
+    def _on_update_progress(self, progress: link_pb2.UpdateProgress) -> Sequence[LinkEvent]:
+        if self._sender is not None:
+            self._sender.take(progress, self._now_ms)
+            self._say_requests()
+        return [UpdateProgressed(progress)]
 
     def _end_talk(self) -> None:
         self.is_up = False
@@ -278,6 +299,7 @@ class HostLink:
         if hello.session != self._hat_session:
             self._end_talk()
             self._events += self._requester.abandon()
+            self._sender = None
             self._events += self._typer.restart() if self._hat_session else []
         if min(PROTOCOL_MAX, hello.protocol_max) < max(PROTOCOL_MIN, hello.protocol_min):
             self._end_talk()

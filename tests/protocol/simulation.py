@@ -54,6 +54,24 @@ class Duties:
     def set_restore(self, _policy: int, _delay_ms: int) -> int:
         return link_pb2.RESULT_DONE
 
+    def begin_update(self, _slots: object, _buf: bytearray) -> int:
+        return link_pb2.RESULT_DONE
+
+    def take_update(self, _offset: int, _buf: bytearray, _start: int, _size: int) -> None:
+        pass
+
+    def finish_update(self, _request_id: int) -> int:
+        return link_pb2.RESULT_DONE
+
+    def confirm_update(self) -> int:
+        return link_pb2.RESULT_DONE
+
+    def abort_update(self) -> int:
+        return link_pb2.RESULT_DONE
+
+    def fill_update(self, _progress: Message) -> None:
+        pass
+
     def fill_hello(self, hello: Message) -> None:
         hello.put_bytes(13, 0, b"\x01\x02\x03\x04\x05\x06\x07\x08")
         hello.put_bytes(15, 1, b"hat-a")
