@@ -32,15 +32,15 @@ def prices(path: Path = PRICES) -> dict[str, Any]:
     return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
-def hat_eur() -> float:
-    """Return what one HAT costs by the bill of hardware/."""
+def board_eur(board: str) -> float:
+    """Return what a board of hardware/, "hat" or "backplane", costs by its own bill."""
     if str(ROOT) not in sys.path:
         sys.path.insert(0, str(ROOT))
     from hardware import bom  # noqa: PLC0415  # found from the root only
     from hardware.netlist import read_golden  # noqa: PLC0415
 
     table = bom.prices()
-    return bom.total(bom.lines(read_golden("hat"), table), table)
+    return bom.total(bom.lines(read_golden(board), table), table, board)
 
 
 def plastic_grams(volume_cm3: float, p: Parameters) -> float:
@@ -63,10 +63,10 @@ def lines(p: Parameters, grams: float, fans: int) -> list[Line]:
 
     found = [
         named("nodes", rack.sbc, p.node.name, boards),
-        Line("Racklet HAT, parts and board for ten", rack.slots, round(hat_eur(), 2)),
+        Line("Racklet HAT, parts and board for ten", rack.slots, round(board_eur("hat"), 2)),
         single("card", "memory card", boards),
         single("supply", "supply", 1),
-        single("backplane", "backplane", 1),
+        Line("Racklet backplane with its USB hubs, for ten", 1, round(board_eur("backplane"), 2)),
         single("cable", "cable", boards),
         Line(f"plastic, {grams:.0f} g", 1, round(grams / 1000 * table["plastic"]["eur_per_kg"], 2)),
         single("small", "small parts", 1),
