@@ -27,7 +27,7 @@ UART_BUFFERS = 2 * 33  # of machine.UART, both ways, as racklet_hat.board asks f
 RAM_BUDGET = 76 * 1024  # bytes of heap after start, rings and machine code included
 
 # hostd's end of the link, the other form of the kernels, and what only type checkers and the generator read.
-HOSTS_END = ("events", "frame_reader", "host", "kernels_host", "limits", "ports", "receiver", "requester")
+HOSTS_END = ("events", "frame_reader", "handshake", "host", "kernels_host", "limits", "ports", "receiver", "requester")
 NOT_ON_A_HAT = {*(f"racklet_link/{name}" for name in HOSTS_END), "racklet_hat/ports"}
 
 # A `machine` whose parts do nothing and whose power monitor does not answer.

@@ -10,6 +10,7 @@ from array import array
 from racklet_link import kernels, messages
 from racklet_link.framing import FrameEncoder
 from racklet_link.message import Message
+from racklet_link.seal import Seal, agreed_key, talk_seals
 
 
 def text(data):
@@ -92,19 +93,47 @@ def pack(name, message, buf, out):
     return message.pack(out, end)
 
 
-def seal(name, number, word):
-    """Unpack a Frame, and let the encoder frame its body again."""
+def frame(name, number, word, key="", seal_number="0"):
+    """Unpack a Frame, and let the encoder frame its body again, sealed with a key and number if these are given."""
     name = constant(name)
     buf, size = padded(word, 0)
     frame = new("FRAME")
     frame.unpack(messages.FRAME, buf, 0, size)
-    slot = 2 * (int(number) - 1)
+    slot = FRAME_SLOTS[number]
     body = new(name)
     body.unpack(getattr(messages, name), buf, frame.slots[slot], frame.slots[slot] + frame.slots[slot + 1])
     for index in range(len(body.blobs)):
         body.blobs[index] = buf
     encoder = FrameEncoder()
-    return text(encoder.wire[: encoder.seal(body, int(number) << 3 | 2)])
+    seal = None
+    if key:
+        seal = Seal(data(key))
+        seal.number = int(seal_number) - 1
+    return text(encoder.wire[: encoder.frame(body, int(number) << 3 | 2, seal)])
+
+
+def hmac(key, word, start, end):
+    buf, _ = padded(word, 0)
+    return text(kernels.hmac_sha256(kernels.hmac_key(data(key)), buf, int(start), int(end)))
+
+
+def opens(key, number, word):
+    """Tell whether a payload is sealed with a key, and the seal's number afterwards."""
+    buf, size = padded(word, 0)
+    seal = Seal(data(key))
+    seal.number = int(number)
+    return f"{int(seal.opens(buf, size))} {seal.number}"
+
+
+def talk(key, host_nonce, hat_nonce, hat_id):
+    """Seal 40 zeros with each of the seals of a talk, and a key that is agreed on."""
+    seals = talk_seals(data(key), data(host_nonce), data(hat_nonce), data(hat_id))
+    said = []
+    for seal in seals:
+        buf = bytearray(40 + 14)
+        seal.put(buf, 0, 40)
+        said.append(text(buf))
+    return " ".join(said) + " " + text(agreed_key(data(key), data(host_nonce), data(hat_id)))
 
 
 def constant(name):
@@ -147,13 +176,17 @@ def take_entries(ring, pos, end, room, begins_line, banners):
 
 
 CHILDREN = {}
+FRAME_SLOTS = {str(messages.FRAME[0][at] >> 3): messages.FRAME[0][at + 3] for at in range(0, len(messages.FRAME[0]), 4)}
 OPERATIONS = {
     "crc32": crc32,
     "cobs_encode": cobs_encode,
     "cobs_decode": cobs_decode,
     "find_zero": find_zero,
     "repack": repack,
-    "seal": seal,
+    "frame": frame,
+    "hmac": hmac,
+    "opens": opens,
+    "talk": talk,
     "slots": slots,
     "numbers": numbers,
     "put_time": put_time,
