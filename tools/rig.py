@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import aiohttp
 
 from racklet.v1 import rack_pb2
-from racklet_hostd.cli.address import Address
-from racklet_hostd.cli.connection import Connection, connect
+from racklet_client.rack import Rack, connect
 from racklet_virtual.firmware_process import FirmwareUnavailableError
 from racklet_virtual.qemu_process import QemuUnavailableError
 from racklet_virtual.rack import VirtualRack
@@ -32,6 +31,7 @@ _DEFAULT_TCP = 50551
 _DEFAULT_HTTP = 9550
 _START_TIMEOUT_S = 20
 _STOP_TIMEOUT_S = 10
+_POWER_TIMEOUT_S = 20
 
 
 class RigError(Exception):
@@ -55,7 +55,7 @@ def run(job: Coroutine[Any, Any, Outcome]) -> Outcome:
 
 
 class Rig:
-    """An async context manager. `rack` is the virtual rack, `connection` the way to hostd."""
+    """An async context manager. `rack` is the virtual rack, `client` the same as hostd serves it."""
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class Rig:
             await self._spawn_hostd()
             stack.push_async_callback(self._end_hostd)
             await self._wait_until_ready()
-            self.connection: Connection = await stack.enter_async_context(connect(Address(self.tcp)))
+            self.client: Rack = await stack.enter_async_context(connect(self.tcp))
             self._stack = stack.pop_all()
         return self
 
@@ -101,17 +101,15 @@ class Rig:
             return await self.hostd.wait()
 
     async def set_power(self, node: str, action: rack_pb2.PowerAction.ValueType) -> rack_pb2.SetPowerResponse:
-        """Move a node's supply. Raises CommandError."""
-        request = rack_pb2.SetPowerRequest(name=f"nodes/{node}", action=action)
-        return await self.connection.ask(self.connection.rack.SetPower, request, node)
+        """Move a node's supply. Raises RackError."""
+        request = rack_pb2.SetPowerRequest(name=node, action=action)
+        return await self.client.set_power(request, _POWER_TIMEOUT_S)
 
     async def until_online(self, node: str) -> None:
         """Wait until hostd talks with a node's HAT. Raises TimeoutError."""
-        request = rack_pb2.GetNodeRequest(name=f"nodes/{node}")
         async with asyncio.timeout(_START_TIMEOUT_S):
             while True:
-                answer = await self.connection.ask(self.connection.rack.GetNode, request, node)
-                if answer.node.hat.state == rack_pb2.HAT_STATE_ONLINE:
+                if (await self.client.node(node)).hat.state == rack_pb2.HAT_STATE_ONLINE:
                     return
                 await asyncio.sleep(0.05)
 

@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="racklet-hostd",
         description="The daemon of a rack: talks to every HAT, keeps logs, serves the gRPC API and metrics.",
-        epilog="Without --config: $RACKLET_CONFIG, ./racklet.toml, the user's config folder, else the defaults.",
+        epilog="Without --config: $RACKLET_CONFIG, ./racklet.toml, ~/.config/racklet, /etc/racklet, the defaults.",
     )
     parser.add_argument("--config", type=Path, metavar="FILE", help="the config file to use")
     parser.add_argument("--check", action="store_true", help="say whether the config is good, and end")

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import platformdirs
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from racklet_client.default_socket import default_socket
 from racklet_hostd.config_values import (
     Address,
     Command,
@@ -20,7 +21,6 @@ from racklet_hostd.config_values import (
     only_loopback,
     only_title,
 )
-from racklet_hostd.default_socket import default_socket
 
 MIB = 1 << 20
 

@@ -5,12 +5,14 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, get_args
 
 import tomlkit
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
+from tomlkit import TOMLDocument
 from tomlkit.container import Container
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import AoT, InlineTable, Item, Table
@@ -20,6 +22,7 @@ from racklet_hostd.errors import ConfigError, ConfigProblem
 Place = tuple[str | int, ...]
 
 _MARK = "racklet-mark"
+_LOCATED_LIMIT = 50  # problems that are told with their line: each costs a look through the whole file
 _FOUND_LIMIT = 60  # characters of a wrong value that are shown
 _EXPECTED = {
     "bool_type": "true or false",
@@ -64,22 +67,22 @@ class ConfigFile:
             raise ConfigError(path, (ConfigProblem(None, "", "not TOML: nested too deeply"),)) from error
 
     def explain(self, error: ValidationError, model: type[BaseModel]) -> tuple[ConfigProblem, ...]:
-        """Say what `model` refused in this file, in the order of the lines."""
-        problems = [self._explain(dict(detail), model) for detail in error.errors(include_url=False)]
-        return tuple(sorted(problems, key=lambda problem: problem.line or 0))
+        """Say what `model` refused in this file, in the order of the lines; of very many only the first have theirs."""
+        details: list[dict[str, Any]] = [dict(detail) for detail in error.errors(include_url=False)]
+        problems = [
+            ConfigProblem(
+                self._line(detail["loc"]) if index < _LOCATED_LIMIT else None,
+                _key(detail["loc"]),
+                _sentence(detail, model),
+            )
+            for index, detail in enumerate(details)
+        ]
+        located = sorted(problems[:_LOCATED_LIMIT], key=lambda problem: problem.line or 0)
+        return (*located, *problems[_LOCATED_LIMIT:])
 
     def problem(self, place: Place, message: str) -> ConfigProblem:
         """Return a problem with the value at `place`."""
         return ConfigProblem(self._line(place), _key(place), message)
-
-    def _explain(self, detail: dict[str, Any], model: type[BaseModel]) -> ConfigProblem:
-        place: Place = detail["loc"]
-        if detail["type"] == "missing":
-            return self.problem(place, "expected this key, found none")
-        if detail["type"] == "extra_forbidden":
-            return self.problem(place, _unknown_key(str(place[-1]), _fields(model, place[:-1])))
-        expected = _expectation(detail, _fields(model, place[:-1]).get(str(place[-1])))
-        return self.problem(place, f"expected {expected}, found {_shown(detail['input'])}")
 
     def _line(self, place: Place) -> int | None:
         """Return the line of `place`, or of the innermost table around it that the file has."""
@@ -93,18 +96,29 @@ class ConfigFile:
     def _line_of_existing(self, place: Place) -> int | None:
         """Find the line by writing a comment behind the value, since tomlkit keeps the layout but counts no lines."""
         try:
-            document = tomlkit.parse(self._text)
-            item: Any = document
+            item: Any = self._document
             for step in place:
                 item = _child(item, step)
             while not isinstance(item, Item) or _is_headless(item):
                 item = item[0] if isinstance(item, Sequence) else next(iter(item.values()))
             height = 0 if isinstance(item, Mapping) else item.as_string().count("\n")
-            item.comment(_MARK)
-            before, _, after = document.as_string().partition(_MARK)
+            before, after = self._marked(item)
         except (TOMLKitError, LookupError, TypeError, StopIteration):
             return None
         return before.count("\n") + 1 - height if after or before.endswith("# ") else None
+
+    @cached_property
+    def _document(self) -> TOMLDocument:
+        return tomlkit.parse(self._text)
+
+    def _marked(self, item: Item) -> tuple[str, str]:
+        """Return the text before and after a comment behind `item`; after it as without."""
+        trivia = item.trivia
+        was = trivia.comment_ws, trivia.comment
+        item.comment(_MARK)
+        before, _, after = self._document.as_string().partition(_MARK)
+        trivia.comment_ws, trivia.comment = was
+        return before, after
 
 
 def _child(parent: Any, step: str | int) -> Any:  # noqa: ANN401  tomlkit's types do not tell what holds what
@@ -126,6 +140,16 @@ def _syntax_problem(message: str, text: str) -> ConfigProblem:
 def _key(place: Place) -> str:
     steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in place)
     return "".join(steps).removeprefix(".")
+
+
+def _sentence(detail: Mapping[str, Any], model: type[BaseModel]) -> str:
+    place: Place = detail["loc"]
+    if detail["type"] == "missing":
+        return "expected this key, found none"
+    if detail["type"] == "extra_forbidden":
+        return _unknown_key(str(place[-1]), _fields(model, place[:-1]))
+    expected = _expectation(detail, _fields(model, place[:-1]).get(str(place[-1])))
+    return f"expected {expected}, found {_shown(detail['input'])}"
 
 
 def _fields(model: type[BaseModel], place: Place) -> dict[str, FieldInfo]:

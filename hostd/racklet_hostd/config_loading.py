@@ -12,10 +12,13 @@ from racklet_hostd.config_file import ConfigFile
 from racklet_hostd.errors import ConfigError, ConfigProblem
 
 CONFIG_VARIABLE = "RACKLET_CONFIG"
+SERVICE_CONFIG = Path("/etc/racklet/racklet.toml")
 
 
 def find_config_file(option: Path | None) -> Path | None:
-    """Return the file to load: `option`, else $RACKLET_CONFIG, ./racklet.toml, the user's config folder; else None.
+    """Return the file to load; None when there is none.
+
+    It is `option`, else $RACKLET_CONFIG, ./racklet.toml, that in the user's config folder, or that of the service.
 
     The first two are returned whether they exist or not, because somebody asked for them.
     """
@@ -24,7 +27,8 @@ def find_config_file(option: Path | None) -> Path | None:
     if variable := os.environ.get(CONFIG_VARIABLE):
         return Path(variable)
     folder = Path(platformdirs.user_config_dir("racklet", appauthor=False))
-    return next((path for path in (Path("racklet.toml"), folder / "racklet.toml") if path.exists()), None)
+    places = (Path("racklet.toml"), folder / "racklet.toml", SERVICE_CONFIG)
+    return next((path for path in places if path.exists()), None)
 
 
 def load_config(path: Path | None) -> RackletConfig:

@@ -14,6 +14,7 @@ from racklet_hostd.config import RackletConfig
 from racklet_hostd.http import HttpServer
 from racklet_hostd.open_files import allow_open_files
 from racklet_hostd.rack import Rack
+from racklet_hostd.service_manager import ServiceManager
 from racklet_hostd.store import Store, StoreLimits
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ class Daemon:
         self._config = config
         self._upkeep_problem = ""
         self._is_over = False
+        self._manager = ServiceManager()
 
     def not_ready(self) -> str:
         """Return why hostd cannot do its work; "" when it can."""
@@ -75,14 +77,17 @@ class Daemon:
                 nodes = [tasks.create_task(node.run(period_ms), name=node.name) for node in self.rack.nodes]
                 policies = tasks.create_task(self.rack.run_policies(), name="policies")
                 syncing = tasks.create_task(self._sync(), name="sync")
+                watching = tasks.create_task(self._manager.watch(), name="service manager")
+                self._manager.ready(f"{len(nodes)} node{'s'[: len(nodes) != 1]}")
                 await stop.wait()
                 log.info("hostd is shutting down")
+                self._manager.stopping()
                 await self.rack.faults.end_all()
                 await self._stop_listening()
                 self._is_over = True
                 self.rack.sync_wanted.set()
                 await syncing
-                for task in (policies, *nodes):
+                for task in (policies, watching, *nodes):
                     task.cancel()
 
     @asynccontextmanager

@@ -8,8 +8,8 @@ import grpc
 import pytest
 
 from racklet.v1 import rack_pb2
-from racklet_hostd.cli.address import Address
-from racklet_hostd.default_socket import default_socket
+from racklet_client.address import Address
+from racklet_client.default_socket import default_socket
 from tests.cli.conftest import Run, Start
 from tests.cli.memory_rack import MemoryRack
 from tests.cli.rack_server import RackServer
@@ -47,7 +47,7 @@ def test_the_default_tells_of_both_places(run: Run, tmp_path: Path, monkeypatch:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     monkeypatch.delenv("RACKLET_ADDRESS", raising=False)
     assert str(tmp_path / "racklet" / "racklet.sock") in Address.default().explain()
-    monkeypatch.setattr("racklet_hostd.cli.address._LOOPBACK", "127.0.0.1:1")
+    monkeypatch.setattr("racklet_client.address._LOOPBACK", "127.0.0.1:1")
     assert f"there is no socket {tmp_path}/racklet/racklet.sock" in run("nodes", code=3).stderr
 
 

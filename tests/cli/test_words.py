@@ -8,9 +8,10 @@ import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
+from racklet_client.console_input import ConsoleInput
+from racklet_client.names import boot_number, short_name
 from racklet_hostd.cli import units
-from racklet_hostd.cli.console_input import ConsoleInput
-from racklet_hostd.cli.names import boot_number, natural_key, node_resource, short_name
+from racklet_hostd.cli.names import natural_key, node_resource
 from racklet_hostd.cli.raw_terminal import EscapeKey, KeyAction, Question
 from racklet_hostd.cli.since import moment
 

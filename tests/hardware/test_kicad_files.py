@@ -118,6 +118,13 @@ def test_parity_finds_a_value_that_only_one_side_has(copy: Path) -> None:
     assert "R9" in report
 
 
+def test_the_step_that_the_case_is_built_around_is_the_board(copy: Path) -> None:
+    (copy / "new").mkdir()
+    kicad("pcb", "export", "step", "--board-only", "-o", str(copy / "new" / "hat.step"), str(copy / "hat.kicad_pcb"))
+    fresh, committed = ((path / "hat.step").read_text(encoding="utf-8") for path in (copy / "new", copy))
+    assert fresh.partition("DATA;")[2] == committed.partition("DATA;")[2]  # the head has the hour
+
+
 def test_the_power_path_holds(copy: Path) -> None:
     code, table = power_path(copy)
     assert code == 0, table

@@ -43,6 +43,7 @@ class Rig:
     rack: rack_pb2_grpc.RackAsyncStub
     channel: grpc.aio.Channel
     stop: asyncio.Event
+    address: str
 
     async def node(self, name: str = "node-1") -> rack_pb2.Node:
         return (await self.rack.GetNode(rack_pb2.GetNodeRequest(name=f"nodes/{name}"))).node
@@ -122,6 +123,6 @@ async def running_rack(
             grpc.aio.insecure_channel(f"unix:{config.grpc.socket}") as channel,
         ):
             stub: rack_pb2_grpc.RackAsyncStub = rack_pb2_grpc.RackStub(channel)
-            rig = Rig(daemon, hats, stub, channel, stop)
+            rig = Rig(daemon, hats, stub, channel, stop, f"unix:{config.grpc.socket}")
             await rig.until_online()
             yield rig

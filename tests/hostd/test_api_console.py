@@ -185,7 +185,11 @@ async def test_a_reader_that_is_far_behind_sees_what_is_new_and_how_much_it_miss
         ([], grpc.StatusCode.INVALID_ARGUMENT, "expected a first message"),
         ([{"data": b"x"}], grpc.StatusCode.INVALID_ARGUMENT, "name: expected nodes/NAME"),
         ([{"name": "nodes/node-9"}], grpc.StatusCode.NOT_FOUND, "there is no node node-9"),
-        ([{"name": "nodes/node-1"}, {"name": "nodes/node-1"}], grpc.StatusCode.INVALID_ARGUMENT, "first message only"),
+        (
+            [{"name": "nodes/node-1"}, {"name": "nodes/node-1"}],
+            grpc.StatusCode.INVALID_ARGUMENT,
+            "name: is for the first message",
+        ),
     ],
 )
 async def test_a_caller_that_does_not_keep_to_the_protocol_is_refused(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 import typer
 from rich.console import Console
 
-from racklet_hostd.cli.errors import CommandError
+from racklet_client.errors import RackError
 from tools.account import energy, power_budget, power_requests, trip_latency
 from tools.rig import RigError, run
 
@@ -56,7 +56,7 @@ def _run(account: Callable[[Console], Awaitable[bool]]) -> None:
 
     try:
         holds = run(show())
-    except (RigError, CommandError, TimeoutError) as error:
+    except (RigError, RackError, TimeoutError) as error:
         print(f"account: {error or 'something did not happen in time'}", file=sys.stderr)
         raise typer.Exit(_FAILED) from error
     _end(holds=holds)

@@ -108,9 +108,8 @@ async def _sampled(rig: Rig) -> AsyncIterator[Truth]:
 
 async def _events(rig: Rig) -> list[rack_pb2.Event]:
     """Return what the budget decided, oldest first."""
-    request = rack_pb2.ListEventsRequest(page_size=1000)
-    found = await rig.connection.ask(rig.connection.rack.ListEvents, request)
-    return [event for event in reversed(found.events) if event.kind.startswith("power_")]
+    found = [event async for event in rig.client.events() if event.kind.startswith("power_")]
+    return found[::-1]
 
 
 def _print_admission(console: Console, events: Sequence[rack_pb2.Event]) -> None:

@@ -13,7 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from rich.table import Table
 
 from racklet.v1 import rack_pb2
-from racklet_hostd.cli.errors import CommandError
+from racklet_client.errors import RackError
+from racklet_client.names import boot_number, short_name
 from racklet_virtual.script import NodeState
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Report:
         """Run one check; its result is what was seen."""
         try:
             self.rows.append((name, await job, True))
-        except (CheckError, CommandError) as error:
+        except (CheckError, RackError) as error:
             self.rows.append((name, str(error), False))
         except TimeoutError:
             self.rows.append((name, "did not happen in time", False))
@@ -95,8 +96,7 @@ async def _all_online(rig: Rig) -> str:
 
 
 async def _online(rig: Rig, count: int) -> bool:
-    rack = rig.connection.rack
-    return (await rig.connection.ask(rack.GetRack, rack_pb2.GetRackRequest())).rack.online_count == count
+    return (await rig.client.info()).online_count == count
 
 
 async def _power_on(rig: Rig) -> str:
@@ -175,9 +175,7 @@ async def _compare_logs(rig: Rig) -> str:
 
 async def _boot_names(rig: Rig, hat: VirtualHat) -> list[str]:
     """Return the names of the node's boots, oldest first."""
-    request = rack_pb2.ListBootsRequest(parent=_name(hat))
-    response = await rig.connection.ask(rig.connection.rack.ListBoots, request)
-    return [boot.name for boot in reversed(response.boots)]
+    return [boot.name async for boot in rig.client.boots(hat.node.name)][::-1]
 
 
 async def _stored(rig: Rig, boot: str) -> bytes:
@@ -190,7 +188,8 @@ async def _stored(rig: Rig, boot: str) -> bytes:
 
 
 def _read(rig: Rig, boot: str) -> AsyncIterator[rack_pb2.ReadBootLogResponse]:
-    return rig.connection.stream(rig.connection.rack.ReadBootLog, rack_pb2.ReadBootLogRequest(name=boot))
+    node = short_name(boot.partition("/boots/")[0])
+    return rig.client.boot_log(node, int(boot_number(boot)))
 
 
 async def _compare_energy(rig: Rig) -> str:
@@ -214,8 +213,7 @@ async def _compare_energy(rig: Rig) -> str:
 
 
 async def _joules(rig: Rig, hat: VirtualHat) -> float:
-    request = rack_pb2.GetNodeRequest(name=_name(hat))
-    return (await rig.connection.ask(rig.connection.rack.GetNode, request)).node.energy_uj / 1e6
+    return (await rig.client.node(hat.node.name)).energy_uj / 1e6
 
 
 async def _read_metrics(rig: Rig) -> str:

@@ -11,13 +11,13 @@ from rich.live import Live
 from rich.text import Text
 
 from racklet.v1 import rack_pb2
-from racklet_hostd.cli.boots import newest_boots
-from racklet_hostd.cli.errors import CommandError
+from racklet_client.errors import RackError
 from racklet_hostd.cli.live import RackView
 
 if TYPE_CHECKING:
     from tools.rig import Rig
 
+_SCREEN_INTERVAL_S = 0.2
 _BETWEEN_STARTS_S = 2.0  # so that each boot can be watched, and as a real rack spares its supply
 
 
@@ -35,16 +35,12 @@ async def show(rig: Rig, console: Console) -> None:
 
 
 async def _watch(rig: Rig, view: RackView, live: Live) -> None:
-    rack = rig.connection.rack
-    request = rack_pb2.WatchNodesRequest()
-    request.min_interval.FromMilliseconds(200)
-    is_whole = True
-    async for response in rig.connection.stream(rack.WatchNodes, request):
-        for name in view.update(response.nodes, is_whole=is_whole):
-            if boots := await newest_boots(rig.connection, name, 1):
-                view.boot_started(name, boots[0].start_time.seconds)
-        is_whole = False
-        live.refresh()
+    async with aclosing(rig.client.watch_nodes(min_interval_s=_SCREEN_INTERVAL_S)) as changes:
+        async for change in changes:
+            for name in view.update(change.nodes, is_whole=change.is_whole):
+                async for boot in rig.client.boots(name, limit=1):
+                    view.boot_started(name, boot.start_time.seconds)
+            live.refresh()
 
 
 async def _tick(live: Live) -> None:
@@ -56,17 +52,15 @@ async def _tick(live: Live) -> None:
 async def _power_on(rig: Rig, view: RackView) -> None:
     for hat in rig.rack.hats:
         await _until_online(rig, hat.node.name)
-        request = rack_pb2.SetPowerRequest(name=f"nodes/{hat.node.name}", action=rack_pb2.POWER_ACTION_ON)
         try:
-            await rig.connection.ask(rig.connection.rack.SetPower, request, hat.node.name)
-        except CommandError as error:  # somebody plays with the rack already
+            await rig.set_power(hat.node.name, rack_pb2.POWER_ACTION_ON)
+        except RackError as error:  # somebody plays with the rack already
             view.note = str(error)
         await asyncio.sleep(_BETWEEN_STARTS_S)
 
 
 async def _until_online(rig: Rig, name: str) -> None:
-    request = rack_pb2.WatchNodesRequest(names=[f"nodes/{name}"])
-    async with aclosing(rig.connection.stream(rig.connection.rack.WatchNodes, request)) as changes:
+    async with aclosing(rig.client.watch_nodes(name)) as changes:
         async for change in changes:
             if change.nodes[0].hat.state == rack_pb2.HAT_STATE_ONLINE:
                 return

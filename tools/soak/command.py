@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from racklet.v1 import rack_pb2
+from racklet_client.names import boot_number, short_name
 from racklet_virtual.node import Habit
 from tools.rig import Rig, RigError, run
 from tools.soak.chaos import Chaos
@@ -28,7 +29,6 @@ _FAILED = 1
 _SETTLE_S = 60  # for hostd to take what the HATs still hold
 _MEMORY_EVERY_S = 0.5
 _PAGE_BYTES = 4096
-_ALL_BOOTS = 1000
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -110,17 +110,15 @@ async def _account(rig: Rig, hat: VirtualHat) -> NodeAccount:
 
 async def _boot_names(rig: Rig, node: str) -> list[str]:
     """Return the names of the node's boots, oldest first."""
-    request = rack_pb2.ListBootsRequest(parent=f"nodes/{node}", page_size=_ALL_BOOTS)
-    response = await rig.connection.ask(rig.connection.rack.ListBoots, request)
-    return [boot.name for boot in reversed(response.boots)]
+    return [boot.name async for boot in rig.client.boots(node)][::-1]
 
 
 async def _read(rig: Rig, boot: str) -> list[bytes | Lost]:
     """Return a boot log: stretches of bytes as long as can be, and the gaps between them."""
     pieces: list[bytes | Lost] = []
     stretch = bytearray()
-    request = rack_pb2.ReadBootLogRequest(name=boot)
-    async for piece in rig.connection.stream(rig.connection.rack.ReadBootLog, request):
+    node = short_name(boot.partition("/boots/")[0])
+    async for piece in rig.client.boot_log(node, int(boot_number(boot))):
         if piece.WhichOneof("piece") != "gap":
             stretch += piece.data
             continue

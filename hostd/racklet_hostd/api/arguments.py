@@ -22,7 +22,7 @@ INTERVAL_LEAST_MS = 10
 PAGE_LIMIT = 1000
 NEWEST_BOOT = "-"
 
-_NOT_OURS = "page_token: expected the next_page_token of a call with the same arguments"
+_NOT_OURS = "expected the next_page_token of a call with the same arguments"
 _NODE = r"[^/\s]{1,63}"  # no config has a longer name
 _SHOWN = 80  # characters of a wrong argument that are said back
 _NS_PER_S = 1_000_000_000
@@ -34,7 +34,7 @@ def node_name(resource: str, field: str) -> str:
     """Return the NAME of nodes/NAME."""
     match = re.fullmatch(rf"nodes/({_NODE})", resource)
     if match is None:
-        raise BadArgumentError(f"{field}: expected nodes/NAME, such as nodes/node-3, found {_shown(resource)}")
+        raise BadArgumentError(field, f"expected nodes/NAME, such as nodes/node-3, found {_shown(resource)}")
     return match[1]
 
 
@@ -43,14 +43,14 @@ def boot_name(resource: str, field: str = "name") -> tuple[str, int | None]:
     match = re.fullmatch(rf"nodes/({_NODE})/boots/(-|[0-9]{{1,19}})", resource)
     if match is None or (match[2] != NEWEST_BOOT and int(match[2]) > _BOOT_NUMBER_MAX):
         expected = "nodes/NAME/boots/NUMBER, or nodes/NAME/boots/- for the newest"
-        raise BadArgumentError(f"{field}: expected {expected}, found {_shown(resource)}")
+        raise BadArgumentError(field, f"expected {expected}, found {_shown(resource)}")
     return match[1], None if match[2] == NEWEST_BOOT else int(match[2])
 
 
 def page_size(asked: int, default: int) -> int:
     """Return the size of the page: `default` for 0, never more than 1000."""
     if asked < 0:
-        raise BadArgumentError(f"page_size: expected 0 or more, found {asked}")
+        raise BadArgumentError("page_size", f"expected 0 or more, found {asked}")
     return min(asked or default, PAGE_LIMIT)
 
 
@@ -71,7 +71,7 @@ def page_position(token: str, scope: str) -> str:
     except (binascii.Error, ValueError):
         given_scope, position = "", ""
     if given_scope != scope or not position:
-        raise BadArgumentError(_NOT_OURS)
+        raise BadArgumentError("page_token", _NOT_OURS)
     return position
 
 
@@ -79,7 +79,7 @@ def name_position(token: str, scope: str) -> str:
     """Return the name that `page_token` put into `token`; "" for an empty token."""
     name = page_position(token, scope)
     if not re.fullmatch(r"[a-z0-9-]{0,63}", name):
-        raise BadArgumentError(_NOT_OURS)
+        raise BadArgumentError("page_token", _NOT_OURS)
     return name
 
 
@@ -89,7 +89,7 @@ def number_position(token: str, scope: str) -> int | None:
     if not position:
         return None
     if re.fullmatch(r"[0-9]{1,19}", position) is None or int(position) > _BOOT_NUMBER_MAX:
-        raise BadArgumentError(_NOT_OURS)
+        raise BadArgumentError("page_token", _NOT_OURS)
     return int(position)
 
 
@@ -98,7 +98,7 @@ def duration_ms(duration: Duration, field: str, limit_ms: int) -> int:
     nanos = duration.seconds * _NS_PER_S + duration.nanos
     if not (0 <= nanos <= limit_ms * _NS_PER_MS and 0 <= duration.nanos < _NS_PER_S):
         found = f"{duration.seconds} s and {duration.nanos} ns"
-        raise BadArgumentError(f"{field}: expected 0 to {limit_ms // 1000} seconds, found {found}")
+        raise BadArgumentError(field, f"expected 0 to {limit_ms // 1000} seconds, found {found}")
     return -(-nanos // _NS_PER_MS)
 
 
@@ -107,12 +107,12 @@ def start_ms(request: rack_pb2.ReadBootLogRequest) -> int | None:
     if not request.HasField("start_time"):
         return None
     if request.offset:
-        raise BadArgumentError("start_time: it and offset both say where to begin: leave out one")
+        raise BadArgumentError("start_time", "it and offset both say where to begin: leave out one")
     time = request.start_time
     nanos = time.seconds * _NS_PER_S + time.nanos
     if not (0 <= nanos <= MAX_UNIX_MS * _NS_PER_MS and 0 <= time.nanos < _NS_PER_S):
         found = f"{time.seconds} s and {time.nanos} ns since 1970"
-        raise BadArgumentError(f"start_time: expected a time from 1970 to 9999, found {found}")
+        raise BadArgumentError("start_time", f"expected a time from 1970 to 9999, found {found}")
     return -(-nanos // _NS_PER_MS)
 
 
@@ -135,11 +135,11 @@ def power_wish(request: rack_pb2.SetPowerRequest) -> PowerWish:
         action = PowerAction(request.action)
     except ValueError as error:
         known = ", ".join(each.name for each in PowerAction)
-        raise BadArgumentError(f"action: expected {known}, found {request.action}") from error
+        raise BadArgumentError("action", f"expected {known}, found {request.action}") from error
     for field, its_action in (("grace", PowerAction.OFF), ("force", PowerAction.OFF), ("off_time", PowerAction.CYCLE)):
         given = request.force if field == "force" else request.HasField(field)  # type: ignore[arg-type]
         if given and action is not its_action:
-            raise BadArgumentError(f"{field}: is for {its_action.name} only, not for {action.name}")
+            raise BadArgumentError(field, f"is for {its_action.name} only, not for {action.name}")
     return PowerWish(
         action,
         grace_ms=_set_ms(request.grace, "grace", GRACE_LIMIT_MS) if request.HasField("grace") else 0,

@@ -7,7 +7,7 @@ from itertools import zip_longest
 from racklet.v1 import rack_pb2
 from racklet_hostd.api import arguments, convert
 from racklet_hostd.api.nodes import find_node
-from racklet_hostd.api.status import BeyondEndError, NothingThereError
+from racklet_hostd.api.status import BeyondEndError, NoBootYetError
 from racklet_hostd.node import Node
 from racklet_hostd.rack import Rack
 from racklet_hostd.store import BootLog, Chunk, Piece
@@ -63,7 +63,7 @@ async def _beginning(node: Node, number: int | None, request: rack_pb2.ReadBootL
             log = then if then is not None and (number is None or then.number > number) else log
         return log, await asyncio.to_thread(log.offset_at, from_ms)
     if request.offset > log.end and not request.follow:
-        raise BeyondEndError(f"offset: boot {log.number} of {node.name} ends at {log.end}, before {request.offset}")
+        raise BeyondEndError(node.name, log.number, log.end, request.offset)
     return log, request.offset
 
 
@@ -75,7 +75,7 @@ async def find_log(node: Node, number: int | None, *, waits: bool) -> BootLog:
         return node.store.boot_log(number)
     newest = node.store.newest
     if newest is None:
-        raise NothingThereError(f"{node.name} has no boot yet")
+        raise NoBootYetError(node.name)
     return newest
 
 

@@ -16,6 +16,7 @@ from racklet_hostd.rack import Rack
 
 FIRST_MESSAGE_TIMEOUT_S = 10  # a caller that says nothing holds a stream for no longer
 CALLER_LENGTH = 64  # characters of what a caller says of itself
+_FIRST_ONLY = ("name", "read_only", "caller", "caller_id", "from_boot")
 
 Requests = AsyncIterator[rack_pb2.AttachConsoleRequest]
 Send = Callable[[rack_pb2.AttachConsoleResponse], Awaitable[None]]
@@ -49,12 +50,14 @@ async def _first(requests: Requests) -> rack_pb2.AttachConsoleRequest:
         async with asyncio.timeout(FIRST_MESSAGE_TIMEOUT_S):
             return await anext(requests)
     except (StopAsyncIteration, TimeoutError) as error:
-        raise BadArgumentError("name: expected a first message that names the node, found none") from error
+        raise BadArgumentError("name", "expected a first message that names the node, found none") from error
 
 
 def _caller(first: rack_pb2.AttachConsoleRequest) -> Caller:
     if len(first.caller_id) > CALLER_LENGTH:
-        raise BadArgumentError(f"caller_id: expected at most {CALLER_LENGTH} characters, found {len(first.caller_id)}")
+        raise BadArgumentError(
+            "caller_id", f"expected at most {CALLER_LENGTH} characters, found {len(first.caller_id)}"
+        )
     return Caller("".join(char for char in first.caller[:CALLER_LENGTH] if char.isprintable()), first.caller_id)
 
 
@@ -64,15 +67,16 @@ def _view(node: Node, first: rack_pb2.AttachConsoleRequest) -> ConsoleView:
         return ConsoleView(node.store)
     name, number = arguments.boot_name(first.from_boot, "from_boot")
     if name != node.name or number is None:
-        raise BadArgumentError(f"from_boot: expected a boot of {node.name} by its number, found {first.from_boot}")
+        raise BadArgumentError("from_boot", f"expected a boot of {node.name} by its number, found {first.from_boot}")
     return ConsoleView(node.store, number, first.from_offset)
 
 
 async def _type(console: Console, seat: ConsoleSeat, first: rack_pb2.AttachConsoleRequest, requests: Requests) -> None:
     await console.type(seat, first.data, _offset(seat, first))
     async for request in requests:
-        if request.name or request.read_only or request.caller or request.caller_id or request.from_boot:
-            raise BadArgumentError("name, read_only, caller, caller_id and from_boot are for the first message only")
+        if any(getattr(request, field) for field in _FIRST_ONLY):
+            field = next(field for field in _FIRST_ONLY if getattr(request, field))
+            raise BadArgumentError(field, "is for the first message only")
         if request.take_over:
             console.take_over(seat)
         await console.type(seat, request.data, _offset(seat, request))
@@ -85,7 +89,7 @@ def _offset(seat: ConsoleSeat, request: rack_pb2.AttachConsoleRequest) -> int:
         return seat.typed_offset
     if request.data and request.input_offset > seat.typed_offset:
         expected = f"expected at most {seat.typed_offset}, the typed_offset"
-        raise BadArgumentError(f"input_offset: {expected}, found {request.input_offset}")
+        raise BadArgumentError("input_offset", f"{expected}, found {request.input_offset}")
     return request.input_offset
 
 

@@ -24,7 +24,7 @@ async def diagnose_node(rack: Rack, request: rack_pb2.DiagnoseNodeRequest) -> ra
     node = find_node(rack, request.name)
     owner, number = arguments.boot_name(request.boot, "boot") if request.boot else (node.name, None)
     if owner != node.name:
-        raise BadArgumentError(f"boot: expected a boot of {node.name}, found one of {owner}")
+        raise BadArgumentError("boot", f"expected a boot of {node.name}, found one of {owner}")
     log = await find_log(node, number, waits=False)
     is_live = log is node.store.newest and node.supply_state is SupplyState.ON and node.hat.state is HatState.ONLINE
     read = LogDiagnosis(log, rack.signatures)

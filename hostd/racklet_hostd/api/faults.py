@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from racklet.v1 import rack_pb2
 from racklet_hostd.api import convert
-from racklet_hostd.api.status import BadArgumentError
+from racklet_hostd.api.status import BadArgumentError, WrongScriptError
 from racklet_hostd.caller import Caller
 from racklet_hostd.errors import ConfigError
 from racklet_hostd.faults.execution import Told
@@ -22,7 +22,7 @@ Send = Callable[[rack_pb2.RunFaultsResponse], Awaitable[None]]
 async def run_faults(rack: Rack, request: rack_pb2.RunFaultsRequest, caller: Caller, send: Send) -> None:
     """Send the plan, then the steps of its run and its end. The run is ended when this is, however.
 
-    Raises BadArgumentError, ScriptRefusedError, FaultsRunningError, NodeTakenError.
+    Raises BadArgumentError, WrongScriptError, ScriptRefusedError, FaultsRunningError, NodeTakenError.
     """
     script = _script(request)
     plan = script.plan(request.seed if request.HasField("seed") else None)
@@ -48,15 +48,15 @@ def arguments_on_record(request: rack_pb2.RunFaultsRequest) -> dict[str, object]
 
 def _script(request: rack_pb2.RunFaultsRequest) -> Script:
     if len(request.script) > SCRIPT_LIMIT:
-        raise BadArgumentError(f"script: expected at most {SCRIPT_LIMIT} characters, found {len(request.script)}")
+        raise BadArgumentError("script", f"expected at most {SCRIPT_LIMIT} characters, found {len(request.script)}")
     if not (len(request.file) <= _FILE_LIMIT and request.file.isprintable()):
-        raise BadArgumentError(f"file: expected at most {_FILE_LIMIT} printable characters")
+        raise BadArgumentError("file", f"expected at most {_FILE_LIMIT} printable characters")
     if request.seed > SEED_LIMIT:
-        raise BadArgumentError(f"seed: expected 0 to {SEED_LIMIT}, found {request.seed}")
+        raise BadArgumentError("seed", f"expected 0 to {SEED_LIMIT}, found {request.seed}")
     try:
         return Script.parse(request.file or "script", request.script)
     except ConfigError as error:
-        raise BadArgumentError(str(error)) from error
+        raise WrongScriptError(str(error)) from error
 
 
 def _plan_message(plan: Plan) -> rack_pb2.FaultPlan:

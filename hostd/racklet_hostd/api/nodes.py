@@ -35,7 +35,7 @@ def find_node(rack: Rack, resource: str, field: str = "name") -> Node:
 async def watch_nodes(rack: Rack, request: rack_pb2.WatchNodesRequest) -> AsyncIterator[rack_pb2.WatchNodesResponse]:
     """Yield all nodes, then those that changed. What changes while nobody takes a message goes into the next one."""
     if len(request.names) > _WATCHED_LIMIT:
-        raise BadArgumentError(f"names: expected at most {_WATCHED_LIMIT}, found {len(request.names)}")
+        raise BadArgumentError("names", f"expected at most {_WATCHED_LIMIT}, found {len(request.names)}")
     wanted = {find_node(rack, name, "names").name for name in request.names}
     nodes = [node for node in rack.nodes if not wanted or node.name in wanted]
     interval_ms = arguments.min_interval_ms(request)

@@ -44,7 +44,7 @@ def set_power_budget(rack: Rack, request: rack_pb2.SetPowerBudgetRequest) -> rac
     reserve_mw = rack.budget.plan.rules.reserve_mw
     if not reserve_mw < request.capacity_mw <= _CAPACITY_LIMIT_MW:
         expected = f"more than the reserve of {reserve_mw} and at most {_CAPACITY_LIMIT_MW}"
-        raise BadArgumentError(f"capacity_mw: expected {expected}, found {request.capacity_mw}")
+        raise BadArgumentError("capacity_mw", f"expected {expected}, found {request.capacity_mw}")
     rack.budget.set_capacity(request.capacity_mw)
     return rack_pb2.SetPowerBudgetResponse()
 

@@ -1,11 +1,12 @@
-"""Errors as gRPC statuses. The only place that turns one into the other."""
+"""Errors as gRPC statuses. The only place that turns one into the other; docs/api.md lists them."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, NamedTuple
 
 import grpc
 
+from racklet_hostd.api.details import DETAILS_KEY, Refusal, status_details
 from racklet_hostd.bell import ShuttingDownError
 from racklet_hostd.errors import NoSuchBootError, RackletError
 from racklet_hostd.faults.runner import FaultsRunningError, ScriptRefusedError
@@ -25,15 +26,35 @@ from racklet_hostd.refusals import (
 
 
 class BadArgumentError(RackletError):
-    """The request says something that is never right."""
+    """A field of the request says something that is never right. `problem` is what was expected and what was found."""
+
+    def __init__(self, field: str, problem: str) -> None:
+        self.field = field
+        super().__init__(f"{field}: {problem}")
+
+
+class WrongScriptError(RackletError):
+    """The script of faults in the request is wrong. The text has a line for each reason."""
+
+    field = "script"
 
 
 class BeyondEndError(RackletError):
     """The request asks for an offset that is not there yet."""
 
+    field = "offset"
 
-class NothingThereError(RackletError):
-    """The request asks for something that there is none of."""
+    def __init__(self, node: str, boot: int, end: int, offset: int) -> None:
+        self.node = node
+        super().__init__(f"offset: boot {boot} of {node} ends at {end}, before {offset}")
+
+
+class NoBootYetError(RackletError):
+    """The request asks for the newest boot of a node that has none."""
+
+    def __init__(self, node: str) -> None:
+        self.node = node
+        super().__init__(f"{node} has no boot yet")
 
 
 class NoBudgetError(RackletError):
@@ -48,45 +69,54 @@ class AuditUnreadableError(RackletError):
     """The disk does not give the audit log."""
 
 
-_CODES: Final = {
-    AuditUnreadableError: grpc.StatusCode.UNAVAILABLE,
-    BadArgumentError: grpc.StatusCode.INVALID_ARGUMENT,
-    BeyondEndError: grpc.StatusCode.OUT_OF_RANGE,
-    ConsoleInUseError: grpc.StatusCode.FAILED_PRECONDITION,
-    FaultsRunningError: grpc.StatusCode.FAILED_PRECONDITION,
-    HatOfflineError: grpc.StatusCode.UNAVAILABLE,
-    NeverFitsError: grpc.StatusCode.FAILED_PRECONDITION,
-    NoAnswerError: grpc.StatusCode.DEADLINE_EXCEEDED,
-    NoBudgetError: grpc.StatusCode.FAILED_PRECONDITION,
-    NoSuchBootError: grpc.StatusCode.NOT_FOUND,
-    NodeTakenError: grpc.StatusCode.FAILED_PRECONDITION,
-    NotAllowedError: grpc.StatusCode.PERMISSION_DENIED,
-    NothingThereError: grpc.StatusCode.NOT_FOUND,
-    PowerBusyError: grpc.StatusCode.ABORTED,
-    PowerFailedError: grpc.StatusCode.FAILED_PRECONDITION,
-    PowerOvertakenError: grpc.StatusCode.ABORTED,
-    QueueFullError: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    ScriptRefusedError: grpc.StatusCode.FAILED_PRECONDITION,
-    ShuttingDownError: grpc.StatusCode.UNAVAILABLE,
-    TooManyRequestsError: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    UnknownNodeError: grpc.StatusCode.NOT_FOUND,
+class Answer(NamedTuple):
+    """What an error is to a caller: a gRPC status, and a reason for a program, which never changes."""
+
+    code: grpc.StatusCode
+    reason: str
+    retry_after_ms: int | None = None
+
+
+ANSWERS: Final = {
+    AuditUnreadableError: Answer(grpc.StatusCode.UNAVAILABLE, "AUDIT_UNREADABLE"),
+    BadArgumentError: Answer(grpc.StatusCode.INVALID_ARGUMENT, "BAD_ARGUMENT"),
+    BeyondEndError: Answer(grpc.StatusCode.OUT_OF_RANGE, "BEYOND_END"),
+    ConsoleInUseError: Answer(grpc.StatusCode.FAILED_PRECONDITION, "CONSOLE_IN_USE"),
+    FaultsRunningError: Answer(grpc.StatusCode.FAILED_PRECONDITION, "FAULTS_RUNNING"),
+    HatOfflineError: Answer(grpc.StatusCode.UNAVAILABLE, "HAT_OFFLINE"),
+    NeverFitsError: Answer(grpc.StatusCode.FAILED_PRECONDITION, "NEVER_FITS_BUDGET"),
+    NoAnswerError: Answer(grpc.StatusCode.DEADLINE_EXCEEDED, "NO_ANSWER_FROM_HAT"),
+    NoBootYetError: Answer(grpc.StatusCode.NOT_FOUND, "NO_BOOT_YET"),
+    NoBudgetError: Answer(grpc.StatusCode.FAILED_PRECONDITION, "NO_BUDGET"),
+    NoSuchBootError: Answer(grpc.StatusCode.NOT_FOUND, "NO_SUCH_BOOT"),
+    NodeTakenError: Answer(grpc.StatusCode.FAILED_PRECONDITION, "NODE_TAKEN"),
+    NotAllowedError: Answer(grpc.StatusCode.PERMISSION_DENIED, "NOT_ALLOWED"),
+    PowerBusyError: Answer(grpc.StatusCode.ABORTED, "POWER_BUSY"),
+    PowerFailedError: Answer(grpc.StatusCode.FAILED_PRECONDITION, "POWER_FAILED"),
+    PowerOvertakenError: Answer(grpc.StatusCode.ABORTED, "POWER_OVERTAKEN"),
+    QueueFullError: Answer(grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL"),
+    ScriptRefusedError: Answer(grpc.StatusCode.FAILED_PRECONDITION, "SCRIPT_REFUSED"),
+    ShuttingDownError: Answer(grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN"),
+    TooManyRequestsError: Answer(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_REQUESTS", retry_after_ms=1_000),
+    UnknownNodeError: Answer(grpc.StatusCode.NOT_FOUND, "UNKNOWN_NODE"),
+    WrongScriptError: Answer(grpc.StatusCode.INVALID_ARGUMENT, "WRONG_SCRIPT"),
 }
+INTERNAL: Final = Answer(grpc.StatusCode.INTERNAL, "INTERNAL")
 
-
-_LINES_SHOWN = 20  # a status is a header, which holds a few thousand characters
+Context = grpc.aio.ServicerContext[object, object]
 
 
 @asynccontextmanager
-async def refusals(context: grpc.aio.ServicerContext[object, object]) -> AsyncIterator[None]:
-    """Within the block, an error of hostd ends the call with its status and its sentence."""
+async def refusals(context: Context) -> AsyncIterator[None]:
+    """Within the block, an error of hostd ends the call with its status, its sentence and its details."""
     try:
         yield
     except RackletError as error:
-        await context.abort(_CODES.get(type(error), grpc.StatusCode.INTERNAL), _first_lines(str(error)))
+        await refuse(context, error)
 
 
-def _first_lines(text: str) -> str:
-    """Return as many lines as a status takes."""
-    lines = text.splitlines()
-    more = len(lines) - _LINES_SHOWN
-    return "\n".join([*lines[:_LINES_SHOWN], *([f"and {more} more"] if more > 0 else [])])
+async def refuse(context: Context, error: RackletError) -> None:
+    """End the call with the status, the sentence and the details of an error of hostd."""
+    answer = ANSWERS.get(type(error), INTERNAL)
+    refusal = Refusal(answer.code.name, answer.reason, answer.retry_after_ms, error)
+    await context.abort(answer.code, refusal.message, ((DETAILS_KEY, status_details(refusal)),))

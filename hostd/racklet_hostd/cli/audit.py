@@ -9,7 +9,6 @@ from rich.text import Text
 from racklet.v1 import rack_pb2
 from racklet_hostd.cli import units
 from racklet_hostd.cli.arguments import LimitOption
-from racklet_hostd.cli.connection import Connection
 from racklet_hostd.cli.errors import ExitCode
 from racklet_hostd.cli.session import Session, command
 from racklet_hostd.cli.tables import DIM, NONE, plain_table
@@ -28,7 +27,7 @@ async def audit(session: Session, *, verify: VerifyOption = False, limit: LimitO
     if verify:
         await _verify(session)
         return
-    entries = await _newest_entries(session.connection, limit)
+    entries = [entry async for entry in session.rack.audit_entries(limit)][::-1]
     if session.output.as_json:
         for entry in entries:
             session.output.json(entry)
@@ -41,8 +40,7 @@ async def audit(session: Session, *, verify: VerifyOption = False, limit: LimitO
 
 
 async def _verify(session: Session) -> None:
-    connection = session.connection
-    found = await connection.ask(connection.rack.VerifyAudit, rack_pb2.VerifyAuditRequest(), timeout_s=None)
+    found = await session.rack.verify_audit()
     if session.output.as_json:
         session.output.json(found)
     elif found.problem:
@@ -55,20 +53,6 @@ async def _verify(session: Session) -> None:
         )
     if found.problem:
         raise typer.Exit(ExitCode.FAILED)
-
-
-async def _newest_entries(connection: Connection, limit: int) -> list[rack_pb2.AuditEntry]:
-    """Return up to `limit` entries, oldest first."""
-    found: list[rack_pb2.AuditEntry] = []
-    token = ""
-    while len(found) < limit:
-        request = rack_pb2.ListAuditEntriesRequest(page_size=limit - len(found), page_token=token)
-        page = await connection.ask(connection.rack.ListAuditEntries, request)
-        found += page.entries
-        token = page.next_page_token
-        if not token:
-            break
-    return found[::-1]
 
 
 def _paired(

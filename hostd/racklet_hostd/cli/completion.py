@@ -4,21 +4,20 @@ import asyncio
 
 import typer
 
-from racklet.v1 import rack_pb2
-from racklet_hostd.cli.address import Address
-from racklet_hostd.cli.connection import Connection, connect
-from racklet_hostd.cli.errors import CommandError
-from racklet_hostd.cli.names import natural_key, short_name
+from racklet_client.address import Address
+from racklet_client.errors import RackError
+from racklet_client.names import short_name
+from racklet_client.rack import connect
+from racklet_hostd.cli.names import natural_key
 
 _PATIENCE_S = 1.0  # a person waits for the Tab key
-_MOST_NAMES = 1_000
 
 
 def complete_node(ctx: typer.Context, incomplete: str) -> list[str]:
     """Return the nodes whose names begin so; none when hostd does not tell them at once."""
     try:
         names = asyncio.run(_names(_address(ctx)))
-    except (CommandError, TimeoutError, typer.BadParameter):
+    except (RackError, TimeoutError, ValueError):
         return []
     prefix = "nodes/" if incomplete.startswith("nodes/") else ""
     given = ctx.params.get("nodes") or ()
@@ -35,10 +34,5 @@ def _address(ctx: typer.Context) -> Address:
 
 
 async def _names(address: Address) -> list[str]:
-    async with asyncio.timeout(_PATIENCE_S), connect(address) as connection:
-        return await _node_names(connection)
-
-
-async def _node_names(connection: Connection) -> list[str]:
-    request = rack_pb2.ListNodesRequest(page_size=_MOST_NAMES)
-    return [node.name for node in (await connection.ask(connection.rack.ListNodes, request)).nodes]
+    async with asyncio.timeout(_PATIENCE_S), connect(address) as rack:
+        return [node.name async for node in rack.nodes()]

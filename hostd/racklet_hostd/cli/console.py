@@ -10,13 +10,14 @@ from typing import Annotated
 import typer
 
 from racklet.v1 import rack_pb2
+from racklet_client.errors import PreconditionError
+from racklet_client.names import short_name
 from racklet_hostd.cli.arguments import NodeArgument
 from racklet_hostd.cli.beside import beside
 from racklet_hostd.cli.console_keys import HELP, HINT, carry_out, question
 from racklet_hostd.cli.console_screen import ConsoleScreen
 from racklet_hostd.cli.console_session import ConsoleSession
-from racklet_hostd.cli.errors import CommandError, RefusedError
-from racklet_hostd.cli.names import short_name
+from racklet_hostd.cli.errors import CommandError
 from racklet_hostd.cli.output import remark
 from racklet_hostd.cli.raw_terminal import EscapeKey, KeyAction, Question, raw_terminal
 from racklet_hostd.cli.session import Session, command
@@ -48,18 +49,16 @@ async def console(
     first = rack_pb2.AttachConsoleRequest(name=node, read_only=read_only, take_over=take_over, caller=_who_am_i())
     with raw_terminal() if is_keyed else nullcontext():
         screen = ConsoleScreen(session.output, is_plain=is_keyed, is_safe=session.output.is_terminal and not raw)
-        attendance = ConsoleSession(session.connection, first, screen, falls_back=is_keyed)
+        attendance = ConsoleSession(session.rack, first, screen, falls_back=is_keyed)
         if is_keyed:
             screen.say(f"console of {name}{', read only' if read_only else ''}. {HINT}")
         try:
-            async with beside(attendance.run()):
+            async with attendance.console, beside(attendance.show()):
                 if is_keyed:
                     await _Keys(session, attendance, screen, node, is_read_only=read_only).obey()
                 else:
                     await _type_all(attendance, read_only=read_only)
-        except RefusedError as error:
-            if error.status != "FAILED_PRECONDITION":
-                raise
+        except PreconditionError as error:
             raise CommandError(f"{error} (--take-over, --read-only)") from error
         finally:
             screen.finish()
@@ -86,7 +85,7 @@ class _Keys:
             while typed := await read_typed():
                 for wanted in escape.feed(typed):
                     if wanted is KeyAction.LEAVE:
-                        await self._attendance.leave()
+                        await self._attendance.console.leave()
                         break
                     await self._do(wanted, deeds)
                 else:
@@ -124,13 +123,13 @@ class _Keys:
                 self._deed = deeds.create_task(self._carry_out(action))
 
     async def _carry_out(self, action: KeyAction) -> None:
-        self._screen.say(await carry_out(self._session.connection, self._node, action))
+        self._screen.say(await carry_out(self._session.rack, self._node, action))
 
 
 async def _type_all(attendance: ConsoleSession, *, read_only: bool) -> None:
     """Type what stdin holds, then wait for the command's end."""
     while not read_only and (typed := await read_typed()):
-        await attendance.type_all(typed)
+        await attendance.console.type(typed)
     await asyncio.Event().wait()
 
 

@@ -1,12 +1,10 @@
 """What the escape key of a console leads to, besides the way out."""
 
-from google.protobuf.duration_pb2 import Duration
-
 from racklet.v1 import rack_pb2
+from racklet_client.errors import RackError
+from racklet_client.names import short_name
+from racklet_client.rack import Rack
 from racklet_hostd.cli import units
-from racklet_hostd.cli.connection import Connection
-from racklet_hostd.cli.errors import CommandError
-from racklet_hostd.cli.names import short_name
 from racklet_hostd.cli.raw_terminal import KeyAction
 from racklet_hostd.cli.tables import supply_word
 
@@ -31,17 +29,15 @@ def question(action: KeyAction, node: str) -> str:
     return f"{_DEEDS[action][0].format(short_name(node))}? y does it, any other key does not"
 
 
-async def carry_out(connection: Connection, node: str, action: KeyAction) -> str:
-    """Move the supply, or blink the LED; return in a sentence what came of it. Never raises CommandError."""
+async def carry_out(rack: Rack, node: str, action: KeyAction) -> str:
+    """Move the supply, or blink the LED; return in a sentence what came of it. Never raises RackError."""
     name = short_name(node)
     try:
         if action is KeyAction.IDENTIFY:
-            request = rack_pb2.IdentifyNodeRequest(name=node, duration=Duration(seconds=_BLINK_S))
-            await connection.ask(connection.rack.IdentifyNode, request, name)
+            await rack.identify(node, _BLINK_S)
             return f"{name} blinks for {_BLINK_S} s"
-        power = rack_pb2.SetPowerRequest(name=node, action=_DEEDS[action][1])
-        done = await connection.ask(connection.rack.SetPower, power, name, timeout_s=None)
-    except CommandError as error:
+        done = await rack.set_power(rack_pb2.SetPowerRequest(name=node, action=_DEEDS[action][1]))
+    except RackError as error:
         return str(error)
     took = units.short_span(done.duration.ToMilliseconds())
     return f"{name} is {supply_word(done.supply_state)} at {units.volts(done.supply_uv)} V after {took}"

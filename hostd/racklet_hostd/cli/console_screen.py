@@ -29,7 +29,7 @@ class ConsoleScreen:
         if response.lost_bytes:
             self.say(f"{units.byte_count(response.lost_bytes)} lost")
         if response.notice:
-            self.say(printable(response.notice))
+            self.say(response.notice)
         if self._filter:
             self._output.text(self._filter.feed(response.data))
         else:
@@ -37,7 +37,8 @@ class ConsoleScreen:
 
     def say(self, words: str) -> None:
         """Write words of our own, in one line or several."""
-        sys.stderr.write(self._line.format(words.replace("\n", self._end or "\n")))
+        lines = (printable(line) for line in words.split("\n"))
+        sys.stderr.write(self._line.format((self._end or "\n").join(lines)))
         sys.stderr.flush()
 
     def finish(self) -> None:

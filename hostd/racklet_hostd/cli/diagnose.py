@@ -6,10 +6,10 @@ import typer
 from rich.text import Text
 
 from racklet.v1 import rack_pb2
+from racklet_client.names import boot_number, short_name
 from racklet_hostd.cli import units
 from racklet_hostd.cli.arguments import NodeArgument
 from racklet_hostd.cli.errors import ExitCode
-from racklet_hostd.cli.names import boot_number, short_name
 from racklet_hostd.cli.output import Output
 from racklet_hostd.cli.session import Session, command
 from racklet_hostd.cli.tables import DIM, phases_table
@@ -24,9 +24,8 @@ async def diagnose(session: Session, node: NodeArgument, *, boot: BootOption = N
 
     Exit code 1 when something was found.
     """
-    connection, output = session.connection, session.output
-    request = rack_pb2.DiagnoseNodeRequest(name=node, boot=f"{node}/boots/{boot or '-'}")
-    found = await connection.ask(connection.rack.DiagnoseNode, request, short_name(node))
+    output = session.output
+    found = await session.rack.diagnose(node, boot)
     if output.as_json:
         output.json(found)
     else:

@@ -1,7 +1,8 @@
 """What can end a command early, as a sentence and an exit code."""
 
-import re
 from enum import IntEnum
+
+from racklet_client.errors import LostError, NotFoundError, RackError, UnreachableError
 
 
 class ExitCode(IntEnum):
@@ -21,39 +22,14 @@ class CommandError(Exception):
     exit_code = ExitCode.FAILED
 
 
-class UnreachableError(CommandError):
-    """There is no hostd at the address, or it went away."""
-
-    exit_code = ExitCode.UNREACHABLE
-
-
-class UnwritableError(CommandError):
-    """stdout takes no more."""
-
-
-class RefusedError(CommandError):
-    """hostd answered with a refusal.
-
-    `about` names what was asked for, and is put before a `reason` (hostd's sentence) that does not name it itself.
-    `status` is the gRPC status by name, `lines` what hostd said, printable, for a refusal with more than one reason.
-    """
-
-    def __init__(self, about: str, status: str, reason: str) -> None:
-        is_named = not about or re.search(rf"(?<![\w-]){re.escape(about)}(?![\w-])", reason)
-        super().__init__(reason if is_named else f"{about}: {reason}")
-        self.status = status
-        self.reason = reason
-        self.lines = [reason]
-
-
-class NotFoundError(RefusedError):
-    """hostd has nothing of that name."""
+class NothingThereError(CommandError):
+    """There is no such thing, as far as the command can see."""
 
     exit_code = ExitCode.NOT_FOUND
 
 
-class LostError(UnreachableError):
-    """The answer broke off because hostd stopped or the way to it was cut."""
+class UnwritableError(CommandError):
+    """stdout takes no more."""
 
 
 class StoppedError(Exception):
@@ -62,3 +38,23 @@ class StoppedError(Exception):
     def __init__(self, signal_number: int) -> None:
         super().__init__(signal_number)
         self.exit_code = 128 + signal_number
+
+
+def exit_code(error: CommandError | RackError) -> ExitCode:
+    """Return the exit code that stands for an error."""
+    match error:
+        case CommandError():
+            return error.exit_code
+        case UnreachableError():
+            return ExitCode.UNREACHABLE
+        case NotFoundError():
+            return ExitCode.NOT_FOUND
+        case RackError():
+            return ExitCode.FAILED
+
+
+def sentence(error: CommandError | RackError) -> str:
+    """Return what is said of an error."""
+    if isinstance(error, UnreachableError) and not isinstance(error, LostError):
+        return f"{error}. Start it with `racklet-hostd`, or name its address with --address or RACKLET_ADDRESS"
+    return str(error)

@@ -7,10 +7,9 @@ import typer
 from rich.text import Text
 
 from racklet.v1 import rack_pb2
+from racklet_client.names import short_name
 from racklet_hostd.cli.arguments import FollowOption, LimitOption, OptionalNodeArgument
-from racklet_hostd.cli.connection import Connection
 from racklet_hostd.cli.errors import CommandError
-from racklet_hostd.cli.names import short_name
 from racklet_hostd.cli.output import remark_presence
 from racklet_hostd.cli.session import Session, command
 from racklet_hostd.cli.tables import event_text
@@ -34,32 +33,26 @@ async def events(
     waveform: WaveformOption = None,
 ) -> None:
     """Show what happened in the rack or to a node."""
-    connection = session.connection
     if waveform is not None:
         await _show_waveform(session, node or "", waveform)
         return
-    known = await _newest_events(connection, node or "", limit)
+    known = await _newest_events(session, node or "", limit)
     for event in known:
         _show(session, event)
     if not follow:
         if not known and not session.output.as_json:
             session.output.text(f"Nothing is recorded{f' of {short_name(node)}' if node else ''}.\n")
         return
-    next_sequence = known[-1].sequence + 1 if known else 1
-
-    def rest() -> rack_pb2.WatchEventsRequest:
-        return rack_pb2.WatchEventsRequest(node=node or "", from_sequence=next_sequence)
-
-    coming = connection.follow(connection.rack.WatchEvents, rest, short_name(node or ""), on_change=remark_presence)
-    async with aclosing(coming) as responses:
-        async for response in responses:
-            next_sequence = response.event.sequence + 1
-            _show(session, response.event)
+    from_sequence = known[-1].sequence + 1 if known else 1
+    coming = session.rack.watch_events(node or "", from_sequence, on_presence=remark_presence)
+    async with aclosing(coming) as new:
+        async for event in new:
+            _show(session, event)
 
 
 async def _show_waveform(session: Session, node: str, sequence: int) -> None:
     """Show the samples around an event. They are told within seconds after it."""
-    events = await _newest_events(session.connection, node, _WAVEFORM_SEARCH)
+    events = await _newest_events(session, node, _WAVEFORM_SEARCH)
     parts = sorted((event for event in events if event.about == sequence), key=lambda event: event.first_index)
     if not parts:
         raise CommandError(f"There is no waveform of event {sequence}: `racklet --json events` shows the numbers.")
@@ -72,18 +65,9 @@ async def _show_waveform(session: Session, node: str, sequence: int) -> None:
             session.output.show(Text(f"{(index + 1) * _SAMPLE_MS:>6} ms {mv / 1000:7.3f} V {ma / 1000:8.3f} A"))
 
 
-async def _newest_events(connection: Connection, node: str, limit: int) -> list[rack_pb2.Event]:
+async def _newest_events(session: Session, node: str, limit: int) -> list[rack_pb2.Event]:
     """Return up to `limit` events, oldest first."""
-    found: list[rack_pb2.Event] = []
-    token = ""
-    while len(found) < limit:
-        request = rack_pb2.ListEventsRequest(node=node, page_size=limit - len(found), page_token=token)
-        page = await connection.ask(connection.rack.ListEvents, request, short_name(node))
-        found += page.events
-        token = page.next_page_token
-        if not token:
-            break
-    return found[::-1]
+    return [event async for event in session.rack.events(node, limit)][::-1]
 
 
 def _show(session: Session, event: rack_pb2.Event) -> None:

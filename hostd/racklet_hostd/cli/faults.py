@@ -1,7 +1,7 @@
 """Faults on purpose: a script that hostd runs, step by step."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -10,10 +10,11 @@ import typer
 from rich.text import Text
 
 from racklet.v1 import rack_pb2
+from racklet_client.errors import RackError, RefusedError
+from racklet_client.names import short_name
+from racklet_client.rack import Rack
 from racklet_hostd.cli import units
-from racklet_hostd.cli.connection import Connection
-from racklet_hostd.cli.errors import CommandError, ExitCode, RefusedError
-from racklet_hostd.cli.names import short_name
+from racklet_hostd.cli.errors import ExitCode, exit_code
 from racklet_hostd.cli.output import remark
 from racklet_hostd.cli.session import Session, command
 from racklet_hostd.cli.tables import DIM, plain_table
@@ -45,12 +46,10 @@ async def run(
 
     What it took is given back when it ends, also by Ctrl-C, or because this command was killed.
     """
-    request = rack_pb2.RunFaultsRequest(
-        script=_text_of(file), file=str(file)[-_NAME_LENGTH:], seed=seed, dry_run=dry_run
-    )
+    coming = session.rack.run_faults(_text_of(file), file=str(file)[-_NAME_LENGTH:], seed=seed, dry_run=dry_run)
     progress = _Progress(session)
     try:
-        await progress.follow(request)
+        await progress.follow(coming)
     except RefusedError as error:
         _give_up(error)
     except asyncio.CancelledError:
@@ -69,11 +68,10 @@ class _Progress:
         self._session = session
         self._nodes: list[str] = []
 
-    async def follow(self, request: rack_pb2.RunFaultsRequest) -> None:
-        """Run the script to its end. Raises CommandError."""
-        connection = self._session.connection
-        async with aclosing(connection.stream(connection.rack.RunFaults, request)) as coming:
-            async for response in coming:
+    async def follow(self, coming: AsyncGenerator[rack_pb2.RunFaultsResponse, None]) -> None:
+        """Run the script to its end. Raises RackError."""
+        async with aclosing(coming) as responses:
+            async for response in responses:
                 if self._session.output.as_json:
                     self._session.output.json(response)
                 self._take(response)
@@ -85,8 +83,8 @@ class _Progress:
         remark("stopped; hostd gives back what the run took")
         try:
             async with asyncio.timeout(_RESTORE_PATIENCE_S):
-                nodes = await _until_free(self._session.connection, self._nodes)
-        except (CommandError, TimeoutError):
+                nodes = await _until_free(self._session.rack, self._nodes)
+        except (RackError, TimeoutError):
             remark("hostd has not said that it did; it goes on trying, see `racklet events`")
             return
         for node in nodes:
@@ -135,13 +133,12 @@ class _Progress:
             remark(printable(problem))
 
 
-async def _until_free(connection: Connection, names: Sequence[str]) -> list[rack_pb2.Node]:
-    """Return the nodes once no run has them any more. Raises CommandError."""
+async def _until_free(rack: Rack, names: Sequence[str]) -> list[rack_pb2.Node]:
+    """Return the nodes once no run has them any more. Raises RackError."""
     known: dict[str, rack_pb2.Node] = {}
-    coming = connection.stream(connection.rack.WatchNodes, rack_pb2.WatchNodesRequest(names=names))
-    async with aclosing(coming) as responses:
-        async for response in responses:
-            known |= {node.name: node for node in response.nodes}
+    async with aclosing(rack.watch_nodes(*names)) as changes:
+        async for change in changes:
+            known |= {node.name: node for node in change.nodes}
             if not any(node.taken_by for node in known.values()):
                 break
     return [known[name] for name in names if name in known]
@@ -162,7 +159,7 @@ def _text_of(file: Path) -> str:
 
 def _give_up(error: RefusedError) -> NoReturn:
     """Say why hostd does not run the script. A wrong script is wrong usage."""
-    for line in error.lines:
+    for line in str(error).splitlines():
         remark(line)
     is_wrong = error.status == "INVALID_ARGUMENT"
-    raise typer.Exit(ExitCode.USAGE if is_wrong else error.exit_code) from error
+    raise typer.Exit(ExitCode.USAGE if is_wrong else exit_code(error)) from error

@@ -9,8 +9,9 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from racklet.v1 import rack_pb2
+from racklet_client.names import boot_number, short_name
 from racklet_hostd.cli import units
-from racklet_hostd.cli.names import boot_number, natural_key, short_name
+from racklet_hostd.cli.names import natural_key
 from racklet_hostd.cli.tables import NONE, hat_word, measured, problem, supply_word
 from racklet_hostd.cli.terminal_text import printable
 

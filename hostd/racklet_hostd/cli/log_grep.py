@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from racklet.v1 import rack_pb2
+from racklet_client.names import boot_number
 from racklet_hostd.cli.escape_stripper import stripped
 from racklet_hostd.cli.log_lines import LineSplitter, LogLine, stamp
 from racklet_hostd.cli.log_printers import gap_line, received_ms
-from racklet_hostd.cli.names import boot_number
 from racklet_hostd.cli.output import Output, complain
 from racklet_hostd.cli.terminal_text import TerminalText, printable
 

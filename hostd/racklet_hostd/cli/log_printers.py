@@ -5,10 +5,10 @@ from collections.abc import Callable
 from typing import Protocol
 
 from racklet.v1 import rack_pb2
+from racklet_client.names import boot_number
 from racklet_hostd.cli import units
 from racklet_hostd.cli.escape_stripper import EscapeStripper
 from racklet_hostd.cli.log_lines import LineStamper, stamp
-from racklet_hostd.cli.names import boot_number
 from racklet_hostd.cli.output import Output, complain
 from racklet_hostd.cli.terminal_text import TerminalText, printable
 

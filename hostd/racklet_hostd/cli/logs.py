@@ -1,6 +1,5 @@
 """The command that shows boot logs."""
 
-from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from functools import partial
 from typing import Any
@@ -9,21 +8,21 @@ import typer
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from racklet.v1 import rack_pb2
+from racklet_client.boot_log import boot_log_pieces
+from racklet_client.errors import NotFoundError
+from racklet_client.names import boot_number, short_name
+from racklet_client.rack import Rack
 from racklet_hostd.cli import log_options as options
 from racklet_hostd.cli.arguments import FollowOption, NodeArgument
-from racklet_hostd.cli.boots import newest_boots
-from racklet_hostd.cli.connection import Connection
-from racklet_hostd.cli.errors import ExitCode, NotFoundError
+from racklet_hostd.cli.errors import ExitCode, NothingThereError
 from racklet_hostd.cli.log_export import whole_file
 from racklet_hostd.cli.log_grep import MatchPrinter
 from racklet_hostd.cli.log_options import LogOptions
 from racklet_hostd.cli.log_printers import BytePrinter, Dressing, JsonPrinter, LogPrinter, TerminalPrinter
-from racklet_hostd.cli.names import boot_number, short_name
 from racklet_hostd.cli.output import Output, remark, remark_presence
 from racklet_hostd.cli.session import Session, command
 from racklet_hostd.cli.tables import problem
 
-_ALL = 1_000_000  # more boots than are ever kept
 _NEWEST = "-"
 
 
@@ -63,16 +62,15 @@ async def logs(  # noqa: PLR0913 - one for each option of the command
     elif export is not None:
         await _export(session, node, asked)
     else:
-        place = await _place(session.connection, node, asked)
+        place = await _place(session.rack, node, asked)
         if follow:
-            await _remark_offline(session.connection, node)
-        await _print(session.connection, place, _printer(session.output, asked))
+            await _remark_offline(session.rack, node)
+        await _print(session.rack, place, _printer(session.output, asked))
 
 
-async def _remark_offline(connection: Connection, node: str) -> None:
+async def _remark_offline(rack: Rack, node: str) -> None:
     """Say on stderr why nothing will come, if that is so."""
-    request = rack_pb2.GetNodeRequest(name=node)
-    found = (await connection.ask(connection.rack.GetNode, request, short_name(node))).node
+    found = await rack.node(node)
     if found.hat.state != rack_pb2.HAT_STATE_ONLINE and (wrong := problem(found)):
         remark(f"{short_name(node)}: {wrong.plain}")
 
@@ -86,23 +84,23 @@ async def _grep(session: Session, node: str, asked: LogOptions) -> None:
         timestamps=asked.timestamps,
     )
     if asked.all_boots:
-        await _print_all(session.connection, node, printer)
+        await _print_all(session.rack, node, printer)
     else:
-        await _print(session.connection, await _place(session.connection, node, asked), printer)
+        await _print(session.rack, await _place(session.rack, node, asked), printer)
     if not printer.matches:
         raise typer.Exit(ExitCode.FAILED)
 
 
 async def _export(session: Session, node: str, asked: LogOptions) -> None:
-    place = await _place(session.connection, node, asked)
+    place = await _place(session.rack, node, asked)
     if asked.export == "-":
-        await _print(session.connection, place, BytePrinter(session.output.data, Dressing()))
+        await _print(session.rack, place, BytePrinter(session.output.data, Dressing()))
         return
     with whole_file(asked.export or "", replaces=asked.force) as file:
-        await _print(session.connection, place, BytePrinter(file.write, Dressing()))
+        await _print(session.rack, place, BytePrinter(file.write, Dressing()))
 
 
-async def _place(connection: Connection, node: str, asked: LogOptions) -> rack_pb2.ReadBootLogRequest:
+async def _place(rack: Rack, node: str, asked: LogOptions) -> rack_pb2.ReadBootLogRequest:
     """Return the request for the boot and offset that are asked for."""
     number: int | str = asked.boot or _NEWEST
     start = None
@@ -110,7 +108,7 @@ async def _place(connection: Connection, node: str, asked: LogOptions) -> rack_p
         start = Timestamp()
         start.FromDatetime(asked.since)
     if asked.boot and asked.boot < 0:
-        number = await _number_back(connection, node, -asked.boot)
+        number = await _number_back(rack, node, -asked.boot)
     return rack_pb2.ReadBootLogRequest(
         name=f"{node}/boots/{number}",
         offset=asked.offset,
@@ -120,56 +118,42 @@ async def _place(connection: Connection, node: str, asked: LogOptions) -> rack_p
     )
 
 
-async def _number_back(connection: Connection, node: str, back: int) -> str:
+async def _number_back(rack: Rack, node: str, back: int) -> str:
     """Return the number of the boot so many before the newest."""
-    boots = await newest_boots(connection, node, back + 1)
+    boots = [boot async for boot in rack.boots(node, back + 1)]
     if not boots:
-        raise NotFoundError(short_name(node), "NOT_FOUND", "it has no boot yet")
+        raise NothingThereError(f"{short_name(node)}: it has no boot yet")
     if len(boots) <= back:
         kept = "1 boot is" if len(boots) == 1 else f"{len(boots)} boots are"
-        raise NotFoundError(short_name(node), "NOT_FOUND", f"{kept} kept, so there is none {back} before the newest")
+        raise NothingThereError(f"{short_name(node)}: {kept} kept, so there is none {back} before the newest")
     return boot_number(boots[back].name)
 
 
-async def _print_all(connection: Connection, node: str, printer: LogPrinter) -> None:
+async def _print_all(rack: Rack, node: str, printer: LogPrinter) -> None:
     """Print every boot that is kept, newest first; one that is dropped meanwhile is left out with a remark."""
-    boots = await newest_boots(connection, node, _ALL)
+    boots = [boot async for boot in rack.boots(node)]
     if not boots:
         remark(f"{short_name(node)} has no boot yet")
     for boot in boots:
         printer.boot(boot.name)
         try:
-            await _print(connection, rack_pb2.ReadBootLogRequest(name=boot.name), printer)
+            await _print(rack, rack_pb2.ReadBootLogRequest(name=boot.name), printer)
         except NotFoundError as error:
             remark(str(error))
 
 
-async def _print(connection: Connection, place: rack_pb2.ReadBootLogRequest, printer: LogPrinter) -> None:
-    """Print from `place` on, which moves along; a gap of unknown length that comes again after a break only once."""
-    gap_place = ("", 0)
+async def _print(rack: Rack, place: rack_pb2.ReadBootLogRequest, printer: LogPrinter) -> None:
+    """Print from `place` on."""
+    boot = place.name
     try:
-        async with aclosing(_pieces(connection, place)) as pieces:
+        async with aclosing(boot_log_pieces(rack.connection, place, remark_presence)) as pieces:
             async for piece in pieces:
-                is_gap = piece.HasField("gap") and not piece.gap.lost_bytes
-                if is_gap and (piece.boot, piece.offset) == gap_place:
-                    continue
-                gap_place = (piece.boot, piece.offset) if is_gap else gap_place
-                if piece.boot != place.name and not place.name.endswith(f"/{_NEWEST}"):
+                if piece.boot != boot and not boot.endswith(f"/{_NEWEST}"):
                     printer.boot(piece.boot)
+                boot = piece.boot
                 printer.piece(piece)
-                place.ClearField("start_time")
-                place.name, place.offset = piece.boot, piece.offset + (len(piece.data) or piece.gap.lost_bytes)
     finally:
         printer.finish()
-
-
-def _pieces(
-    connection: Connection, place: rack_pb2.ReadBootLogRequest
-) -> AsyncGenerator[rack_pb2.ReadBootLogResponse, None]:
-    method, about = connection.rack.ReadBootLog, short_name(place.name.partition("/boots/")[0])
-    if place.follow:
-        return connection.follow(method, lambda: place, about, on_change=remark_presence)
-    return connection.stream(method, place, about)
 
 
 def _printer(output: Output, asked: LogOptions) -> LogPrinter:

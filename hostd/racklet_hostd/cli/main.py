@@ -5,13 +5,13 @@ from typing import Annotated
 
 import typer
 
-from racklet_hostd.cli import audit, boots, console, diagnose, events, faults, logs, nodes, power, watch
-from racklet_hostd.cli.address import ADDRESS_VARIABLE
+from racklet_client.address import ADDRESS_VARIABLE
+from racklet_hostd.cli import audit, boots, console, diagnose, doctor, events, faults, logs, nodes, power, watch
 from racklet_hostd.cli.session import ADDRESS_HELP
 
 _EPILOG = (
-    "Exit codes: 0 done; 1 the request failed, or `diagnose` or `audit --verify` found something; 2 wrong usage; "
-    "3 hostd cannot be reached; 4 not found; 130 Ctrl-C."
+    "Exit codes: 0 done; 1 the request failed, or `diagnose`, `doctor` or `audit --verify` found something; "
+    "2 wrong usage; 3 hostd cannot be reached; 4 not found; 130 Ctrl-C."
 )
 
 app = typer.Typer(
@@ -62,6 +62,7 @@ app.command()(events.events)
 app.command()(audit.audit)
 app.command()(nodes.identify)
 app.command()(nodes.info)
+app.command()(doctor.doctor)
 
 
 def main() -> None:

@@ -1,28 +1,18 @@
-"""Resource names as people type and read them."""
+"""The names of nodes as people type and sort them."""
 
 import re
 
 import typer
 
-_NODES = "nodes/"
+from racklet_client import names
 
 
 def node_resource(name: str) -> str:
     """Return "nodes/node-3" for "node-3" or "nodes/node-3"; a usage error for what can be neither."""
-    short = name.removeprefix(_NODES)
+    short = names.short_name(name)
     if not short or not short.isprintable() or "/" in short or " " in short:
         raise typer.BadParameter(f"{name!r} is no node: give a name such as node-3")
-    return _NODES + short
-
-
-def short_name(resource: str) -> str:
-    """Return "node-3" for "nodes/node-3"."""
-    return resource.removeprefix(_NODES)
-
-
-def boot_number(resource: str) -> str:
-    """Return "17" for "nodes/node-3/boots/17", and nothing for nothing."""
-    return resource.rpartition("/")[2]
+    return names.node_resource(short)
 
 
 def natural_key(name: str) -> list[tuple[int, str]]:

@@ -4,13 +4,13 @@ import time
 from typing import Annotated
 
 import typer
-from google.protobuf.duration_pb2 import Duration
 from rich.text import Text
 
 from racklet.v1 import rack_pb2
+from racklet_client.names import short_name
+from racklet_client.rack import Rack
 from racklet_hostd.cli.arguments import NodeArgument
-from racklet_hostd.cli.connection import Connection
-from racklet_hostd.cli.names import natural_key, short_name
+from racklet_hostd.cli.names import natural_key
 from racklet_hostd.cli.session import Session, command
 from racklet_hostd.cli.tables import nodes_table, problem, rack_table
 from racklet_hostd.cli.terminal_text import printable
@@ -28,7 +28,7 @@ _LONGEST_IDENTIFY_S = 600
 @command
 async def nodes(session: Session) -> None:
     """List the nodes as they are now."""
-    found = await all_nodes(session.connection)
+    found = await all_nodes(session.rack)
     if session.output.as_json:
         for node in found:
             session.output.json(node)
@@ -45,12 +45,11 @@ async def nodes(session: Session) -> None:
 @command
 async def info(session: Session) -> None:
     """Tell about the rack and the daemon that serves it."""
-    connection = session.connection
-    rack = (await connection.ask(connection.rack.GetRack, rack_pb2.GetRackRequest())).rack
+    rack = await session.rack.info()
     if session.output.as_json:
         session.output.json(rack)
     else:
-        session.output.show(rack_table(rack, connection.address.target, time.time()))
+        session.output.show(rack_table(rack, session.rack.connection.address.target, time.time()))
 
 
 @command
@@ -62,21 +61,13 @@ async def identify(
     ] = 10,
 ) -> None:
     """Blink the identify LED of a node's HAT."""
-    request = rack_pb2.IdentifyNodeRequest(name=node, duration=Duration(seconds=seconds))
-    response = await session.connection.ask(session.connection.rack.IdentifyNode, request, short_name(node))
+    response = await session.rack.identify(node, seconds)
     if session.output.as_json:
         session.output.json(response, name=node)
     else:
         session.output.text(f"{short_name(node)} {f'blinks for {seconds} s' if seconds else 'blinks no more'}\n")
 
 
-async def all_nodes(connection: Connection) -> list[rack_pb2.Node]:
+async def all_nodes(rack: Rack) -> list[rack_pb2.Node]:
     """Return every node, in the order a person counts."""
-    found: list[rack_pb2.Node] = []
-    request = rack_pb2.ListNodesRequest()
-    while True:
-        page = await connection.ask(connection.rack.ListNodes, request)
-        found += page.nodes
-        if not page.next_page_token:
-            return sorted(found, key=lambda node: natural_key(node.name))
-        request = rack_pb2.ListNodesRequest(page_token=page.next_page_token)
+    return sorted([node async for node in rack.nodes()], key=lambda node: natural_key(node.name))

@@ -9,6 +9,7 @@ from google.protobuf.message import Message
 from rich.console import Console, RenderableType
 
 from racklet_hostd.cli.errors import UnwritableError
+from racklet_hostd.cli.terminal_text import printable
 
 _WIDE = 1_000  # columns of a table that no terminal limits
 
@@ -71,8 +72,8 @@ class Output:
 
 
 def complain(line: str) -> None:
-    """Write one line to stderr."""
-    sys.stderr.write(f"{line}\n")
+    """Write one line to stderr, whatever is in it."""
+    sys.stderr.write(f"{printable(line)}\n")
     sys.stderr.flush()
 
 

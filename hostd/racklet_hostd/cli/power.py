@@ -9,10 +9,11 @@ from google.protobuf.duration_pb2 import Duration
 from rich.text import Text
 
 from racklet.v1 import rack_pb2
+from racklet_client.errors import RackError, RefusedError
+from racklet_client.names import short_name
 from racklet_hostd.cli import units
 from racklet_hostd.cli.arguments import NodesArgument
-from racklet_hostd.cli.errors import CommandError, ExitCode, RefusedError
-from racklet_hostd.cli.names import short_name
+from racklet_hostd.cli.errors import CommandError, ExitCode, exit_code
 from racklet_hostd.cli.nodes import all_nodes
 from racklet_hostd.cli.output import remark
 from racklet_hostd.cli.power_plan import budget, plan, tell_waits
@@ -106,7 +107,7 @@ async def _chosen(session: Session, deed: str, nodes: list[str] | None, *, every
         raise typer.BadParameter("name the nodes, or give --all", param_hint="NODE")
     if nodes:
         return list(dict.fromkeys(nodes))
-    found = [node.name for node in await all_nodes(session.connection)]
+    found = [node.name for node in await all_nodes(session.rack)]
     if not found:
         raise CommandError("the rack has no nodes")
     if not yes:
@@ -125,7 +126,7 @@ async def _move(session: Session, nodes: list[str], request: rack_pb2.SetPowerRe
     """Move all `nodes` at the same time and show each result as it comes."""
     width = max((len(short_name(node)) for node in nodes), default=0)
     async with asyncio.TaskGroup() as tasks:
-        waits = tasks.create_task(tell_waits(session.connection, nodes), name="waits")
+        waits = tasks.create_task(tell_waits(session.rack, nodes), name="waits")
         moves = [tasks.create_task(_move_one(session, node, request, width)) for node in nodes]
         await asyncio.wait(moves)
         waits.cancel()
@@ -138,15 +139,14 @@ async def _move_one(session: Session, node: str, request: rack_pb2.SetPowerReque
     own = rack_pb2.SetPowerRequest()
     own.CopyFrom(request)
     own.name = node
-    connection = session.connection
     try:
-        result = await connection.ask(connection.rack.SetPower, own, short_name(node), timeout_s=None)
-    except CommandError as error:
+        result = await session.rack.set_power(own)
+    except RackError as error:
         if session.output.as_json:
             status = error.status if isinstance(error, RefusedError) else "UNREACHABLE"
             session.output.record(name=node, error={"status": status, "message": str(error)})
         remark(str(error))
-        return error.exit_code
+        return exit_code(error)
     if session.output.as_json:
         session.output.json(result, name=node)
     else:

@@ -10,10 +10,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from rich.text import Text
 
 from racklet.v1 import rack_pb2
+from racklet_client.errors import RackError
+from racklet_client.names import short_name
+from racklet_client.rack import Rack
 from racklet_hostd.cli import units
-from racklet_hostd.cli.connection import Connection
-from racklet_hostd.cli.errors import CommandError
-from racklet_hostd.cli.names import short_name
 from racklet_hostd.cli.output import remark
 from racklet_hostd.cli.session import Session, command
 from racklet_hostd.cli.tables import DIM, NONE, plain_table
@@ -32,8 +32,7 @@ _PHASES = {
 @command
 async def plan(session: Session) -> None:
     """Show what the rack's supply gives, what each node claims of it, who waits, and who would be shed first."""
-    connection = session.connection
-    found = await connection.ask(connection.rack.GetPowerPlan, rack_pb2.GetPowerPlanRequest())
+    found = await session.rack.power_plan()
     if session.output.as_json:
         session.output.json(found)
         return
@@ -67,24 +66,21 @@ async def budget(
     watts: Annotated[float, typer.Argument(metavar="WATTS", min=0.001, help="What the supply is rated for.")],
 ) -> None:
     """Change what the rack's supply gives, until hostd starts again. Nodes that no longer fit are shed."""
-    connection = session.connection
-    request = rack_pb2.SetPowerBudgetRequest(capacity_mw=round(watts * _MW_PER_W))
-    response = await connection.ask(connection.rack.SetPowerBudget, request)
+    response = await session.rack.set_power_budget(round(watts * _MW_PER_W))
     if session.output.as_json:
         session.output.json(response)
     else:
         session.output.text(f"The rack goes by a supply of {watts:g} W until hostd starts again.\n")
 
 
-async def tell_waits(connection: Connection, nodes: Sequence[str]) -> None:
+async def tell_waits(rack: Rack, nodes: Sequence[str]) -> None:
     """Say on stderr which of the nodes wait for the power budget, and why, until cancelled."""
     await asyncio.sleep(_PATIENCE_S)
     told: dict[str, str] = {}
-    coming = connection.stream(connection.rack.WatchNodes, rack_pb2.WatchNodesRequest(names=nodes))
-    with suppress(CommandError):  # who moves the node is told of that
-        async with aclosing(coming) as responses:
-            async for response in responses:
-                for node in response.nodes:
+    with suppress(RackError):  # who moves the node is told of that
+        async with aclosing(rack.watch_nodes(*nodes)) as changes:
+            async for change in changes:
+                for node in change.nodes:
                     line = _wait_line(node.name, node.power_wait) if node.HasField("power_wait") else ""
                     if line and told.get(node.name) != line:
                         remark(line)

@@ -12,9 +12,10 @@ from typing import Annotated, Any
 
 import typer
 
-from racklet_hostd.cli.address import Address
-from racklet_hostd.cli.connection import Connection, connect
-from racklet_hostd.cli.errors import CommandError, ExitCode, StoppedError, UnwritableError
+from racklet_client.address import Address
+from racklet_client.errors import RackError
+from racklet_client.rack import Rack, connect
+from racklet_hostd.cli.errors import CommandError, ExitCode, StoppedError, UnwritableError, exit_code, sentence
 from racklet_hostd.cli.output import Output, remark
 
 ADDRESS_HELP = "Where hostd is: unix:PATH or HOST:PORT."
@@ -28,7 +29,7 @@ _KEYWORD = inspect.Parameter.KEYWORD_ONLY
 class Session:
     """One run of a command."""
 
-    connection: Connection
+    rack: Rack
     output: Output
 
 
@@ -39,18 +40,19 @@ def command(
 
     `check` gets the options and as_json before hostd is asked for anything, and raises a usage error.
 
-    CommandError becomes its sentence and exit code; a reader of stdout that went away ends the command in silence.
+    CommandError and RackError become their sentence and exit code; a reader of stdout that went away ends the command
+    in silence.
     """
 
     @functools.wraps(function)
     def run(context: typer.Context, address: str | None, *, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - typer's
         if check:
             check(as_json=as_json, **options)
-        place = Address.parse(named) if (named := address or context.obj) else Address.default()
+        place = place_of(address or context.obj)
 
         async def session() -> None:
-            async with connect(place) as connection:
-                await function(Session(connection, Output(as_json)), **options)
+            async with connect(place) as rack:
+                await function(Session(rack, Output(as_json)), **options)
 
         _run(session())
 
@@ -64,6 +66,14 @@ def command(
     return run
 
 
+def place_of(named: str | None) -> Address:
+    """Return where hostd is; a usage error when `named` is no address."""
+    try:
+        return Address.parse(named) if named else Address.default()
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--address") from error
+
+
 def _run(session: Coroutine[Any, Any, None]) -> None:
     try:
         asyncio.run(_until_stopped(session))
@@ -71,9 +81,9 @@ def _run(session: Coroutine[Any, Any, None]) -> None:
         _discard_stdout()
         remark(str(error))
         raise typer.Exit(error.exit_code) from error
-    except CommandError as error:
-        remark(str(error))
-        raise typer.Exit(error.exit_code) from error
+    except (CommandError, RackError) as error:
+        remark(sentence(error))
+        raise typer.Exit(exit_code(error)) from error
     except StoppedError as error:
         raise typer.Exit(error.exit_code) from error
     except KeyboardInterrupt as error:

@@ -8,8 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from racklet.v1 import rack_pb2
+from racklet_client.names import boot_number, short_name
 from racklet_hostd.cli import units
-from racklet_hostd.cli.names import boot_number, short_name
 from racklet_hostd.cli.terminal_text import printable
 
 DIM = Style(dim=True)

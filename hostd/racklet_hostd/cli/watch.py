@@ -2,20 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import Annotated
 
 import typer
 from rich.live import Live
 
-from racklet.v1 import rack_pb2
 from racklet_hostd.cli.arguments import NodesArgument
 from racklet_hostd.cli.beside import beside
-from racklet_hostd.cli.boots import newest_boots
-from racklet_hostd.cli.connection import Connection
 from racklet_hostd.cli.live import RackView
-from racklet_hostd.cli.names import natural_key, short_name
+from racklet_hostd.cli.names import natural_key
 from racklet_hostd.cli.output import remark_presence
 from racklet_hostd.cli.session import Session, command
 from racklet_hostd.cli.tables import node_line
@@ -43,20 +39,23 @@ async def watch(session: Session, nodes: NodesArgument = None, *, interval: Inte
 
 
 async def _on_screen(session: Session, nodes: list[str], interval_s: float) -> None:
-    connection = session.connection
-    rack = (await connection.ask(connection.rack.GetRack, rack_pb2.GetRackRequest())).rack
-    view = RackView(rack.display_name or "racklet")
+    rack = session.rack
+    view = RackView((await rack.info()).display_name or "racklet")
 
-    def on_change(is_there: bool) -> None:  # noqa: FBT001 - a callback's one argument
+    def on_presence(is_there: bool) -> None:  # noqa: FBT001 - a callback's one argument
         view.note = "" if is_there else "hostd went away; waiting for it"
         live.refresh()
 
+    coming = rack.watch_nodes(*nodes, min_interval_s=interval_s, on_presence=on_presence)
     with Live(view, console=session.output.console, auto_refresh=False) as live:
-        async with beside(_tick(live)), aclosing(_changes(connection, nodes, interval_s, on_change)) as changes:
-            async for changed, is_whole in changes:
-                for node in view.update(changed, is_whole=is_whole):
-                    if boots := await newest_boots(connection, node, 1):
-                        view.boot_started(node, boots[0].start_time.seconds)
+        async with (
+            beside(_tick(live)),
+            aclosing(coming) as changes,
+        ):
+            async for change in changes:
+                for node in view.update(change.nodes, is_whole=change.is_whole):
+                    async for boot in rack.boots(node, limit=1):
+                        view.boot_started(node, boot.start_time.seconds)
                 live.refresh()
 
 
@@ -69,34 +68,11 @@ async def _tick(live: Live) -> None:
 
 async def _in_lines(session: Session, nodes: list[str], interval_s: float) -> None:
     output = session.output
-    async with aclosing(_changes(session.connection, nodes, interval_s, remark_presence)) as changes:
-        async for changed, _ in changes:
-            for node in sorted(changed, key=lambda node: natural_key(node.name)):
+    coming = session.rack.watch_nodes(*nodes, min_interval_s=interval_s, on_presence=remark_presence)
+    async with aclosing(coming) as changes:
+        async for change in changes:
+            for node in sorted(change.nodes, key=lambda node: natural_key(node.name)):
                 if output.as_json:
                     output.json(node)
                 else:
                     output.text(node_line(node, time.time()) + "\n")
-
-
-async def _changes(
-    connection: Connection, nodes: list[str], interval_s: float, on_change: Callable[[bool], None]
-) -> AsyncGenerator[tuple[Sequence[rack_pb2.Node], bool], None]:
-    """Yield the nodes that changed, and whether they are all there are; also over a restart of hostd."""
-    request = rack_pb2.WatchNodesRequest(names=nodes)
-    request.min_interval.FromMilliseconds(round(interval_s * 1_000))
-    is_whole = True
-
-    def noted(is_there: bool) -> None:  # noqa: FBT001 - a callback's one argument
-        nonlocal is_whole
-        is_whole = True
-        on_change(is_there)
-
-    coming = connection.follow(connection.rack.WatchNodes, lambda: request, _about(nodes), on_change=noted)
-    async with aclosing(coming) as responses:
-        async for response in responses:
-            yield response.nodes, is_whole
-            is_whole = False
-
-
-def _about(nodes: list[str]) -> str:
-    return short_name(nodes[0]) if len(nodes) == 1 else ""

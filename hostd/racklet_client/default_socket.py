@@ -5,6 +5,9 @@ from pathlib import Path
 
 import platformdirs
 
+# Where the service of the Debian package listens, for members of the group racklet.
+SERVICE_SOCKET = Path("/run/racklet/racklet.sock")
+
 
 def default_socket() -> Path:
     """Return the path of hostd's socket in this user's runtime folder."""

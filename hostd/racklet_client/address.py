@@ -5,9 +5,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import typer
-
-from racklet_hostd.default_socket import default_socket
+from racklet_client.default_socket import SERVICE_SOCKET, default_socket
 
 ADDRESS_VARIABLE = "RACKLET_ADDRESS"
 _LOOPBACK = "127.0.0.1:50551"
@@ -23,19 +21,26 @@ class Address:
 
     @classmethod
     def parse(cls, text: str) -> "Address":
-        """Return the address `text` names; a usage error when it names none."""
+        """Return the address that `text` names. Raises ValueError when it names none."""
         if text.startswith("unix:") and len(text) > len("unix:"):
             return cls(text)
         match = _HOST_AND_PORT.fullmatch(text)
         if match and 0 < int(match["port"]) <= _HIGHEST_PORT:
             return cls(text)
-        raise typer.BadParameter(f"{text!r} is no address: give unix:PATH or HOST:PORT")
+        raise ValueError(f"{text!r} is no address: give unix:PATH or HOST:PORT")
 
     @classmethod
     def default(cls) -> "Address":
-        """Return hostd's unix socket when there is one, else its port on loopback."""
-        path = default_socket()
-        return cls(f"unix:{path}" if path.exists() else _LOOPBACK)
+        """Return what RACKLET_ADDRESS names, else a unix socket of hostd that is there, else its port on loopback.
+
+        This user's own hostd comes before that of the computer.
+
+        Raises ValueError when RACKLET_ADDRESS names no address.
+        """
+        if named := os.environ.get(ADDRESS_VARIABLE):
+            return cls.parse(named)
+        sockets = (path for path in (default_socket(), SERVICE_SOCKET) if _is_there(path))
+        return cls(next((f"unix:{path}" for path in sockets), _LOOPBACK))
 
     def explain(self) -> str:
         """Return why nothing may answer here, as far as this side can see; empty when it cannot."""
@@ -44,8 +49,17 @@ class Address:
         if not self.target.startswith("unix:"):
             return "no hostd answers there"
         path = Path(self.target.removeprefix("unix:").removeprefix("//"))
-        if not path.exists():
+        if not _is_there(path):
             return "there is no such socket"
         if not os.access(path, os.R_OK | os.W_OK):
-            return "you may not open that socket"
+            members = "; members of the group racklet may: sudo adduser USER racklet, and log in anew"
+            return f"you may not open that socket{members if path == SERVICE_SOCKET else ''}"
         return "no hostd answers on it"
+
+
+def _is_there(path: Path) -> bool:
+    """Tell whether there is such a file, also in a folder that this user may not look into."""
+    try:
+        return path.exists()
+    except PermissionError:
+        return True

@@ -1,16 +1,18 @@
-"""The way to hostd. Only this module knows gRPC's channel and errors; here they become a CommandError."""
+"""The way to hostd. Only this module knows gRPC's channel and errors; here they become a RackError."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import replace
 from typing import Protocol, TypeAlias, TypeVar
 
 import grpc
 
 from racklet.v1 import rack_pb2, rack_pb2_grpc
-from racklet_hostd.cli.address import Address
-from racklet_hostd.cli.errors import CommandError, LostError, NotFoundError, RefusedError, UnreachableError
-from racklet_hostd.cli.terminal_text import printable
+from racklet_client.address import Address
+from racklet_client.credentials import Credentials
+from racklet_client.details import refusal_of
+from racklet_client.errors import LostError, RackError, RefusedError, UnreachableError, refused
 
 _CONNECT_TIMEOUT_S = 5.0  # a network that drops packets looks like a slow one until then
 _ANSWER_TIMEOUT_S = 20.0  # for calls that hostd answers from memory or disk
@@ -27,6 +29,7 @@ _OPTIONS = [
 ]
 # What gRPC says when there is no answer; hostd may say the same for reasons of its own.
 _MAYBE_LOST = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED})
+_SHUTTING_DOWN = "SHUTTING_DOWN"  # the reason of a hostd that is going
 _MAYBE_LOST_NAMES = frozenset(code.name for code in _MAYBE_LOST)
 
 Request = TypeVar("Request")
@@ -40,14 +43,14 @@ class _ReadableCall(Protocol[Response]):
 
 
 class Connection:
-    """An open way to hostd. `rack` holds the API's methods, to be handed to `ask`, `stream` and `follow`.
+    """An open way to hostd. `stub` holds the API's methods, to be handed to `ask`, `stream` and `follow`.
 
-    A call that fails raises CommandError and nothing else; `about` names what was asked for in its sentence.
+    A call that fails raises RackError and nothing else; `about` names what was asked for in its sentence.
     """
 
     def __init__(self, channel: grpc.aio.Channel, address: Address) -> None:
         self.address = address
-        self.rack: rack_pb2_grpc.RackAsyncStub = rack_pb2_grpc.RackStub(channel)
+        self.stub: rack_pb2_grpc.RackAsyncStub = rack_pb2_grpc.RackStub(channel)
 
     async def ask(
         self,
@@ -76,11 +79,11 @@ class Connection:
         next_request: Callable[[], Request],
         about: str = "",
         *,
-        on_change: Callable[[bool], None],
+        on_presence: Callable[[bool], None],
     ) -> AsyncGenerator[Response, None]:
         """Like `stream`, but go on when hostd comes back, with what `next_request` asks for then.
 
-        `on_change` is told False when hostd is away, and True when it is back. A call that was taken once is never
+        `on_presence` is told False when hostd is away, and True when it is back. A call that was taken once is never
         given up: hostd may say itself that it is going.
         """
         was_taken = False
@@ -95,17 +98,17 @@ class Connection:
                 was_taken = was_taken or asyncio.get_running_loop().time() - start_s > _TAKEN_AFTER_S
                 if not may_come_back(error, was_taken=was_taken):
                     raise
-                on_change(False)  # noqa: FBT003 - the one argument
+                on_presence(False)  # noqa: FBT003 - the one argument
                 await self.until_it_answers()
-                on_change(True)  # noqa: FBT003 - the one argument
+                on_presence(True)  # noqa: FBT003 - the one argument
             else:
                 return
 
     @asynccontextmanager
-    async def console(self, first: rack_pb2.AttachConsoleRequest, about: str) -> AsyncIterator["Console"]:
-        """Attach to a console until the block ends. A refusal comes from `Console.output`."""
-        call = self.rack.AttachConsole()
-        console = Console(call, self._read(call, about))
+    async def console(self, first: rack_pb2.AttachConsoleRequest, about: str) -> AsyncIterator["ConsoleCall"]:
+        """Attach to a console until the block ends. A refusal comes from `output`."""
+        call = self.stub.AttachConsole()
+        console = ConsoleCall(call, self._read(call, about))
         try:
             await console.send(first)
             yield console
@@ -121,17 +124,17 @@ class Connection:
         finally:
             call.cancel()
 
-    async def _translated(self, error: grpc.aio.AioRpcError, about: str) -> CommandError:
-        if error.code() in _MAYBE_LOST and not await self._answers():
-            return LostError(f"hostd at {self.address.target} does not answer any more")
+    async def _translated(self, error: grpc.aio.AioRpcError, about: str) -> RackError:
+        refusal = refusal_of(error.code().name, error.details() or "", error.trailing_metadata() or ())
+        is_from_hostd = refusal.reason != ""
+        if refusal.reason == _SHUTTING_DOWN or (
+            error.code() in _MAYBE_LOST and not is_from_hostd and not await self._answers()
+        ):
+            return LostError(self.address.target)
         if error.code() is grpc.StatusCode.UNIMPLEMENTED:
-            reason = f"what answers at {self.address.target} does not know this call"
-            return RefusedError(about, error.code().name, reason)
-        kind = NotFoundError if error.code() is grpc.StatusCode.NOT_FOUND else RefusedError
-        reason = printable(error.details() or "") or f"hostd answered {error.code().name}"
-        refusal = kind(about, error.code().name, reason)
-        refusal.lines = [printable(line) for line in (error.details() or "").splitlines()] or [reason]
-        return refusal
+            message = f"what answers at {self.address.target} does not know this call"
+            refusal = replace(refusal, message=message)
+        return refused(about, refusal)
 
     async def until_it_answers(self) -> None:
         """Wait for a hostd that went away."""
@@ -142,14 +145,14 @@ class Connection:
     async def _answers(self) -> bool:
         """Tell whether hostd is there."""
         try:
-            await self.rack.GetRack(rack_pb2.GetRackRequest(), timeout=_PROBE_TIMEOUT_S)
+            await self.stub.GetRack(rack_pb2.GetRackRequest(), timeout=_PROBE_TIMEOUT_S)
         except grpc.aio.AioRpcError as error:
             return error.code() not in _MAYBE_LOST
         return True
 
 
-class Console:
-    """A node's console: `output` is what hostd sends."""
+class ConsoleCall:
+    """One stream of a console: `output` is what hostd sends."""
 
     def __init__(self, call: _ConsoleCall, output: AsyncGenerator[rack_pb2.AttachConsoleResponse, None]) -> None:
         self._call = call
@@ -176,15 +179,22 @@ def may_come_back(error: LostError | RefusedError, *, was_taken: bool) -> bool:
 
 
 @asynccontextmanager
-async def connect(address: Address) -> AsyncIterator[Connection]:
-    """Reach hostd at `address`. Raises UnreachableError within 5 s when it is not there."""
-    async with grpc.aio.insecure_channel(address.target, options=_OPTIONS) as channel:
+async def open_connection(address: Address | str | None, credentials: Credentials | None) -> AsyncIterator[Connection]:
+    """Reach hostd at `address`, such as "unix:PATH" or "HOST:PORT"; without, where `Address.default` says.
+
+    Raises UnreachableError within 5 s when it is not there, ValueError when that is no address, CredentialsError.
+    """
+    place = Address.parse(address) if isinstance(address, str) else address or Address.default()
+    async with _channel(place, credentials) as channel:
         if not await _is_reached(channel):
-            raise UnreachableError(
-                f"cannot reach hostd at {address.target}: {address.explain()}. "
-                "Start it with `racklet-hostd`, or name its address with --address or RACKLET_ADDRESS"
-            )
-        yield Connection(channel, address)
+            raise UnreachableError(place.target, place.explain())
+        yield Connection(channel, place)
+
+
+def _channel(address: Address, credentials: Credentials | None) -> grpc.aio.Channel:
+    if credentials is None:
+        return grpc.aio.insecure_channel(address.target, options=_OPTIONS)
+    return grpc.aio.secure_channel(address.target, credentials.for_channel(), options=_OPTIONS)
 
 
 async def _is_reached(channel: grpc.aio.Channel) -> bool:

@@ -1,0 +1,1 @@
+"""What starts a HAT: picks a slot that verifies. Put there by `just flash`, and never replaced over the link."""

@@ -1,0 +1,1 @@
+"""Firmware bundles: built, signed offline, read by hostd, verified by the HAT."""
