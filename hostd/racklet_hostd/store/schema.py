@@ -89,6 +89,16 @@ ALTER TABLE events ADD COLUMN first_index INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE events ADD COLUMN samples BLOB NOT NULL DEFAULT x'';
 """
 
+_ADOPTIONS = """
+CREATE TABLE adoptions (
+    hat_id BLOB PRIMARY KEY,
+    node TEXT NOT NULL UNIQUE,
+    key BLOB NOT NULL, -- shared with the HAT, and with nobody else: this file is for its owner only
+    at_ms INTEGER NOT NULL,
+    who TEXT NOT NULL -- whoever adopted it
+) STRICT;
+"""
+
 # The way to each version from the one before. Append only: there are indexes of every version out there.
-VERSIONS = (_VERSION_1, _ENERGY_MARKS, _TIMES_AND_JOURNAL, _CHARGE_AND_WAVEFORMS)
+VERSIONS = (_VERSION_1, _ENERGY_MARKS, _TIMES_AND_JOURNAL, _CHARGE_AND_WAVEFORMS, _ADOPTIONS)
 SCHEMA_VERSION = len(VERSIONS)
