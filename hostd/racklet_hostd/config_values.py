@@ -9,6 +9,9 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 MAX_PORT = 0xFFFF
 MAX_TITLE = 100
+MAX_ENTRY = 300  # characters of one who has a role
+ACCOUNT_KINDS = "user|group"
+CERTIFICATE_KINDS = "cn|o|ou|uri|dns|email"
 SHUTDOWN_CONSOLE_BYTES = 64  # what one frame of the link takes, so that it goes out as a whole
 
 
@@ -48,6 +51,15 @@ def only_loopback(address: Address | None) -> Address | None:
     return address
 
 
+def only_access_entry(entry: str) -> str:
+    """Return who has a role. Raises ValueError."""
+    if re.fullmatch(rf"({ACCOUNT_KINDS}|{CERTIFICATE_KINDS}):\S(.*\S)?", entry) is None or len(entry) > MAX_ENTRY:
+        raise ValueError(
+            "user:NAME or group:NAME of this computer, or of a certificate cn:, o:, ou:, uri:, dns: or email:"
+        )
+    return entry
+
+
 def only_title(name: str) -> str:
     """Return a name for people. Raises ValueError."""
     if not (0 < len(name) <= MAX_TITLE and name.isprintable()):
@@ -85,5 +97,8 @@ def empty_is_none(value: object) -> object:
 
 ListenAddress = Annotated[Address, BeforeValidator(parse_address)]
 NodeName = Annotated[str, AfterValidator(only_resource_id)]
+AccessEntries = Annotated[
+    tuple[Annotated[str, AfterValidator(only_access_entry)], ...], Field(strict=False, max_length=1000)
+]
 Command = Annotated[tuple[str, ...], Field(strict=False), AfterValidator(only_words)]
 PathFromText = Annotated[Path, Field(strict=False)]

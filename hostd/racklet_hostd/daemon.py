@@ -11,6 +11,7 @@ from itertools import count
 from racklet_hostd.api.server import ApiServer
 from racklet_hostd.clock import Clock, SystemClock
 from racklet_hostd.config import RackletConfig
+from racklet_hostd.door.door import CONNECTIONS_LIMIT, FILES_PER_CONNECTION
 from racklet_hostd.http import HttpServer
 from racklet_hostd.open_files import allow_open_files
 from racklet_hostd.rack import Rack
@@ -26,7 +27,7 @@ IDLE_EVERY = 10
 
 async def run(config: RackletConfig, stop: asyncio.Event, clock: Clock | None = None) -> None:
     """Serve the rack until `stop` is set. Raises StoreError or ListenError when it cannot begin."""
-    allow_open_files(len(config.nodes))
+    allow_open_files(len(config.nodes) + FILES_PER_CONNECTION * CONNECTIONS_LIMIT)
     limits = StoreLimits(
         log_bytes_per_node=config.retention.log_bytes_per_node,
         boots_per_node=config.retention.boots_per_node,
@@ -46,7 +47,7 @@ class Daemon:
 
     def __init__(self, config: RackletConfig, store: Store, clock: Clock) -> None:
         self.rack = Rack(config, store, clock)
-        self.api = ApiServer(self.rack, config.grpc)
+        self.api = ApiServer(self.rack, config)
         self.http = HttpServer(self.rack, config.http.address, self.not_ready)
         self._store = store
         self._config = config

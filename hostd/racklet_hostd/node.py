@@ -80,8 +80,7 @@ class Node:
     def __init__(self, name: str, home: Path | None, store: NodeStore, watch: BootWatch, commons: Commons) -> None:
         events, changes, clock = commons.events, commons.changes, commons.clock
         self.name = name
-        self.home = home
-        self.port = home
+        self.home = self.port = home
         self.store = store
         self.supply_state = SupplyState.UNSPECIFIED
         self.measurement: Measurement | None = None
@@ -166,10 +165,15 @@ class Node:
         """Who has taken the node for himself and what for; "" when nobody has."""
         return self._claims.words(self.name)
 
-    async def set_power(self, wish: PowerWish, caller: Caller) -> link_pb2.Reply:
-        """Move the supply; return what the HAT measured at the end. Raises RefusedError, see Claims and PowerSwitch."""
+    async def set_power(
+        self, wish: PowerWish, caller: Caller, on_sent: Callable[[Transaction], None] | None = None
+    ) -> link_pb2.Reply:
+        """Move the supply; return what the HAT measured at the end. Raises RefusedError, see Claims and PowerSwitch.
+
+        `on_sent` is called when the HAT has been asked; from then on it goes on also when nobody waits for it.
+        """
         await self._claims.admit(self.name, wish, caller)
-        return await self._power.set(self._talking_session, wish, caller)
+        return await self._power.set(self._talking_session, wish, caller, on_sent)
 
     def ask_before_off(self, ask: Callable[[HatSession], None]) -> None:
         """Have `ask` called with the HAT's session at the start of every graceful off, before the HAT is told."""

@@ -18,6 +18,7 @@ from racklet_hostd.doctor.signatures import signatures_with
 from racklet_hostd.event_log import EventLog
 from racklet_hostd.faults.execution import Commons as FaultCommons
 from racklet_hostd.faults.runner import FaultRunner
+from racklet_hostd.hat_session import HatSession
 from racklet_hostd.hat_settings import settings_of
 from racklet_hostd.hats import Hats
 from racklet_hostd.model import PowerAction
@@ -63,8 +64,7 @@ class Rack:
     """
 
     def __init__(self, config: RackletConfig, store: Store, clock: Clock) -> None:
-        self.name = config.rack.name
-        self.version = __version__
+        self.name, self.version = config.rack.name, __version__
         self.clock = clock
         self.start_ms = clock.unix_ms()
         self.events = EventLog(store.events)
@@ -94,11 +94,14 @@ class Rack:
         fault_commons = FaultCommons(self._set_power, self.events, self.changes, clock, owed)
         self.faults = FaultRunner(self.nodes, claims, fault_commons)
 
+    def _slot_of(self, session: HatSession) -> Slot | None:
+        return self.slots.of_session(session)
+
     def _make_slots(self, config: RackletConfig, store: Store) -> tuple[Slots, Hats]:
         commons = SlotCommons(
             adoptions=store.adoptions,
             node_of=self._nodes.get,
-            slot_of=lambda session: self.slots.of_session(session),
+            slot_of=self._slot_of,
             events=self.events,
             clock=self.clock,
             first_use=config.rack.adopt == "first-use",

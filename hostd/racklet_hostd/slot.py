@@ -124,10 +124,12 @@ class Slot:
 
     def take_news(self, news: HatNews) -> None:
         """Act on what the HAT told. Raises StoreError when it cannot be recorded."""
-        if type(news) not in _ABOUT_IDENTITY:  # nearly all
-            if self._node is not None:
-                self._node.take_news(news)
-            return
+        if type(news) in _ABOUT_IDENTITY:
+            self._take_word_of_identity(news)
+        elif self._node is not None:
+            self._node.take_news(news)
+
+    def _take_word_of_identity(self, news: HatNews) -> None:
         match news:
             case HelloReceived(hello):
                 self._on_hello(hello)

@@ -28,7 +28,6 @@ port = "{port}"
 folder = "{folder}/state"
 [grpc]
 socket = "{folder}/hostd.sock"
-tcp = ""
 [http]
 address = "127.0.0.1:0"
 """

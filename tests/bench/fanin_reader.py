@@ -33,7 +33,7 @@ async def read_as_hostd(folder: Path, hats: int) -> None:
         {
             "node": [{"name": port.name, "port": str(port)} for port in ports(folder, hats)],
             "state": {"folder": str(folder / "state")},
-            "grpc": {"socket": str(folder / "hostd.sock"), "tcp": ""},
+            "grpc": {"socket": str(folder / "hostd.sock")},
             "http": {"address": "127.0.0.1:0"},
         }
     )

@@ -29,7 +29,6 @@ HOSTD_CONFIG = """
 folder = "{folder}/state"
 [grpc]
 socket = "{folder}/hostd.sock"
-tcp = ""
 [http]
 address = "127.0.0.1:0"
 """

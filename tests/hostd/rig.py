@@ -74,7 +74,7 @@ def config_for(folder: Path, names: tuple[str, ...] = ("node-1",), **sections: A
         "rack": {"ports": [], "adopt": "first-use"},
         "node": [{"name": name, "port": str(folder / "ports" / name)} for name in names],
         "state": {"folder": str(folder / "state")},
-        "grpc": {"socket": str(folder / "run" / "hostd.sock"), "tcp": ""},
+        "grpc": {"socket": str(folder / "run" / "hostd.sock")},
         "http": {"address": "127.0.0.1:0"},
         "telemetry": {"period_ms": 50},
         "store": {"sync_period_ms": 20},

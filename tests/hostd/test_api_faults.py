@@ -454,16 +454,20 @@ async def test_a_dry_run_sends_the_plan_and_does_nothing(tmp_path: Path) -> None
     assert rig.hats["node-1"].power_requests == []
 
 
-async def test_over_plain_tcp_it_is_not_allowed(tmp_path: Path) -> None:
-    grpc_section = {"socket": str(tmp_path / "run" / "hostd.sock"), "tcp": "127.0.0.1:0"}
+async def test_for_less_than_an_admin_it_is_not_allowed(tmp_path: Path) -> None:
+    grpc_section = {
+        "socket": str(tmp_path / "run" / "hostd.sock"),
+        "plain_tcp": "127.0.0.1:0",
+        "plain_tcp_role": "operator",
+    }
     async with (
         faults_rack(tmp_path, grpc=grpc_section) as rig,
-        grpc.aio.insecure_channel(f"127.0.0.1:{rig.daemon.api.tcp_port}") as channel,
+        grpc.aio.insecure_channel(f"127.0.0.1:{rig.daemon.api.plain_port}") as channel,
     ):
         stub: rack_pb2_grpc.RackAsyncStub = rack_pb2_grpc.RackStub(channel)
         code, sentence = await refusal_of(stub.RunFaults(rack_pb2.RunFaultsRequest(script=CUT)).read())
     assert code is grpc.StatusCode.PERMISSION_DENIED
-    assert sentence == "running faults is for the owner of hostd's unix socket: call over that, not over plain TCP"
+    assert sentence == "RunFaults takes the role admin, and loopback has operator"
 
 
 async def test_the_run_and_each_deed_are_in_the_audit_log(tmp_path: Path) -> None:

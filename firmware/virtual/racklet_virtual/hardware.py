@@ -9,7 +9,7 @@ import math
 import random
 from collections import deque
 from enum import IntEnum, StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from racklet_virtual import error_budget
 from racklet_virtual.ina226 import Ina226
@@ -63,6 +63,14 @@ _ALERTS_KEPT = 16
 # A world that was late makes its node late, instead of overrunning the UART, whose ring takes 2048 characters.
 _MAX_BURST_US = 25_000
 _MAX_BURST_CHARACTERS = 768
+
+
+class Heard(NamedTuple):
+    """Entries of the UART, 16 bits each, that came one after another."""
+
+    start_ns: int
+    took_ns: int
+    entries: bytes
 
 
 class NoAcknowledgeError(Exception):
@@ -165,11 +173,17 @@ class HatHardware:
 
     def take_entries(self) -> bytes:
         """Return what the HAT's UART received since the last call, 16 bits each."""
+        return b"".join(heard.entries for heard in self.take_timed_entries())
+
+    def take_timed_entries(self) -> list[Heard]:
+        """Return what the HAT's UART received since the last call, and when."""
         baud = self.node.profile.baud
-        return b"".join(
-            self.uart.hear(sent.data, sent.start_ns, baud) if sent.data else self.uart.hear_break()
-            for sent in self.node.take_output()
-        )
+        character_ns = CHARACTER_BITS * 1_000_000_000 // baud
+        heard = []
+        for sent in self.node.take_output():
+            entries = self.uart.hear(sent.data, sent.start_ns, baud) if sent.data else self.uart.hear_break()
+            heard.append(Heard(sent.start_ns, max(1, len(sent.data)) * character_ns, entries))
+        return heard
 
     def release_pins(self, at_us: int) -> None:
         """The microcontroller resets: every pin floats."""
@@ -187,6 +201,10 @@ class HatHardware:
         self.advance(at_us)
         self.supply.latch_on = False
         self._monitor = self._fresh_monitor()
+
+    def acknowledges(self, address: int) -> bool:
+        """Tell whether anything answers at this I2C address."""
+        return address == MONITOR_ADDRESS and self.monitor_connected
 
     def read_i2c(self, address: int, register: int, count: int, at_us: int) -> bytes:
         """Read `count` bytes from a register on; what it does not have reads as ones. Raises NoAcknowledgeError."""
@@ -226,7 +244,7 @@ class HatHardware:
         return Ina228(self._sense, errors=self._errors, seed=seed)
 
     def _address(self, address: int) -> None:
-        if address != MONITOR_ADDRESS or not self.monitor_connected:
+        if not self.acknowledges(address):
             raise NoAcknowledgeError(address)
 
     def _next_change_us(self) -> int | None:

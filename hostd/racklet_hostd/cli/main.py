@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from racklet_client.address import ADDRESS_VARIABLE
-from racklet_hostd.cli import audit, boots, console, diagnose, doctor, events, faults, logs, nodes, power, watch
+from racklet_hostd.cli import audit, boots, console, diagnose, doctor, events, faults, hats, logs, nodes, power, watch
 from racklet_hostd.cli.session import ADDRESS_HELP
 
 _EPILOG = (
@@ -53,6 +53,9 @@ def racklet(
 app.command()(nodes.nodes)
 app.command()(watch.watch)
 app.add_typer(power.app, name="power")
+app.command()(hats.hats)
+app.command()(hats.adopt)
+app.command()(hats.forget)
 app.add_typer(faults.app, name="faults")
 app.command()(logs.logs)
 app.command()(boots.boots)

@@ -1,0 +1,106 @@
+"""The computer at the other end of an emulated HAT's cable: hostd's end of the link, in emulated time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from racklet.link.v1 import link_pb2
+from racklet_link.events import (
+    EventReceived,
+    HelloReceived,
+    LinkEvent,
+    LogData,
+    LogGap,
+    RequestEnded,
+    StoredPositions,
+    TelemetryReceived,
+)
+from racklet_link.host import HostLink
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from racklet_emulator.hat import EmulatedHat
+    from racklet_link.requester import Operation
+
+_LOOK_MS = 2
+_PATIENCE_MS = 3_000
+
+
+class ChipHost:
+    """Talks to one HAT, welcomes it, acknowledges what comes, and keeps all of it."""
+
+    def __init__(self, hat: EmulatedHat, *, telemetry_period_ms: int = 200) -> None:
+        self.hat = hat
+        self.link = HostLink(host_session=7, telemetry_period_ms=telemetry_period_ms, now_ms=hat.now_ms)
+        self.hellos: list[link_pb2.Hello] = []
+        self.replies: list[link_pb2.Reply] = []
+        self.events: list[link_pb2.Event] = []
+        self.telemetry: list[link_pb2.Telemetry] = []
+        self.log: dict[int, bytearray] = {}  # by boot; what a gap lost is not in it
+        self.gaps: list[LogGap] = []
+        self._stored = StoredPositions()
+
+    def run_ms(self, duration_ms: float) -> None:
+        """Let emulated time pass."""
+        end_ms = self.hat.now_ms + duration_ms
+        while self.hat.now_ms < end_ms:
+            self.hat.run_ms(min(_LOOK_MS, end_ms - self.hat.now_ms))
+            self._pump()
+
+    def run_until(self, condition: Callable[[], object], limit_ms: float = _PATIENCE_MS) -> None:
+        """Let emulated time pass until the condition holds. Raises OutOfTimeError when it does not in time."""
+        self.hat.run_until(lambda: self._pump() or condition(), limit_ms, look_every_ms=_LOOK_MS)
+
+    def greet(self) -> link_pb2.Hello:
+        """Wait for a Hello that has not come yet; return it."""
+        before = len(self.hellos)
+        self.run_until(lambda: len(self.hellos) > before and self.link.is_up)
+        return self.hellos[-1]
+
+    def ask(self, operation: Operation) -> link_pb2.Reply:
+        """Send a request; return its reply."""
+        before = len(self.replies)
+        self.link.request(operation, 10_000, self.hat.now_ms)
+        self.run_until(lambda: len(self.replies) > before)
+        return self.replies[-1]
+
+    def switch(self, action: link_pb2.PowerAction.ValueType) -> link_pb2.Reply:
+        """Ask for a power action; return its reply."""
+        return self.ask(link_pb2.SetPower(action=action))
+
+    def _pump(self) -> None:
+        """Take what has come, send what is due."""
+        now_ms = self.hat.now_ms
+        for event in [*self.link.receive(self.hat.read(), now_ms), *self.link.tick(now_ms)]:
+            self._take(event)
+        self.link.acknowledge(self._stored, now_ms)
+        if output := self.link.take_output():
+            self.hat.write(output)
+
+    def _take(self, event: LinkEvent) -> None:
+        match event:
+            case HelloReceived(hello=hello):
+                self.hellos.append(hello)
+                self.link.welcome(self._stored, 0, self.hat.now_ms)
+            case RequestEnded(reply=reply):
+                self.replies.append(reply)
+            case EventReceived(event=news):
+                self.events.append(news)
+                self._stored = replace(self._stored, event_sequence=news.sequence + 1)
+            case TelemetryReceived(telemetry=telemetry):
+                self.telemetry.append(telemetry)
+            case LogData() | LogGap():
+                self._take_log(event)
+            case _:
+                pass
+
+    def _take_log(self, piece: LogData | LogGap) -> None:
+        if isinstance(piece, LogGap):
+            self.gaps.append(piece)
+            size = piece.lost_bytes
+        else:
+            self.log.setdefault(piece.boot, bytearray()).extend(piece.data)
+            size = len(piece.data)
+        self._stored = replace(self._stored, log_boot=piece.boot, log_offset=piece.offset + size)
