@@ -20,6 +20,7 @@ from racklet_link.events import (
     TelemetryReceived,
 )
 from racklet_link.host import HostLink
+from tools.account.virtual_hat import HAT_ID, KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,7 +85,13 @@ class HostdLife:
 
     def plug(self) -> None:
         """The HAT's port is there: open it."""
-        self._link = HostLink(1 + self._random.randrange(_SESSIONS), TELEMETRY_PERIOD_MS, self._clock.now_ms)
+        self._link = HostLink(
+            1 + self._random.randrange(_SESSIONS),
+            TELEMETRY_PERIOD_MS,
+            self._clock.now_ms,
+            {HAT_ID: KEY}.get,
+            self._random.randbytes,
+        )
 
     def unplug(self) -> None:
         """The port is gone."""
