@@ -82,7 +82,7 @@ class RequestRun:
         self._hardware = hardware
         self._ledger = RequestLedger(self._hardware.supply)
         self._hat = _BookedHat(self._hardware, self._ledger)
-        self._host = HostLink(_HOST_SESSION, _TELEMETRY_PERIOD_MS, 0, {HAT_ID: KEY}.get, self._random.randbytes)
+        self._host = HostLink(_HOST_SESSION, _TELEMETRY_PERIOD_MS, 0, {HAT_ID: KEY}.get, Random(seed + 1).randbytes)  # noqa: S311  likewise
         self._to_hat = BadLine(self._random, _BADNESS)
         self._to_host = BadLine(self._random, _BADNESS)
         self._outstanding: set[int] = set()
