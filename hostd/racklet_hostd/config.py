@@ -189,6 +189,11 @@ class GrpcConfig(_Section):
         default_factory=default_socket,
         description='The unix socket; who connects is known by user and group, see docs/security.md. "" means none.',
     )
+    tcp: Annotated[ListenAddress | None, BeforeValidator(empty_is_none)] = Field(
+        default=None,
+        description='The TCP address, such as "0.0.0.0:50551". It takes a certificate of every caller, see'
+        ' docs/security.md. "" means none.',
+    )
     plain_tcp: Annotated[ListenAddress | None, BeforeValidator(empty_is_none), AfterValidator(only_loopback)] = Field(
         default=None,
         description='A TCP address without TLS, on loopback only, such as "127.0.0.1:50551": whoever is on this'
@@ -220,11 +225,41 @@ class AccessConfig(_Section):
     )
 
 
+class TlsConfig(_Section):
+    """hostd's certificate, and whose certificates it takes."""
+
+    folder: Annotated[PathFromText | None, BeforeValidator(empty_is_none)] = Field(
+        default=None, description='The folder that `racklet pki init` made; "" for certificates of another CA, below.'
+    )
+    certificate: Annotated[PathFromText | None, BeforeValidator(empty_is_none)] = Field(
+        default=None, description="hostd's certificate and those between it and its CA, in PEM."
+    )
+    key: Annotated[PathFromText | None, BeforeValidator(empty_is_none)] = Field(
+        default=None, description="Its private key, in PEM."
+    )
+    client_ca: Annotated[PathFromText | None, BeforeValidator(empty_is_none)] = Field(
+        default=None, description="The CAs whose certificates callers may have, in PEM."
+    )
+    crl: Annotated[PathFromText | None, BeforeValidator(empty_is_none)] = Field(
+        default=None, description='The revoked ones among them, in PEM; "": none.'
+    )
+
+
 class HttpConfig(_Section):
     """Where metrics and health are served."""
 
-    address: ListenAddress = Field(
-        default=Address("127.0.0.1", 9550), description="The address of /metrics, /healthz and /readyz."
+    address: Annotated[ListenAddress | None, BeforeValidator(empty_is_none), AfterValidator(only_loopback)] = Field(
+        default=Address("127.0.0.1", 9550),
+        description='The address of /metrics, /healthz and /readyz without TLS, on loopback only. "" means none.',
+    )
+    tls_address: Annotated[ListenAddress | None, BeforeValidator(empty_is_none)] = Field(
+        default=None,
+        description='The address of the same with TLS, such as "0.0.0.0:9551". Who reads /metrics or /readyz shows'
+        ' a certificate or a token. "" means none.',
+    )
+    token_file: Annotated[PathFromText | None, BeforeValidator(empty_is_none)] = Field(
+        default=None,
+        description='The file of the SHA-256 of tokens, in hex, a line each; "": the file tokens in that folder.',
     )
 
 
@@ -316,6 +351,7 @@ class RackletConfig(_Section):
     state: StateConfig = Field(default_factory=StateConfig)
     grpc: GrpcConfig = Field(default_factory=GrpcConfig)
     access: AccessConfig = Field(default_factory=AccessConfig)
+    tls: TlsConfig = Field(default_factory=TlsConfig)
     http: HttpConfig = Field(default_factory=HttpConfig)
     log: LogConfig = Field(default_factory=LogConfig)
     telemetry: TelemetryConfig = Field(default_factory=TelemetryConfig)

@@ -46,7 +46,7 @@ def load_config(path: Path | None) -> RackletConfig:
         config = RackletConfig.model_validate(file.data)
     except ValidationError as error:
         raise ConfigError(path, file.explain(error, RackletConfig)) from error
-    checks = (_repetitions, _shutdown_problems, _power_problems, _watchdog_problems, _access_problems)
+    checks = (_repetitions, _shutdown_problems, _power_problems, _watchdog_problems, _access_problems, _tls_problems)
     if problems := tuple(problem for check in checks for problem in check(config, file)):
         raise ConfigError(path, problems)
     return config
@@ -109,3 +109,25 @@ def _access_problems(config: RackletConfig, file: ConfigFile) -> Iterator[Config
             except UnknownAccountError as error:
                 expected = f"expected a user or group of this computer, but {error}"
                 yield file.problem(("access", role.word, index), expected)
+
+
+def _tls_problems(config: RackletConfig, file: ConfigFile) -> Iterator[ConfigProblem]:
+    tls = config.tls
+    own = {key: getattr(tls, key) for key in ("certificate", "key", "client_ca")}
+    if tls.folder is not None:
+        for key in ("certificate", "key", "client_ca", "crl"):
+            if getattr(tls, key) is not None:
+                yield file.problem(("tls", key), "expected nothing, since folder says where it is")
+        return
+    given = ", ".join(key for key, path in own.items() if path)
+    for key in own if given else ():
+        if own[key] is None:
+            yield file.problem(("tls", key), f"expected this key beside {given}, found none")
+    if not given:
+        yield from _tls_missed(config, file)
+
+
+def _tls_missed(config: RackletConfig, file: ConfigFile) -> Iterator[ConfigProblem]:
+    for section, key in (("grpc", "tcp"), ("http", "tls_address")):
+        if getattr(getattr(config, section), key) is not None:
+            yield file.problem((section, key), "expected [tls] as well; `racklet pki init` makes what it takes")

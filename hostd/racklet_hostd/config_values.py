@@ -47,7 +47,9 @@ def parse_address(value: object) -> object:
 def only_loopback(address: Address | None) -> Address | None:
     """Return an address that only this computer can reach. Raises ValueError."""
     if address is not None and not address.is_loopback:
-        raise ValueError('a loopback address such as "127.0.0.1:50551", because plain TCP is for loopback only')
+        raise ValueError(
+            f'a loopback address such as "127.0.0.1:{address.port}", because without TLS it is for this computer only'
+        )
     return address
 
 

@@ -92,7 +92,7 @@ class Node:
         self._events = events
         self._changes = changes
         self._sync_wanted = commons.sync_wanted
-        self._unstored_bytes = 0
+        self._unsynced_bytes = 0
         self._clock = clock
         self._recorder = Recorder(store, events, clock)
         self.budget = commons.budget
@@ -187,8 +187,13 @@ class Node:
             raise answer
         return answer
 
+    def prepare_sync(self) -> None:
+        """Do what belongs before a sync: what the boot doctor finds is durable with its bytes."""
+        self._unsynced_bytes = 0
+        self.look()
+
     def look(self) -> None:
-        """Let the boot doctor see all that came. Done before each sync: what it finds is durable with its bytes."""
+        """Let the boot doctor see all that came."""
         if self.watch.look():
             self._mark()
 
@@ -199,7 +204,6 @@ class Node:
             self._mark()
         session = self._online_session
         if session is not None and session.link.is_up:
-            self._unstored_bytes = self._recorder.unstored_bytes
             session.link.acknowledge(self._recorder.positions(), self._clock.monotonic_ms())
             session.write_output()
 
@@ -295,8 +299,8 @@ class Node:
                     self.uart_errors.update(
                         framing=damage.framing_errors, parity=damage.parity_errors, **{"break": damage.breaks}
                     )
-                self._unstored_bytes += len(data)
-                if self._unstored_bytes >= URGENT_BYTES:
+                self._unsynced_bytes += len(data)
+                if self._unsynced_bytes >= URGENT_BYTES:
                     self._sync_wanted.set()
             case BootStarted():
                 self._tail = ConsoleTail()

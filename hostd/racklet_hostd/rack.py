@@ -136,7 +136,7 @@ class Rack:
     def prepare_sync(self) -> None:
         """Do what belongs before a sync."""
         for node in self._nodes.values():
-            node.look()
+            node.prepare_sync()
 
     def take_sync(self, report: SyncReport) -> None:
         """Acknowledge what is durable now; tell of what the disk did not take, once until it takes such again."""

@@ -53,14 +53,6 @@ class Recorder:
         return StoredPositions(stored.log_boot, stored.log_offset, stored.event_sequence)
 
     @property
-    def unstored_bytes(self) -> int:
-        """How many bytes of the newest boot its HAT holds until they are durable."""
-        if self._log is None:
-            return 0
-        stored = self._store.positions()
-        return self._log.end - self._log.base - (stored.log_offset if stored.log_boot == self._hat_boot else 0)
-
-    @property
     def log(self) -> BootLog | None:
         """The boot log that was added to last, or taken up; None when that is closed, or there is none."""
         return self._log

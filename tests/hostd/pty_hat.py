@@ -46,7 +46,7 @@ class PtyHat:
     def __init__(self, port: Path, session: int = 1000, hat_id: bytes = b"") -> None:
         self.port = port
         self.session = session
-        number = 8 if port.name in {"port", "node-1"} else sum(port.name.encode())  # no two HATs share an id
+        number = 8 if port.name in {"port", "node-1"} else 16 + sum(port.name.encode())  # no two HATs share an id
         self.hat_id = hat_id or bytes([1, 2, 3, 4, 5, 6, 7, number & 255])
         self.now = Electronics()
         self.power_result: int = link_pb2.RESULT_DONE

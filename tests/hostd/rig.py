@@ -95,6 +95,7 @@ async def running_daemon(
         for node, hat in (hats or {}).items():
             if store.adoptions.of_hat(hat.hat_id) is None:
                 store.adoptions.adopt(Adoption(hat.hat_id, node, KEY, 0, "test"))
+            if not hat.key:
                 hat.have_key(KEY)
         daemon = Daemon(config, store, clock or SystemClock())
         stop = asyncio.Event()

@@ -82,7 +82,7 @@ def test_a_file_is_read(tmp_path: Path) -> None:
         ("[store]\nsync_period_ms = 3000", "sync_period_ms: expected a whole number from 10 to 2000, found 3000"),
         (
             "[grpc]\nplain_tcp = '0.0.0.0:50551'",
-            'because plain TCP is for loopback only, found "0.0.0.0:50551"',
+            'because without TLS it is for this computer only, found "0.0.0.0:50551"',
         ),
         ("[grpc]\nsocket = 5", "racklet.toml:2: grpc.socket: expected a path, found 5"),
         ("[http]\naddress = 'localhost'", 'expected an address such as "127.0.0.1:9550", found "localhost"'),

@@ -3,7 +3,7 @@
 import logging
 
 from racklet_hostd.api.status import ANSWERS, INTERNAL
-from racklet_hostd.caller import Caller
+from racklet_hostd.caller import UNKNOWN_CALLER, Caller
 from racklet_hostd.clock import Clock
 from racklet_hostd.errors import RackletError
 from racklet_hostd.store.audit import AuditLog
@@ -31,7 +31,7 @@ class RefusedCalls:
 
     def tell_turned_away(self, peer: str, reason: str) -> None:
         """Put a connection on record that was not let in."""
-        self._tell(Caller("", peer), "connect", f"UNAUTHENTICATED: {reason}")
+        self._tell(Caller(UNKNOWN_CALLER.who, peer), "connect", f"UNAUTHENTICATED: {reason}")
 
     def _tell(self, caller: Caller, method: str, outcome: str) -> None:
         if not self._bucket.take(self._clock.monotonic_ms()):

@@ -18,12 +18,13 @@ from racklet_hostd.api.request_ids import RequestIds
 from racklet_hostd.api.service import RackService
 from racklet_hostd.config import RackletConfig
 from racklet_hostd.config_values import Address
-from racklet_hostd.door.clients import ClientLimits, Clients
+from racklet_hostd.door.clients import ClientLimits, Clients, Identity
 from racklet_hostd.door.door import Door
-from racklet_hostd.door.receiving import PlainWay, UnixWay
+from racklet_hostd.door.receiving import PlainWay, TlsWay, UnixWay
 from racklet_hostd.listening import ListenError, why
 from racklet_hostd.rack import Rack
 from racklet_hostd.role import Role
+from racklet_hostd.server_tls import ServerTls
 
 log = logging.getLogger(__name__)
 
@@ -47,21 +48,25 @@ _OPTIONS = (
 
 
 class ApiServer:
-    """The gRPC server behind the door. `plain_port` is where it listens, also when the system chose the port."""
+    """The gRPC server behind the door. `plain_port` and `tcp_port` say where it listens, also when the system chose."""
 
-    def __init__(self, rack: Rack, config: RackletConfig) -> None:
+    def __init__(
+        self, rack: Rack, config: RackletConfig, rules: AccessRules, tls: ServerTls | None, refused: RefusedCalls
+    ) -> None:
         self.is_listening = False
         self.plain_port: int | None = None
         self._config = config.grpc
+        self._rules = rules
+        self._tls = tls
+        self._clock = rack.clock
+        self.tcp_port: int | None = None
         self._audit = rack.audit
         self._request_ids = RequestIds(rack.clock)
-        self._rules = AccessRules(config.access)
         self._inner = _Inner(config.state.folder / "grpc")
         access = config.access
         clients = Clients(
             ClientLimits(access.connections_per_client, access.calls_per_client, access.changes_per_second)
         )
-        refused = RefusedCalls(rack.audit, rack.clock)
         self.door = Door(clients, access.handshake_s, refused.tell_turned_away)
         self._server = grpc.aio.server(
             interceptors=[Gate(self.door, clients, rack.clock, refused), AuditInterceptor(rack)],
@@ -97,6 +102,15 @@ class ApiServer:
         self.door.clear()
         self._inner.close()
 
+    def cut_the_unwanted(self) -> None:
+        """End the connections whose certificate is not good any more."""
+        self.door.cut(self._objection)
+
+    def _objection(self, identity: Identity) -> str:
+        if self._tls is None or identity.holder is None:
+            return ""
+        return self._tls.objection(identity.holder, self._clock.unix_ms())
+
     async def _remember_requests(self) -> None:
         try:
             self._request_ids.remember(await asyncio.to_thread(self._audit.entries, None, REMEMBERED_ENTRIES))
@@ -105,6 +119,9 @@ class ApiServer:
 
     def _listen(self) -> None:
         config = self._config
+        if config.tcp is not None and self._tls is not None:
+            self.tcp_port = self.door.listen_on_tcp(config.tcp, TlsWay(self._tls, self._clock).receive)
+            log.info("gRPC", extra={"tls_address": str(Address(config.tcp.host, self.tcp_port))})
         if config.plain_tcp is not None:
             self._listen_on_plain_tcp(config.plain_tcp, Role[config.plain_tcp_role.upper()])
         if config.socket is not None:

@@ -92,6 +92,7 @@ _PROBLEMS = {
     "PEER_DID_NOT_RETURN_A_CERTIFICATE": "it shows no certificate",
     "UNSUPPORTED_PROTOCOL": "it offers no TLS 1.3",
     "WRONG_VERSION_NUMBER": "it speaks plain text, where TLS is spoken",
+    "UNEXPECTED_EOF_WHILE_READING": "it broke its handshake off, as who does not trust the certificate of this hostd",
     "TLSV1_ALERT_UNKNOWN_CA": "it does not trust the certificate of this hostd: it knows another CA",
     "SSLV3_ALERT_BAD_CERTIFICATE": "it does not trust the certificate of this hostd",
 }

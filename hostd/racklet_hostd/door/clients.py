@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from racklet_hostd.caller import Caller
 from racklet_hostd.role import Role
+from racklet_hostd.server_tls import Holder
 from racklet_hostd.token_bucket import TokenBucket
 
 CLIENTS_LIMIT = 1000  # who are remembered; then one who has left goes, the longest away first
@@ -20,12 +21,14 @@ class Identity:
         role: what they may do; None for nothing.
         why_not: why they may do nothing, as a sentence; "" for who has a role.
         is_known: whether it is certain who they are.
+        holder: of which certificate; None for who came without one.
     """
 
     caller: Caller
     role: Role | None
     why_not: str = ""
     is_known: bool = True
+    holder: Holder | None = None
 
 
 @dataclass(frozen=True, slots=True)

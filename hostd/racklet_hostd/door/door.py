@@ -140,6 +140,14 @@ class Door:
         if path is not None and path.exists() and path.stat().st_ino == inode:
             path.unlink()
 
+    def cut(self, objection: Callable[[Identity], str]) -> None:
+        """Close the connection of everybody to whom there is an objection."""
+        for visitor in self.visitors:
+            reason = objection(visitor.identity)
+            if reason and visitor.relay is not None:
+                self._tell_turned_away(visitor.identity.caller.peer, reason)
+                visitor.relay.end()
+
     def clear(self) -> None:
         """Close every connection."""
         for visitor in self.visitors:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from racklet_hostd.errors import StoreError
+from racklet_hostd.store.journal_file import JournalEntry
 from racklet_hostd.store.model import BootCause, Event, NodeTotals
 from racklet_hostd.store.rows import BootRow, EventRow, NodeRow, Segment, SegmentName, SessionRow
 from racklet_hostd.store.schema import SCHEMA_VERSION, VERSIONS
@@ -92,18 +93,19 @@ class Database:
         *event, about, first_index, samples = astuple(row.event)
         self._save("events", (*event, row.hat_session, row.hat_sequence, about, first_index, samples))
 
-    def save_journal(self, rows: str, blob: bytes) -> None:
+    def save_journal(self, entry: JournalEntry) -> None:
         """Add to the journal."""
-        self._writer.execute("INSERT INTO journal (rows, bytes) VALUES (?, ?)", (rows, blob))
+        self._save("journal", entry)
 
     def forget_journal(self) -> None:
         """Empty the journal."""
         self._writer.execute("DELETE FROM journal")
 
-    def journal(self) -> Iterator[tuple[str, bytes]]:
+    def journal(self) -> Iterator[JournalEntry]:
         """Yield what is in the journal, oldest first, one at a time."""
         with self._translated():
-            yield from self._reader.execute("SELECT rows, bytes FROM journal ORDER BY sequence")
+            rows = self._reader.execute("SELECT sequence, rows, bytes FROM journal ORDER BY sequence")
+            yield from map(JournalEntry._make, rows)
 
     def save_counter(self, name: str, value: int) -> None:
         """Set one of the rack's counters."""

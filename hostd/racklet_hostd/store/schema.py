@@ -99,6 +99,11 @@ CREATE TABLE adoptions (
 ) STRICT;
 """
 
+# The epoch of the journal's file. An earlier hostd knows nothing of that file, and must not take the folder.
+_JOURNAL_FILE = """
+INSERT INTO counters VALUES ('journal_epoch', 0);
+"""
+
 # The way to each version from the one before. Append only: there are indexes of every version out there.
-VERSIONS = (_VERSION_1, _ENERGY_MARKS, _TIMES_AND_JOURNAL, _CHARGE_AND_WAVEFORMS, _ADOPTIONS)
+VERSIONS = (_VERSION_1, _ENERGY_MARKS, _TIMES_AND_JOURNAL, _CHARGE_AND_WAVEFORMS, _JOURNAL_FILE, _ADOPTIONS)
 SCHEMA_VERSION = len(VERSIONS)
