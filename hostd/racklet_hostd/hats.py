@@ -9,7 +9,7 @@ from racklet_hostd.clock import Clock
 from racklet_hostd.event_log import EventLog
 from racklet_hostd.hat_session import HatSession
 from racklet_hostd.model import HatStanding, SeenHat
-from racklet_hostd.refusals import AdoptionRefusedError, NoAnswerError, RefusedError, UnknownHatError
+from racklet_hostd.refusals import AdoptionRefusedError, HatOfflineError, NoAnswerError, RefusedError, UnknownHatError
 from racklet_hostd.slot import Slot
 from racklet_hostd.slots import Slots
 from racklet_hostd.store import Adoption, Adoptions
@@ -57,18 +57,20 @@ class Hats:
         Raises AdoptionRefusedError, UnknownHatError, NoAnswerError, StoreError.
         """
         async with self._changing:
-            seen = self.find(hat_id)
             holder = self._adoptions.of_node(node)
             if holder is not None and holder.hat_id.hex() != hat_id and not replaces:
                 raise AdoptionRefusedError(
                     hat_id, f"{node} has the HAT {holder.hat_id.hex()}; with --replace this one takes its place"
                 )
             own = self._adoptions.of_hat(bytes.fromhex(hat_id))
-            slot = self._slot_of(hat_id, HatStanding.ADOPTED)
-            if own is not None and (slot is not None or not self._is_keyless(hat_id)):
-                await self._reassign(own, slot, node, who)
+            proved = self._slot_of(hat_id, HatStanding.ADOPTED)
+            claimant = self._claimant(hat_id)
+            if own is not None and (proved is not None or claimant is None):
+                await self._reassign(own, proved, node, who)
+            elif claimant is None:
+                raise UnknownHatError(hat_id)
             else:
-                await self._agree(seen, node, who, replaces=replaces)
+                await self._agree(claimant, node, who, replaces=replaces)
             if holder is not None and holder.hat_id.hex() != hat_id:
                 self._end_talk(holder.hat_id.hex(), f"its HAT was replaced by {hat_id}")
             return self.find(hat_id)
@@ -110,13 +112,12 @@ class Hats:
         if slot is not None and slot.session is not None:
             slot.session.end(f"its HAT was adopted for {node}")
 
-    async def _agree(self, seen: SeenHat, node: str, who: str, *, replaces: bool) -> None:
+    async def _agree(self, slot: Slot, node: str, who: str, *, replaces: bool) -> None:
         """Agree on a key with a HAT that has none."""
-        slot = self._slot_of(seen.hat_id, seen.standing)
-        if slot is None:
-            raise UnknownHatError(seen.hat_id)
-        keyless = seen.standing is HatStanding.UNADOPTED or self._is_keyless(seen.hat_id)
-        if not keyless or (seen.standing is HatStanding.REFUSED and not replaces):
+        seen = slot.seen
+        if seen is None:
+            raise HatOfflineError(node, "it was pulled")
+        if not seen.is_keyless or (seen.standing is HatStanding.REFUSED and not replaces):
             raise AdoptionRefusedError(seen.hat_id, seen.problem)
         done = slot.adopt(bytes.fromhex(seen.hat_id), node, who)
         try:
@@ -144,9 +145,10 @@ class Hats:
             None,
         )
 
-    def _is_keyless(self, hat_id: str) -> bool:
-        """Tell whether somebody with this id is plugged in who says to have no key."""
-        return any(slot.seen and slot.seen.hat_id == hat_id and slot.seen.is_keyless for slot in self._slots)
+    def _claimant(self, hat_id: str) -> Slot | None:
+        """Return the slot of somebody with this id who has not proved himself; of one without a key if there is one."""
+        found = [each for each in self._slots if each.seen and each.seen.hat_id == hat_id]
+        return max(found, key=lambda slot: bool(slot.seen and slot.seen.is_keyless), default=None)
 
     def _end_talk(self, hat_id: str, why: str) -> None:
         slot = self._slot_of(hat_id, HatStanding.ADOPTED)

@@ -16,6 +16,7 @@ from racklet_hostd.node import Node
 from racklet_hostd.serial_port import PortUnavailableError
 from racklet_hostd.store import Adoption, Adoptions
 from racklet_link.events import HelloReceived, Incompatible, KeyAgreed, LinkLost, Stranger, Unproven
+from racklet_link.limits import PROTOCOL_MIN
 
 log = logging.getLogger(__name__)
 
@@ -292,9 +293,9 @@ class Slot:
         before = self.seen
         is_new = before is None or (before.hat_id, before.standing, before.node) != (hat_id, standing, node)
         seen_ms = self._commons.clock.unix_ms() if is_new or before is None else before.seen_ms
-        self.seen = SeenHat(
-            hat_id, standing, self.name, node, problem, _text(hello.board), _text(hello.firmware), seen_ms
-        )
+        keyless = not hello.has_key and hello.protocol_max >= PROTOCOL_MIN
+        board, firmware = _text(hello.board), _text(hello.firmware)
+        self.seen = SeenHat(hat_id, standing, self.name, node, problem, board, firmware, seen_ms, is_keyless=keyless)
         return is_new
 
     def _tell(self, kind: str, hello: link_pb2.Hello, why: str, node: str = "") -> None:
