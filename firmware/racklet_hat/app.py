@@ -12,6 +12,7 @@ from racklet_hat.meter import Meter
 from racklet_hat.power_gate import PowerGate
 from racklet_hat.restore import Restore
 from racklet_hat.uart_capture import UartCapture
+from racklet_hat.update_duty import UpdateDuty
 from racklet_hat.waveform import Waveform
 from racklet_link.event_queue import EventQueue
 from racklet_link.hat import HatLink
@@ -22,6 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from array import array
 
+    from racklet_boot.selector import Start
     from racklet_link.message import Message
 
 _CONSOLE_DATA_MAX = const(64)
@@ -32,6 +34,7 @@ _HELLO_BOOT_CONTINUES = const(8)
 _HELLO_BOARD = const(15)
 _HELLO_FIRMWARE = const(17)
 _HELLO_COUNTERS_CONTINUE = const(19)
+_RESULT_UPDATE_REFUSED = const(20)
 _REPLY_SUPPLY_STATE = const(2)
 _REPLY_SUPPLY_UV = const(3)
 _REPLY_SUPPLY_UA = const(4)
@@ -88,7 +91,7 @@ _HALF_TURN = const(0x20000000)  # of the clock: what is less behind is past, wha
 class App:
     """One start of the firmware, on one board."""
 
-    def __init__(self, board: hardware.Board) -> None:
+    def __init__(self, board: hardware.Board, start: "Start | None") -> None:
         self._board = board
         self._clock = Clock()
         self._clock.turn(time.ticks_ms())  # pyright: ignore[reportArgumentType] - milliseconds are an integer
@@ -111,7 +114,17 @@ class App:
         self._boot_continues = is_on
         self._capture = UartCapture(board.uart, self._log, self._report)
         self.hat_id = hardware.unique_id()
+        update = UpdateDuty(start, self._clock.now_ms)
+        self._update = update
+        # What `HatLink` wants of an update is that one's duty.
+        self.begin_update = update.begin
+        self.take_update = update.take
+        self.finish_update = update.finish
+        self.confirm_update = update.confirm
+        self.abort_update = update.abort
+        self.fill_update = update.fill
         self._link = HatLink(hardware.new_session(), self._log, self._events, self)
+        update.link = self._link
         self._byte = bytearray(1)
         self._heard_ms = 0
         self._out_start = 0
@@ -144,7 +157,7 @@ class App:
         running = [asyncio.create_task(self._repeat(index)) for index in range(len(self._tasks))]
         all_turned = (1 << len(running)) - 1
         while not self._repl_wanted:
-            if self._turned == all_turned:
+            if self._turned == all_turned and not self._update.is_over(self._clock.now_ms):
                 self._turned = 0
                 self._board.feed_watchdog()
             await asyncio.sleep_ms(_LIGHTS_MS)  # pyright: ignore[reportAttributeAccessIssue] - MicroPython has it
@@ -185,6 +198,8 @@ class App:
         self._hear(now_ms)
         if self._repl_wanted:
             return
+        if self._update.turn(now_ms):
+            self._board.restart()
         for _ in range(_FRAMES_MAX):
             self._listen()  # a frame takes 3 ms
             if not self._say(now_ms):
@@ -340,6 +355,7 @@ class App:
         hello.slots[_HELLO_COUNTERS_CONTINUE] = self._meter.continues
         hello.put_bytes(_HELLO_BOARD, 1, config.BOARD)
         hello.put_bytes(_HELLO_FIRMWARE, 2, config.FIRMWARE)
+        self._update.fill_hello(hello, _HELLO_FIRMWARE)
 
     def fill_reply(self, reply: "Message") -> None:
         """Tell the supply as measured, of a power transaction what it did, of a refusal the field."""
@@ -349,7 +365,9 @@ class App:
         if self._meter.valid:
             slots[_REPLY_SUPPLY_UV] = gate.supply_uv
             slots[_REPLY_SUPPLY_UA] = gate.supply_ua
-        if slots[_REPLY_RESULT] == _RESULT_INVALID:
+        if slots[_REPLY_RESULT] == _RESULT_UPDATE_REFUSED:
+            slots[_REPLY_DETAIL] = self._update.refusal
+        elif slots[_REPLY_RESULT] == _RESULT_INVALID:
             slots[_REPLY_DETAIL] = self._invalid_field
             self._invalid_field = 0
         elif slots[_REPLY_ID] == gate.told_id:
@@ -388,10 +406,10 @@ class App:
         return size
 
 
-def main() -> None:
-    """Run the firmware; return when a person wants the REPL."""
+def main(start: "Start | None" = None) -> None:
+    """Run the firmware; return when a person wants the REPL. `start` says which slot it is in, if it is in one."""
     board = hardware.Board()
-    app = App(board)
+    app = App(board, start)
     gc.collect()
     asyncio.run(app.run())
     board.give_to_person()

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 from uuid import uuid4
 
-import grpc
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -15,7 +14,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from racklet.v1 import rack_pb2
 from racklet_client.address import Address
 from racklet_client.boot_log import boot_log_pieces
-from racklet_client.connection import Connection, open_connection
+from racklet_client.connection import Connection, UnaryMethod, open_connection
 from racklet_client.console import Console, ConsoleNews
 from racklet_client.credentials import Credentials
 from racklet_client.names import boot_resource, hat_resource, node_resource, short_name
@@ -292,7 +291,7 @@ class Rack:
 
     async def _listed(
         self,
-        method: grpc.aio.UnaryUnaryMultiCallable[Any, Any],
+        method: UnaryMethod,
         request: Any,  # noqa: ANN401 - one with page_size and page_token
         items_of: Callable[[Any], Sequence[Item]],
         limit: int | None,

@@ -140,6 +140,13 @@ class ConsoleTaken:
     offset: int
 
 
+@dataclass(frozen=True, slots=True)
+class UpdateProgressed:
+    """The HAT tells how an update stands."""
+
+    progress: link_pb2.UpdateProgress
+
+
 LinkEvent = (
     HelloReceived
     | Incompatible
@@ -155,4 +162,5 @@ LinkEvent = (
     | RequestEnded
     | RequestTimedOut
     | ConsoleTaken
+    | UpdateProgressed
 )

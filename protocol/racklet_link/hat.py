@@ -31,6 +31,7 @@ _FRAME_LOG_RECORD_TAG = const(50)
 _FRAME_EVENT_TAG = const(58)
 _FRAME_TELEMETRY_TAG = const(66)
 _FRAME_CONSOLE_ACKNOWLEDGE_TAG = const(90)
+_FRAME_UPDATE_PROGRESS_TAG = const(122)
 _FRAME_WELCOME = const(2)
 _FRAME_KNOCK = const(4)
 _FRAME_REQUEST = const(6)
@@ -38,6 +39,7 @@ _FRAME_ACKNOWLEDGE = const(16)
 _FRAME_CONSOLE_INPUT = const(18)
 _FRAME_ADOPT = const(22)
 _FRAME_KEY_PART_TAG = const(114)
+_FRAME_UPDATE_DATA = const(28)
 _HELLO_PROTOCOL_MIN = const(0)
 _HELLO_PROTOCOL_MAX = const(1)
 _HELLO_SESSION = const(2)
@@ -71,6 +73,10 @@ _REQUEST_IDENTIFY = const(3)
 _REQUEST_SET_LIMITS = const(5)
 _REQUEST_SET_RESTORE = const(7)
 _REQUEST_FORGET_KEY = const(9)
+_REQUEST_BEGIN_UPDATE = const(11)
+_REQUEST_FINISH_UPDATE = const(13)
+_REQUEST_CONFIRM_UPDATE = const(15)
+_REQUEST_ABORT_UPDATE = const(17)
 _REPLY_ID = const(0)
 _REPLY_RESULT = const(1)
 _REPLY_DURATION_MS = const(5)
@@ -91,6 +97,8 @@ _ACKNOWLEDGE_RESEND_SEQUENCE = const(9)
 _CONSOLE_INPUT_OFFSET = const(0)
 _CONSOLE_INPUT_DATA = const(2)
 _CONSOLE_ACKNOWLEDGE_OFFSET = const(0)
+_UPDATE_DATA_OFFSET = const(0)
+_UPDATE_DATA_DATA = const(1)
 
 
 class HatLink:
@@ -100,7 +108,7 @@ class HatLink:
     |---|---|---|
     | alone | Knock, Welcome | Hello, every _HELLO_EVERY_MS and at each Knock |
     | incompatible | Knock, Welcome | Hello at each Knock |
-    | up | everything | replies, events, telemetry, log records, in this order, and at least every second |
+    | up | everything | replies, how an update stands, events, telemetry, log records, in this order, and every second |
 
     It is alone at start and when nothing valid came for _LINK_LOST_AFTER_MS, incompatible when a Welcome had no version
     in common, and up when one named this session.
@@ -108,6 +116,7 @@ class HatLink:
     With a key it hears nothing but Knock unless that is sealed, and seals what it says from the first Knock on. Without
     one it hears Adopt as well, and when it is up it answers requests, of which it only blinks, and says nothing else.
 
+    `update_due` may be set at any time to tell how an update stands.
     `duties` does what requests ask for, and fills in what only the HAT knows.
     `receive` takes bytes, `poll` gives one frame at a time in `wire`: the line's pace is the only queue.
     """
@@ -123,6 +132,7 @@ class HatLink:
         self._duties = duties
         self._host_session = 0
         self.is_up = False
+        self.version = 0  # of this talk; 0 before the first
         self.is_incompatible = False
         self.unexpected = 0  # good frames that made no sense here
         self.forged = 0  # good frames without the seal that they must have
@@ -147,9 +157,10 @@ class HatLink:
         self._event_progress_ms = 0
         self._console_offset = 0
         self._console_due = False
+        self.update_due = False
         self._replies = ReplyCache(_REPLIES_KEPT)
         self._heard = Message(messages.FRAME[1], 1)
-        self._said = Message(messages.TELEMETRY[1], messages.HELLO[2])
+        self._said = Message(max(messages.TELEMETRY[1], messages.HELLO[1]), messages.HELLO[2])
 
     def receive(self, data: "bytes | bytearray", size: int, now_ms: int) -> None:
         """Take the first `size` bytes of `data`, whatever they are."""
@@ -202,8 +213,8 @@ class HatLink:
 
     def _poll_reports(self, now_ms: int, turns: int) -> int:
         said = self._said
-        if self._console_due:
-            return self._say_console_acknowledge()
+        if self._console_due or self.update_due:
+            return self._say_console_acknowledge() if self._console_due else self._say_update_progress()
         if self._events.next_event(said):
             self._event_progress_ms = now_ms
             return self._frame(said, _FRAME_EVENT_TAG, self._hat_seal)
@@ -249,6 +260,13 @@ class HatLink:
         acknowledge.begin(messages.CONSOLE_ACKNOWLEDGE)
         acknowledge.put_number(_CONSOLE_ACKNOWLEDGE_OFFSET, self._console_offset)
         return self._frame(acknowledge, _FRAME_CONSOLE_ACKNOWLEDGE_TAG, self._hat_seal)
+
+    def _say_update_progress(self) -> int:
+        self.update_due = False
+        progress = self._said
+        progress.begin(messages.UPDATE_PROGRESS)
+        self._duties.fill_update(progress)
+        return self._frame(progress, _FRAME_UPDATE_PROGRESS_TAG, self._hat_seal)
 
     def _say_telemetry(self, now_ms: int, turns: int) -> int:
         self._telemetry_ms = now_ms
@@ -296,10 +314,17 @@ class HatLink:
             self.unexpected += 1
         elif slots[_FRAME_ACKNOWLEDGE]:
             self._on_acknowledge(buf, slots[_FRAME_ACKNOWLEDGE], slots[_FRAME_ACKNOWLEDGE + 1])
-        elif slots[_FRAME_REQUEST]:
+        else:
+            self._on_order(buf)
+
+    def _on_order(self, buf: bytearray) -> None:
+        slots = self._heard.slots
+        if slots[_FRAME_REQUEST]:
             self._on_request(buf, slots[_FRAME_REQUEST], slots[_FRAME_REQUEST + 1])
         elif slots[_FRAME_CONSOLE_INPUT] and self._key:
             self._on_console_input(buf, slots[_FRAME_CONSOLE_INPUT], slots[_FRAME_CONSOLE_INPUT + 1])
+        elif slots[_FRAME_UPDATE_DATA] and self._key:
+            self._on_update_data(buf, slots[_FRAME_UPDATE_DATA], slots[_FRAME_UPDATE_DATA + 1])
         else:
             self.unexpected += 1
 
@@ -366,6 +391,7 @@ class HatLink:
             self._console_offset = 0
         self.is_incompatible = False
         self.is_up = True
+        self.version = slots[_WELCOME_VERSION]
         self._alive_ms = self._now_ms
         self._telemetry_period_ms = min(
             max(slots[_WELCOME_TELEMETRY_PERIOD_MS], _TELEMETRY_PERIOD_MIN_MS), _TELEMETRY_PERIOD_MAX_MS
@@ -422,40 +448,66 @@ class HatLink:
 
     def _execute(self, request_id: int, buf: bytearray) -> int:
         """Do what the request that was heard asks for; return the result."""
+        slots = self._heard.slots
+        start = slots[_REQUEST_IDENTIFY]
+        if start:
+            understood = self._heard.unpack(messages.IDENTIFY, buf, start, start + slots[_REQUEST_IDENTIFY + 1])
+            return self._duties.identify(slots[0]) if understood else _RESULT_INVALID
+        return self._execute_adopted(request_id, buf) if self._key else _RESULT_NOT_ADOPTED
+
+    def _execute_adopted(self, request_id: int, buf: bytearray) -> int:
         heard = self._heard
         slots = heard.slots
         if slots[_REQUEST_SET_POWER]:
             slot, form = _REQUEST_SET_POWER, messages.SET_POWER
-        elif slots[_REQUEST_IDENTIFY]:
-            slot, form = _REQUEST_IDENTIFY, messages.IDENTIFY
         elif slots[_REQUEST_SET_LIMITS]:
             slot, form = _REQUEST_SET_LIMITS, messages.SET_LIMITS
-        elif slots[_REQUEST_FORGET_KEY]:
-            slot, form = _REQUEST_FORGET_KEY, messages.FORGET_KEY
-        else:
+        elif slots[_REQUEST_SET_RESTORE]:
             slot, form = _REQUEST_SET_RESTORE, messages.SET_RESTORE
+        elif slots[_REQUEST_FORGET_KEY]:
+            return self._forget_key()
+        else:
+            return self._execute_update(request_id, buf)
         start = slots[slot]
-        if start == 0 or not heard.unpack(form, buf, start, start + slots[slot + 1]):
+        if not heard.unpack(form, buf, start, start + slots[slot + 1]):
             return _RESULT_INVALID
-        if slot == _REQUEST_IDENTIFY:
-            return self._duties.identify(slots[0])
-        if not self._key:
-            return _RESULT_NOT_ADOPTED
-        return self._execute_adopted(request_id, slot)
-
-    def _execute_adopted(self, request_id: int, slot: int) -> int:
-        slots = self._heard.slots
         if slot == _REQUEST_SET_POWER:
             return self._duties.set_power(request_id, slots[0], slots[1], slots[2], slots[3])
         if slot == _REQUEST_SET_RESTORE:
             return self._duties.set_restore(slots[0], slots[1])
-        return self._duties.set_limits(slots) if slot == _REQUEST_SET_LIMITS else self._forget_key()
+        return self._duties.set_limits(slots)
 
     def _forget_key(self) -> int:
         """Be a HAT without a key from the next Knock on; until then this talk's seals hold, for the reply."""
         self._key = b""
         self._duties.keep_key(b"")
         return _RESULT_DONE
+
+    def _execute_update(self, request_id: int, buf: bytearray) -> int:
+        heard = self._heard
+        slots = heard.slots
+        if slots[_REQUEST_FINISH_UPDATE]:
+            return self._duties.finish_update(request_id)
+        if slots[_REQUEST_CONFIRM_UPDATE]:
+            return self._duties.confirm_update()
+        if slots[_REQUEST_ABORT_UPDATE]:
+            return self._duties.abort_update()
+        start = slots[_REQUEST_BEGIN_UPDATE]
+        size = slots[_REQUEST_BEGIN_UPDATE + 1]
+        if start == 0 or not heard.unpack(messages.BEGIN_UPDATE, buf, start, start + size):
+            return _RESULT_INVALID
+        return self._duties.begin_update(slots, buf)
+
+    def _on_update_data(self, buf: bytearray, start: int, size: int) -> None:
+        heard = self._heard
+        if not heard.unpack(messages.UPDATE_DATA, buf, start, start + size):
+            self.unexpected += 1
+            return
+        self._alive_ms = self._now_ms
+        self.update_due = True
+        slots = heard.slots
+        at = slots[_UPDATE_DATA_DATA]
+        self._duties.take_update(slots[_UPDATE_DATA_OFFSET], buf, at, slots[_UPDATE_DATA_DATA + 1])
 
     def _on_console_input(self, buf: bytearray, start: int, size: int) -> None:
         console_input = self._heard

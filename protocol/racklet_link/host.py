@@ -20,6 +20,7 @@ from racklet_link.events import (
     Stranger,
     TelemetryReceived,
     Unproven,
+    UpdateProgressed,
 )
 from racklet_link.frame_reader import FrameReader
 from racklet_link.handshake import Handshake
@@ -36,6 +37,7 @@ from racklet_link.limits import (
 )
 from racklet_link.receiver import EventReceiver, LogReceiver, Missing, told_together
 from racklet_link.requester import ConsoleTyper, Operation, Requester
+from racklet_link.update_sender import UpdateSender
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -103,6 +105,7 @@ class HostLink:
         self._event_missing = Missing()
         self._requester = Requester()
         self._typer = ConsoleTyper()
+        self._sender: UpdateSender | None = None
 
     def receive(self, data: bytes, now_ms: int) -> list[LinkEvent]:
         """Take bytes from the line, whatever they are; return what they tell."""
@@ -204,10 +207,18 @@ class HostLink:
             self._say_requests()
         return count
 
+    def send_update(self, stream: bytes, now_ms: int) -> None:
+        """Send the stream of an update that the HAT has begun; empty ends it. UpdateProgressed tells how it goes."""
+        self._now_ms = now_ms
+        self._sender = UpdateSender(stream, now_ms) if stream else None
+        if self.is_up:
+            self._say_requests()
+
     @property
     def is_busy(self) -> bool:
-        """True while a request or console input waits for the HAT's answer."""
-        return self._requester.is_busy or self._typer.is_busy or bool(self._handshake.adopting)
+        """True while a request, console input, an update or an adoption waits for the HAT's answer."""
+        is_asked = self._requester.is_busy or self._typer.is_busy
+        return is_asked or self._sender is not None or bool(self._handshake.adopting)
 
     def _take_events(self) -> list[LinkEvent]:
         events, self._events = self._events, []
@@ -257,6 +268,9 @@ class HostLink:
         console_input = self._typer.due(self._now_ms)
         if console_input is not None:
             self._say(link_pb2.Frame(console_input=console_input), self._handshake.host_seal)
+        if self._sender is not None:
+            for piece in self._sender.due(self._now_ms):
+                self._say(link_pb2.Frame(update_data=piece), self._handshake.host_seal)
 
     def _say_acknowledge(self, *, log_resend: bool = False, event_resend: bool = False) -> None:
         self._said_ms = self._now_ms
@@ -360,9 +374,17 @@ class HostLink:
             case "console_acknowledge":
                 news = self._typer.take(frame.console_acknowledge, self._now_ms)
                 self._say_requests()
+            case "update_progress":
+                news = self._on_update_progress(frame.update_progress)
             case _:
                 self.counters.errors["unexpected"] += 1
         self._events += news
+
+    def _on_update_progress(self, progress: link_pb2.UpdateProgress) -> Sequence[LinkEvent]:
+        if self._sender is not None:
+            self._sender.take(progress, self._now_ms)
+            self._say_requests()
+        return [UpdateProgressed(progress)]
 
     def _end_talk(self) -> None:
         self.is_up = False
@@ -386,6 +408,7 @@ class HostLink:
         if is_new:
             self._end_talk()
             self._events += self._requester.abandon()
+            self._sender = None
             self._events += self._typer.restart() if self._hat_session else []
             self._hat_session = hello.session
 

@@ -17,6 +17,7 @@ KEY_SIZE = 32
 
 LOG_DATA_MAX = 448  # what fits into a LogRecord when every other field is at its longest
 CONSOLE_DATA_MAX = 64  # of one ConsoleInput: a HAT holds one
+UPDATE_DATA_MAX = 448  # of one UpdateData
 REPLIES_KEPT = 8
 REQUESTS_OUTSTANDING_MAX = 4  # fewer than REPLIES_KEPT, so that a repeat always finds its reply
 

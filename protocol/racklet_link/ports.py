@@ -47,6 +47,24 @@ class Duties(Protocol):
     def set_restore(self, policy: int, delay_ms: int, /) -> int:
         """Take a restore policy; return the result."""
 
+    def begin_update(self, slots: array[int], buf: bytearray, /) -> int:
+        """Take the slots of a BeginUpdate, whose digest lies in `buf`; return the result."""
+
+    def take_update(self, offset: int, buf: bytearray, start: int, size: int, /) -> None:
+        """Take `buf[start:start + size]` of an update's stream if it is what comes next."""
+
+    def finish_update(self, request_id: int, /) -> int:
+        """Begin to check an update; return the result, or RESULT_PENDING and later call `HatLink.finish`."""
+
+    def confirm_update(self, /) -> int:
+        """End the probation; return the result."""
+
+    def abort_update(self, /) -> int:
+        """Forget an update; return the result."""
+
+    def fill_update(self, progress: Message, /) -> None:
+        """Fill in how an update stands."""
+
     def set_clock(self, unix_ms: int, /) -> None:
         """Set the wall clock."""
 

@@ -74,10 +74,10 @@ def pack(name, message, buf, out):
     end = len(out)
     table, slot_count, _ = getattr(messages, name)
     for entry in range(len(table) - 4, -1, -4):
-        tag, _, kind, slot = table[entry : entry + 4]
+        tag, tag_more, kind, slot = table[entry : entry + 4]
         start, size = message.slots[slot], message.slots[slot + 1] if slot + 1 < slot_count else 0
         if kind == 4 and start:
-            child_name = CHILDREN[name + "." + str(tag >> 3)]
+            child_name = CHILDREN[name + "." + str((tag & 127 | tag_more << 7) >> 3)]
             child = new(child_name)
             if not child.unpack(getattr(messages, child_name), buf, start, start + size):
                 return -1
@@ -87,7 +87,10 @@ def pack(name, message, buf, out):
                 return -1
             end -= len(inner) - at
             out[end : end + len(inner) - at] = inner[at:]
-            end = kernels.pack_header(out, end, end + len(inner) - at, tag)
+            end = kernels.pack_header(out, end, end + len(inner) - at, tag_more or tag)
+            if tag_more:  # no HAT writes such a message
+                end -= 1
+                out[end] = tag
     for index in range(len(message.blobs)):
         message.blobs[index] = buf
     return message.pack(out, end)
@@ -99,7 +102,7 @@ def frame(name, number, word, key="", seal_number="0"):
     buf, size = padded(word, 0)
     frame = new("FRAME")
     frame.unpack(messages.FRAME, buf, 0, size)
-    slot = FRAME_SLOTS[number]
+    slot = slot_of(messages.FRAME[0], int(number))
     body = new(name)
     body.unpack(getattr(messages, name), buf, frame.slots[slot], frame.slots[slot] + frame.slots[slot + 1])
     for index in range(len(body.blobs)):
@@ -134,6 +137,13 @@ def talk(key, host_nonce, hat_nonce, hat_id):
         seal.put(buf, 0, 40)
         said.append(text(buf))
     return " ".join(said) + " " + text(agreed_key(data(key), data(host_nonce), data(hat_id)))
+
+
+def slot_of(table, number):
+    for entry in range(0, len(table), 4):
+        if (table[entry] & 127 | table[entry + 1] << 7) >> 3 == number:
+            return table[entry + 3]
+    raise ValueError(number)
 
 
 def constant(name):
@@ -176,7 +186,6 @@ def take_entries(ring, pos, end, room, begins_line, banners):
 
 
 CHILDREN = {}
-FRAME_SLOTS = {str(messages.FRAME[0][at] >> 3): messages.FRAME[0][at + 3] for at in range(0, len(messages.FRAME[0]), 4)}
 OPERATIONS = {
     "crc32": crc32,
     "cobs_encode": cobs_encode,

@@ -18,7 +18,7 @@ AnyMessage = TypeVar("AnyMessage", bound=ProtobufMessage)
 
 def empty() -> Message:
     """Return a message with room for any that a HAT says."""
-    return Message(messages.TELEMETRY[1], messages.HELLO[2])
+    return Message(messages.HELLO[1], messages.HELLO[2])
 
 
 def read(message: Message, kind: type[AnyMessage]) -> AnyMessage:

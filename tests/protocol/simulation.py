@@ -69,6 +69,24 @@ class Duties:
     def set_restore(self, _policy: int, _delay_ms: int) -> int:
         return link_pb2.RESULT_DONE
 
+    def begin_update(self, _slots: object, _buf: bytearray) -> int:
+        return link_pb2.RESULT_DONE
+
+    def take_update(self, _offset: int, _buf: bytearray, _start: int, _size: int) -> None:
+        pass
+
+    def finish_update(self, _request_id: int) -> int:
+        return link_pb2.RESULT_DONE
+
+    def confirm_update(self) -> int:
+        return link_pb2.RESULT_DONE
+
+    def abort_update(self) -> int:
+        return link_pb2.RESULT_DONE
+
+    def fill_update(self, _progress: Message) -> None:
+        pass
+
     def fill_hello(self, hello: Message) -> None:
         hello.put_bytes(15, 1, b"hat-a")
         hello.put_bytes(17, 2, b"0.1.0")

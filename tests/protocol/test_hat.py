@@ -22,6 +22,7 @@ from racklet_link.limits import (
     TELEMETRY_PERIOD_MIN_MS,
 )
 from racklet_link.log_ring import LogRing
+from racklet_link.message import Message
 from racklet_link.seal import agreed_key
 from tests.protocol.hat_messages import framed, frames_in, wired
 from tests.protocol.seals import KEY, HostByHand, with_seal
@@ -41,6 +42,7 @@ class WatchedDuties(Duties):
         super().__init__(key)
         self.identified: list[int] = []
         self.limits: list[list[int]] = []
+        self.updates: list[tuple[object, ...]] = []
         self.restored: list[tuple[int, int]] = []
         self.unix_ms = 0
 
@@ -55,6 +57,29 @@ class WatchedDuties(Duties):
     def set_restore(self, policy: int, delay_ms: int) -> int:
         self.restored.append((policy, delay_ms))
         return DONE
+
+    def begin_update(self, slots: object, buf: bytearray) -> int:
+        manifest_bytes, signature_bytes, files_bytes, at, size = slots[:5]
+        self.updates.append(("begin", manifest_bytes, signature_bytes, files_bytes, bytes(buf[at : at + size])))
+        return DONE
+
+    def take_update(self, offset: int, buf: bytearray, start: int, size: int) -> None:
+        self.updates.append(("take", offset, bytes(buf[start : start + size])))
+
+    def finish_update(self, request_id: int) -> int:
+        self.updates.append(("finish", request_id))
+        return link_pb2.RESULT_PENDING
+
+    def confirm_update(self) -> int:
+        self.updates.append(("confirm",))
+        return DONE
+
+    def abort_update(self) -> int:
+        self.updates.append(("abort",))
+        return DONE
+
+    def fill_update(self, progress: Message) -> None:
+        progress.slots[0] = 4711
 
     def set_clock(self, unix_ms: int) -> None:
         self.unix_ms = unix_ms
@@ -308,7 +333,42 @@ def test_set_restore_is_done() -> None:
     assert bench.replies() == [(3, DONE)]
 
 
-@pytest.mark.parametrize("request_bytes", [b"\x08\x03", b"\x08\x03\x4a\x00", b"\x08\x03\x12\x01\x0f"])
+@pytest.mark.parametrize(
+    ("request_", "told", "result"),
+    [
+        (
+            link_pb2.Request(
+                id=3,
+                begin_update=link_pb2.BeginUpdate(
+                    manifest_bytes=2000, signature_bytes=2524, files_bytes=50_000, digest=b"d" * 32
+                ),
+            ),
+            ("begin", 2000, 2524, 50_000, b"d" * 32),
+            DONE,
+        ),
+        (link_pb2.Request(id=3, finish_update=link_pb2.FinishUpdate()), ("finish", 3), link_pb2.RESULT_PENDING),
+        (link_pb2.Request(id=3, confirm_update=link_pb2.ConfirmUpdate()), ("confirm",), DONE),
+        (link_pb2.Request(id=3, abort_update=link_pb2.AbortUpdate()), ("abort",), DONE),
+    ],
+    ids=["begin", "finish", "confirm", "abort"],
+)
+def test_the_steps_of_an_update_are_taken(request_: link_pb2.Request, told: tuple[object, ...], result: int) -> None:
+    bench = Bench()
+    bench.hear(request_)
+    assert bench.duties.updates == [told]
+    assert bench.replies() == [(3, result)]
+
+
+def test_some_of_an_update_is_taken_and_answered_with_how_it_stands() -> None:
+    bench = Bench()
+    bench.hear(link_pb2.UpdateData(offset=9, data=b"some"))
+    assert bench.duties.updates == [("take", 9, b"some")]
+    assert [frame.update_progress.offset for frame in bench.said() if frame.HasField("update_progress")] == [4711]
+
+
+@pytest.mark.parametrize(
+    "request_bytes", [b"\x08\x03\x52\x01\x0f", b"\x08\x03", b"\x08\x03\x4a\x00", b"\x08\x03\x12\x01\x0f"]
+)
 def test_an_operation_that_is_not_known_or_no_message_is_invalid(request_bytes: bytes) -> None:
     bench = Bench()
     bench.hear_body(4, request_bytes)

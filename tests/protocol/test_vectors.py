@@ -33,8 +33,10 @@ HANDSHAKES = json.loads((FOLDER / "v2" / "handshakes.json").read_text())
 def test_protobuf_writes_and_reads_the_payload(vector: dict[str, object]) -> None:
     frame = json_format.ParseDict(vector["message"], link_pb2.Frame())
     payload = bytes.fromhex(vector["payload"])
-    assert frame.SerializeToString(deterministic=True) == payload
     assert link_pb2.Frame.FromString(payload) == frame
+    seal = payload[-SEAL_SIZE:] if frame.seal else b""  # which stands behind all, whatever its number
+    frame.ClearField("seal")
+    assert frame.SerializeToString(deterministic=True) + seal == payload
 
 
 @pytest.mark.parametrize("vector", VECTORS)
@@ -65,7 +67,7 @@ def test_the_hats_end_writes_the_frame(ask: Callable[..., str], vector: dict[str
     assert ask("repack", "FRAME", bare) == bare
     body = next(iter(vector["message"]))
     field = link_pb2.Frame.DESCRIPTOR.fields_by_camelcase_name[body]
-    if field.name != "request":  # a HAT reads requests and never writes one: its body holds a message
+    if field.name not in {"request", "update_data"}:  # a HAT reads these only
         key = (about["talk_key"], about["number"]) if about else ()
         assert ask("frame", field.message_type.name, field.number, bare, *key) == vector["frame"]
 
@@ -106,7 +108,7 @@ def test_there_are_vectors_of_every_message_and_version() -> None:
         bodies = {next(iter(v["message"])) for v in json.loads((FOLDER / version / "frames.json").read_text())}
         fields = link_pb2.Frame.DESCRIPTOR.oneofs_by_name["body"].fields
         is_old = version == "v1"
-        assert bodies == {field.camelcase_name for field in fields if field.number < 12 or not is_old}
+        assert bodies == {field.camelcase_name for field in fields if field.number not in {13, 14} or not is_old}
 
 
 def talk_seal(vector: dict[str, object]) -> Seal | None:
