@@ -11,7 +11,7 @@ from racklet_hostd.clock import Clock
 from racklet_hostd.errors import StoreError
 from racklet_hostd.refusals import HatOfflineError, NoAnswerError, RefusedError, TooManyRequestsError
 from racklet_hostd.serial_port import SerialPort
-from racklet_link.events import ConsoleTaken, LinkEvent, RequestEnded, RequestTimedOut
+from racklet_link.events import ConsoleTaken, LinkEvent, LogData, RequestEnded, RequestTimedOut
 from racklet_link.host import HostLink
 from racklet_link.requester import Operation, RequestsFullError
 
@@ -203,6 +203,8 @@ class HatSession:
 
     def _take(self, event: LinkEvent | GarbageStarted) -> None:
         match event:
+            case LogData():  # first, since most are
+                self._take_news(event)
             case RequestEnded(request_id, reply):
                 self._settle(request_id, reply)
             case RequestTimedOut(request_id, hat_restarted):

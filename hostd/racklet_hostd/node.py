@@ -216,6 +216,8 @@ class Node:
     def take_news(self, news: HatNews) -> None:
         """Act on what the HAT told. Raises StoreError when it cannot be recorded."""
         match news:
+            case LogData() | BootStarted() | LogGap() | EventReceived():
+                self._on_record(news)
             case HelloReceived(hello):
                 self._on_hello(hello)
             case Incompatible(hello):
@@ -228,8 +230,6 @@ class Node:
                 self.console.bell.ring()
             case TelemetryReceived(telemetry):
                 self._on_telemetry(telemetry)
-            case BootStarted() | LogData() | LogGap() | EventReceived():
-                self._on_record(news)
             case _:
                 log.debug("news for nobody", extra={"node": self.name, "news": type(news).__name__})
 

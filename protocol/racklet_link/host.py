@@ -309,8 +309,14 @@ class HostLink:
         body = frame.WhichOneof("body")
         if is_open and self.is_up and body != "hello":
             self._heard_ms = self._now_ms
-            if body == "log_record":  # most are
-                self._events += self._on_log_record(frame.log_record)
+            if body == "log_record":
+                record = frame.log_record
+                data = self._log.take_next(record)  # most are
+                if data is None:
+                    self._events += self._on_log_record(record)
+                else:
+                    self._log_missing.asked_ms = None
+                    self._events.append(data)
             else:
                 self._on_body(frame, body)
         else:
