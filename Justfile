@@ -33,6 +33,15 @@ account *NAME: setup
 hardware *ARGS: setup
     @hardware/check {{ ARGS }}
 
+# Compute the printable case, prove it and write parts, pictures and bills into build/case. `--set rack.slots=3` changes a value.
+cad *ARGS: setup
+    @tools/cad-setup
+    @PYTHONPATH=cad .cache/cad/bin/python -m racklet_case {{ ARGS }}
+
+# Build the documentation as a web site into build/docs; fails on a link that leads nowhere.
+docs: setup
+    @{{ python }} tools/make_docs.py
+
 # Run all tests. Arguments go to pytest.
 test *ARGS: setup
     pytest {{ ARGS }}
@@ -44,9 +53,10 @@ check: setup
     mypy
     pyright --project firmware/pyrightconfig.json
     lint-imports --no-cache
-    cd protocol && buf lint && buf format --diff --exit-code
+    cd protocol && buf lint && buf format --diff --exit-code && buf breaking --against baseline.binpb
     {{ python }} protocol/generate.py --check
     {{ python }} firmware/size.py --check
+    {{ python }} tools/make_docs.py
     codespell
 
 # Measure what each pure module's own tests cover: every branch, or this fails.
@@ -56,6 +66,10 @@ coverage: setup
 # Measure ours, a peer and the physical limit side by side, as ratios.
 bench *ARGS: setup
     @{{ python }} tests/bench {{ ARGS }}
+
+# Promise the API as it is now: what breaks who goes by it is refused by `check` from here on. For a release.
+api-baseline: setup
+    cd protocol && buf build --exclude-source-info --output baseline.binpb
 
 # Format the sources and generate the code that comes from the .proto files.
 generate: setup

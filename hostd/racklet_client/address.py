@@ -1,5 +1,6 @@
 """Where hostd is."""
 
+import ipaddress
 import os
 import re
 from dataclasses import dataclass
@@ -41,6 +42,20 @@ class Address:
             return cls.parse(named)
         sockets = (path for path in (default_socket(), SERVICE_SOCKET) if _is_there(path))
         return cls(next((f"unix:{path}" for path in sockets), _LOOPBACK))
+
+    @property
+    def is_unix(self) -> bool:
+        """Whether it is a unix socket."""
+        return self.target.startswith("unix:")
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether it is a TCP address of this computer alone."""
+        host = self.target.rpartition(":")[0].strip("[]")
+        try:
+            return not self.is_unix and ipaddress.ip_address(host.partition("%")[0]).is_loopback
+        except ValueError:
+            return host == "localhost"
 
     def explain(self) -> str:
         """Return why nothing may answer here, as far as this side can see; empty when it cannot."""

@@ -4,21 +4,20 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import grpc
 
 from racklet.v1 import rack_pb2, rack_pb2_grpc
 from racklet_client.address import Address
-from racklet_client.credentials import Credentials
+from racklet_client.credentials import CREDENTIALS_VARIABLE, Credentials, default_credentials_folder
 from racklet_client.details import refusal_of
-from racklet_client.errors import LostError, RackError, RefusedError, UnreachableError, refused
+from racklet_client.errors import LostError, RackError, UnreachableError, refused
 
 _CONNECT_TIMEOUT_S = 5.0  # a network that drops packets looks like a slow one until then
 _ANSWER_TIMEOUT_S = 20.0  # for calls that hostd answers from memory or disk
 _PROBE_TIMEOUT_S = 2.0
 _RETRY_PAUSE_S = 0.3  # also before the first try: a hostd that is going may answer to its last moment
-_TAKEN_AFTER_S = 0.5  # a stream that hostd refuses ends sooner
 _GOODBYE_S = 0.2  # until what was typed last has arrived; a call that is cancelled takes it along
 
 _OPTIONS = [
@@ -27,14 +26,16 @@ _OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 2_000),  # a hostd that starts again is seen within this
 ]
-# What gRPC says when there is no answer; hostd may say the same for reasons of its own.
-_MAYBE_LOST = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED})
-_SHUTTING_DOWN = "SHUTTING_DOWN"  # the reason of a hostd that is going
-_MAYBE_LOST_NAMES = frozenset(code.name for code in _MAYBE_LOST)
+# What gRPC says when there is no answer. hostd may say the same, and then gives a reason.
+_NO_ANSWER = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED})
+_GOING = frozenset({"SHUTTING_DOWN", "CONNECTION_ENDED"})  # the reasons of a hostd that will be there again
 
 Request = TypeVar("Request")
 Response = TypeVar("Response", covariant=True)  # noqa: PLC0105 - the word of the API
 _ConsoleCall: TypeAlias = grpc.aio.StreamStreamCall[rack_pb2.AttachConsoleRequest, rack_pb2.AttachConsoleResponse]
+
+
+UnaryMethod: TypeAlias = "grpc.aio.UnaryUnaryMultiCallable[Any, Any]"
 
 
 class _ReadableCall(Protocol[Response]):
@@ -83,21 +84,14 @@ class Connection:
     ) -> AsyncGenerator[Response, None]:
         """Like `stream`, but go on when hostd comes back, with what `next_request` asks for then.
 
-        `on_presence` is told False when hostd is away, and True when it is back. A call that was taken once is never
-        given up: hostd may say itself that it is going.
+        `on_presence` is told False when hostd is away, and True when it is back.
         """
-        was_taken = False
         while True:
-            start_s = asyncio.get_running_loop().time()
             try:
                 async with aclosing(self._read(method(next_request()), about)) as responses:
                     async for response in responses:
-                        was_taken = True
                         yield response
-            except (LostError, RefusedError) as error:
-                was_taken = was_taken or asyncio.get_running_loop().time() - start_s > _TAKEN_AFTER_S
-                if not may_come_back(error, was_taken=was_taken):
-                    raise
+            except LostError:
                 on_presence(False)  # noqa: FBT003 - the one argument
                 await self.until_it_answers()
                 on_presence(True)  # noqa: FBT003 - the one argument
@@ -126,15 +120,18 @@ class Connection:
 
     async def _translated(self, error: grpc.aio.AioRpcError, about: str) -> RackError:
         refusal = refusal_of(error.code().name, error.details() or "", error.trailing_metadata() or ())
-        is_from_hostd = refusal.reason != ""
-        if refusal.reason == _SHUTTING_DOWN or (
-            error.code() in _MAYBE_LOST and not is_from_hostd and not await self._answers()
-        ):
+        if refusal.reason in _GOING or (not refusal.reason and await self._is_lost(error.code())):
             return LostError(self.address.target)
         if error.code() is grpc.StatusCode.UNIMPLEMENTED:
             message = f"what answers at {self.address.target} does not know this call"
             refusal = replace(refusal, message=message)
         return refused(about, refusal)
+
+    async def _is_lost(self, code: grpc.StatusCode) -> bool:
+        """Tell whether a status that hostd gave no reason for, so that it is gRPC's, means that hostd is not there."""
+        if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+            return not await self._answers()
+        return code in _NO_ANSWER
 
     async def until_it_answers(self) -> None:
         """Wait for a hostd that went away."""
@@ -147,7 +144,7 @@ class Connection:
         try:
             await self.stub.GetRack(rack_pb2.GetRackRequest(), timeout=_PROBE_TIMEOUT_S)
         except grpc.aio.AioRpcError as error:
-            return error.code() not in _MAYBE_LOST
+            return error.code() not in _NO_ANSWER
         return True
 
 
@@ -173,11 +170,6 @@ class ConsoleCall:
                 await self._call.code()
 
 
-def may_come_back(error: LostError | RefusedError, *, was_taken: bool) -> bool:
-    """Tell whether what broke off with `error` can go on later; a call that `was_taken` once was right."""
-    return isinstance(error, LostError) or (was_taken and error.status in _MAYBE_LOST_NAMES)
-
-
 @asynccontextmanager
 async def open_connection(address: Address | str | None, credentials: Credentials | None) -> AsyncIterator[Connection]:
     """Reach hostd at `address`, such as "unix:PATH" or "HOST:PORT"; without, where `Address.default` says.
@@ -185,9 +177,10 @@ async def open_connection(address: Address | str | None, credentials: Credential
     Raises UnreachableError within 5 s when it is not there, ValueError when that is no address, CredentialsError.
     """
     place = Address.parse(address) if isinstance(address, str) else address or Address.default()
-    async with _channel(place, credentials) as channel:
+    shown = credentials or Credentials.for_address(place)
+    async with _channel(place, shown) as channel:
         if not await _is_reached(channel):
-            raise UnreachableError(place.target, place.explain())
+            raise UnreachableError(place.target, _why_unreachable(place, shown))
         yield Connection(channel, place)
 
 
@@ -195,6 +188,17 @@ def _channel(address: Address, credentials: Credentials | None) -> grpc.aio.Chan
     if credentials is None:
         return grpc.aio.insecure_channel(address.target, options=_OPTIONS)
     return grpc.aio.secure_channel(address.target, credentials.for_channel(), options=_OPTIONS)
+
+
+def _why_unreachable(address: Address, credentials: Credentials | None) -> str:
+    """Say what may be wrong. gRPC tells no more of a handshake that fails than of a hostd that is not there."""
+    if credentials is not None:
+        return (
+            f"{address.explain()}, or one of the two does not take the other's certificate ({credentials.certificate})"
+        )
+    if address.is_loopback and default_credentials_folder().exists():
+        return f"{address.explain()}, or it takes TLS: name your certificate with {CREDENTIALS_VARIABLE}"
+    return address.explain()
 
 
 async def _is_reached(channel: grpc.aio.Channel) -> bool:

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from typing import Self
 
 from racklet.v1 import rack_pb2
-from racklet_client.connection import Connection, ConsoleCall, may_come_back
+from racklet_client.connection import Connection, ConsoleCall
 from racklet_client.console_input import ConsoleInput
 from racklet_client.errors import LostError, PreconditionError, RackError, RefusedError
 from racklet_client.names import short_name
@@ -166,7 +166,7 @@ class Console:
             self._news.looking(error)
             self._first.read_only = True
             return
-        if not self._was_taken or not may_come_back(error, was_taken=True):
+        if not self._was_taken or not isinstance(error, LostError):
             raise error
         self.seats = []
         self._news.away()

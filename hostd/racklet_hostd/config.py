@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from racklet_client.default_socket import default_socket
 from racklet_hostd.config_values import (
+    AccessEntries,
     Address,
     Command,
     ListenAddress,
@@ -33,6 +34,15 @@ class RackConfig(_Section):
     """The rack as a whole."""
 
     name: Annotated[str, AfterValidator(only_title)] = Field(default="rack", description="The rack's name, for people.")
+    ports: Annotated[tuple[str, ...], Field(strict=False)] = Field(
+        default=("/dev/racklet/*",),
+        description="Where HATs may be plugged in besides the ports of nodes: patterns of serial ports, each a slot.",
+    )
+    adopt: Literal["command", "first-use"] = Field(
+        default="command",
+        description="How a HAT comes to a node: by the command `racklet adopt`; or first-use: also one without a key"
+        " that is plugged into the port of a node that has none. Whoever plugs in first is trusted then.",
+    )
 
 
 class LimitsConfig(_Section):
@@ -85,8 +95,9 @@ class NodeConfig(_Section):
     name: NodeName = Field(
         description="The node's name in the API, metrics and folders: lowercase letters, digits and hyphens."
     )
-    port: PathFromText = Field(
-        description="The serial port of its HAT. Under /dev/serial/by-path it is a slot, whichever HAT is in it."
+    port: PathFromText | None = Field(
+        default=None,
+        description="The serial port where its HAT is expected. The node is where its HAT is, also in another slot.",
     )
     restore: Literal["kept", "off", "last", "on"] = Field(
         default="kept",
@@ -176,19 +187,79 @@ class GrpcConfig(_Section):
 
     socket: Annotated[PathFromText | None, BeforeValidator(empty_is_none)] = Field(
         default_factory=default_socket,
-        description='The unix socket; only its owner may connect. "" means none.',
+        description='The unix socket; who connects is known by user and group, see docs/security.md. "" means none.',
     )
-    tcp: Annotated[ListenAddress | None, BeforeValidator(empty_is_none), AfterValidator(only_loopback)] = Field(
-        default=Address("127.0.0.1", 50551),
-        description='The plain TCP address, on loopback only: whoever is on this computer may use it. "" means none.',
+    tcp: Annotated[ListenAddress | None, BeforeValidator(empty_is_none)] = Field(
+        default=None,
+        description='The TCP address, such as "0.0.0.0:50551". It takes a certificate of every caller, see'
+        ' docs/security.md. "" means none.',
+    )
+    plain_tcp: Annotated[ListenAddress | None, BeforeValidator(empty_is_none), AfterValidator(only_loopback)] = Field(
+        default=None,
+        description='A TCP address without TLS, on loopback only, such as "127.0.0.1:50551": whoever is on this'
+        ' computer may use it. "" means none.',
+    )
+    plain_tcp_role: Literal["viewer", "operator", "admin"] = Field(
+        default="viewer", description="The role of whoever comes by plain TCP: viewer, operator or admin."
+    )
+
+
+class AccessConfig(_Section):
+    """Who has which role, and how much one may take."""
+
+    viewer: AccessEntries = Field(default=(), description="Who may read.")
+    operator: AccessEntries = Field(default=(), description="Who may also switch power, identify and type on consoles.")
+    admin: AccessEntries = Field(default=(), description="Who may do everything.")
+    connections_per_client: int = Field(default=200, ge=1, le=500, description="The most connections of one caller.")
+    calls_per_client: int = Field(
+        default=1000, ge=1, le=2000, description="The most calls that one caller has open, streams included."
+    )
+    changes_per_second: int = Field(
+        default=10,
+        ge=1,
+        le=1000,
+        description="How many changes a second one caller may ask for in the long run; ten times as many at once.",
+    )
+    handshake_s: int = Field(
+        default=10, ge=1, le=60, description="How long a connection may take to say who it is, in seconds."
+    )
+
+
+class TlsConfig(_Section):
+    """hostd's certificate, and whose certificates it takes."""
+
+    folder: Annotated[PathFromText | None, BeforeValidator(empty_is_none)] = Field(
+        default=None, description='The folder that `racklet pki init` made; "" for certificates of another CA, below.'
+    )
+    certificate: Annotated[PathFromText | None, BeforeValidator(empty_is_none)] = Field(
+        default=None, description="hostd's certificate and those between it and its CA, in PEM."
+    )
+    key: Annotated[PathFromText | None, BeforeValidator(empty_is_none)] = Field(
+        default=None, description="Its private key, in PEM."
+    )
+    client_ca: Annotated[PathFromText | None, BeforeValidator(empty_is_none)] = Field(
+        default=None, description="The CAs whose certificates callers may have, in PEM."
+    )
+    crl: Annotated[PathFromText | None, BeforeValidator(empty_is_none)] = Field(
+        default=None, description='The revoked ones among them, in PEM; "": none.'
     )
 
 
 class HttpConfig(_Section):
     """Where metrics and health are served."""
 
-    address: ListenAddress = Field(
-        default=Address("127.0.0.1", 9550), description="The address of /metrics, /healthz and /readyz."
+    address: Annotated[ListenAddress | None, BeforeValidator(empty_is_none), AfterValidator(only_loopback)] = Field(
+        default=Address("127.0.0.1", 9550),
+        description='The address of /metrics, /healthz and /readyz without TLS, on loopback only. "" means none.',
+    )
+    tls_address: Annotated[ListenAddress | None, BeforeValidator(empty_is_none)] = Field(
+        default=None,
+        description='The address of the same with TLS, such as "0.0.0.0:9551". Who reads /metrics or /readyz shows'
+        ' a certificate or a token. "" means none.',
+    )
+    token_file: Annotated[PathFromText | None, BeforeValidator(empty_is_none)] = Field(
+        default=None,
+        description='The file of the SHA-256 of tokens, in hex, a line each; "": the file tokens in that folder.',
     )
 
 
@@ -279,6 +350,8 @@ class RackletConfig(_Section):
     watchdogs: Annotated[tuple[WatchdogConfig, ...], Field(strict=False)] = Field(default=(), alias="watchdog")
     state: StateConfig = Field(default_factory=StateConfig)
     grpc: GrpcConfig = Field(default_factory=GrpcConfig)
+    access: AccessConfig = Field(default_factory=AccessConfig)
+    tls: TlsConfig = Field(default_factory=TlsConfig)
     http: HttpConfig = Field(default_factory=HttpConfig)
     log: LogConfig = Field(default_factory=LogConfig)
     telemetry: TelemetryConfig = Field(default_factory=TelemetryConfig)

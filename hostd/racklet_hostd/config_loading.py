@@ -7,9 +7,11 @@ from pathlib import Path
 import platformdirs
 from pydantic import ValidationError
 
+from racklet_hostd.access import UnknownAccountError, account_of
 from racklet_hostd.config import RackletConfig
 from racklet_hostd.config_file import ConfigFile
 from racklet_hostd.errors import ConfigError, ConfigProblem
+from racklet_hostd.role import Role
 
 CONFIG_VARIABLE = "RACKLET_CONFIG"
 SERVICE_CONFIG = Path("/etc/racklet/racklet.toml")
@@ -44,7 +46,7 @@ def load_config(path: Path | None) -> RackletConfig:
         config = RackletConfig.model_validate(file.data)
     except ValidationError as error:
         raise ConfigError(path, file.explain(error, RackletConfig)) from error
-    checks = (_repetitions, _shutdown_problems, _power_problems, _watchdog_problems)
+    checks = (_repetitions, _shutdown_problems, _power_problems, _watchdog_problems, _access_problems, _tls_problems)
     if problems := tuple(problem for check in checks for problem in check(config, file)):
         raise ConfigError(path, problems)
     return config
@@ -55,6 +57,8 @@ def _repetitions(config: RackletConfig, file: ConfigFile) -> Iterator[ConfigProb
         first: dict[object, int] = {}
         for index, node in enumerate(config.nodes):
             value = getattr(node, key)
+            if value is None:
+                continue
             if value in first:
                 yield file.problem(
                     ("node", index, key),
@@ -95,3 +99,35 @@ def _watchdog_problems(config: RackletConfig, file: ConfigFile) -> Iterator[Conf
             yield file.problem((*place, probes[1]), f"expected one probe, found {probes[0]} as well")
         if not probes and not watchdog.console_silence_s:
             yield file.problem((*place, "node"), "expected console_silence_s or a probe, found neither")
+
+
+def _access_problems(config: RackletConfig, file: ConfigFile) -> Iterator[ConfigProblem]:
+    for role in Role:
+        for index, entry in enumerate(getattr(config.access, role.word)):
+            try:
+                account_of(entry)
+            except UnknownAccountError as error:
+                expected = f"expected a user or group of this computer, but {error}"
+                yield file.problem(("access", role.word, index), expected)
+
+
+def _tls_problems(config: RackletConfig, file: ConfigFile) -> Iterator[ConfigProblem]:
+    tls = config.tls
+    own = {key: getattr(tls, key) for key in ("certificate", "key", "client_ca")}
+    if tls.folder is not None:
+        for key in ("certificate", "key", "client_ca", "crl"):
+            if getattr(tls, key) is not None:
+                yield file.problem(("tls", key), "expected nothing, since folder says where it is")
+        return
+    given = ", ".join(key for key, path in own.items() if path)
+    for key in own if given else ():
+        if own[key] is None:
+            yield file.problem(("tls", key), f"expected this key beside {given}, found none")
+    if not given:
+        yield from _tls_missed(config, file)
+
+
+def _tls_missed(config: RackletConfig, file: ConfigFile) -> Iterator[ConfigProblem]:
+    for section, key in (("grpc", "tcp"), ("http", "tls_address")):
+        if getattr(getattr(config, section), key) is not None:
+            yield file.problem((section, key), "expected [tls] as well; `racklet pki init` makes what it takes")

@@ -9,6 +9,9 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 MAX_PORT = 0xFFFF
 MAX_TITLE = 100
+MAX_ENTRY = 300  # characters of one who has a role
+ACCOUNT_KINDS = "user|group"
+CERTIFICATE_KINDS = "cn|o|ou|uri|dns|email"
 SHUTDOWN_CONSOLE_BYTES = 64  # what one frame of the link takes, so that it goes out as a whole
 
 
@@ -44,8 +47,19 @@ def parse_address(value: object) -> object:
 def only_loopback(address: Address | None) -> Address | None:
     """Return an address that only this computer can reach. Raises ValueError."""
     if address is not None and not address.is_loopback:
-        raise ValueError('a loopback address such as "127.0.0.1:50551", because plain TCP is for loopback only')
+        raise ValueError(
+            f'a loopback address such as "127.0.0.1:{address.port}", because without TLS it is for this computer only'
+        )
     return address
+
+
+def only_access_entry(entry: str) -> str:
+    """Return who has a role. Raises ValueError."""
+    if re.fullmatch(rf"({ACCOUNT_KINDS}|{CERTIFICATE_KINDS}):\S(.*\S)?", entry) is None or len(entry) > MAX_ENTRY:
+        raise ValueError(
+            "user:NAME or group:NAME of this computer, or of a certificate cn:, o:, ou:, uri:, dns: or email:"
+        )
+    return entry
 
 
 def only_title(name: str) -> str:
@@ -85,5 +99,8 @@ def empty_is_none(value: object) -> object:
 
 ListenAddress = Annotated[Address, BeforeValidator(parse_address)]
 NodeName = Annotated[str, AfterValidator(only_resource_id)]
+AccessEntries = Annotated[
+    tuple[Annotated[str, AfterValidator(only_access_entry)], ...], Field(strict=False, max_length=1000)
+]
 Command = Annotated[tuple[str, ...], Field(strict=False), AfterValidator(only_words)]
 PathFromText = Annotated[Path, Field(strict=False)]

@@ -8,12 +8,17 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from itertools import count
 
+from racklet_hostd.access import AccessRules
+from racklet_hostd.api.refused import RefusedCalls
 from racklet_hostd.api.server import ApiServer
 from racklet_hostd.clock import Clock, SystemClock
 from racklet_hostd.config import RackletConfig
+from racklet_hostd.door.door import CONNECTIONS_LIMIT, FILES_PER_CONNECTION
 from racklet_hostd.http import HttpServer
+from racklet_hostd.http_access import HttpAccess
 from racklet_hostd.open_files import allow_open_files
 from racklet_hostd.rack import Rack
+from racklet_hostd.server_tls import ServerTls, TlsFiles
 from racklet_hostd.service_manager import ServiceManager
 from racklet_hostd.store import Store, StoreLimits
 
@@ -22,11 +27,12 @@ log = logging.getLogger(__name__)
 # Syncs, so every ten seconds a quiet rack writes its energy counters: they wear out an SD card less, and are published
 # when they are on it, so that they never go back.
 IDLE_EVERY = 10
+CERTIFICATES_S = 2.0  # until a revoked certificate is of no use: a few stats each time
 
 
 async def run(config: RackletConfig, stop: asyncio.Event, clock: Clock | None = None) -> None:
     """Serve the rack until `stop` is set. Raises StoreError or ListenError when it cannot begin."""
-    allow_open_files(len(config.nodes))
+    allow_open_files(len(config.nodes) + FILES_PER_CONNECTION * CONNECTIONS_LIMIT)
     limits = StoreLimits(
         log_bytes_per_node=config.retention.log_bytes_per_node,
         boots_per_node=config.retention.boots_per_node,
@@ -46,8 +52,14 @@ class Daemon:
 
     def __init__(self, config: RackletConfig, store: Store, clock: Clock) -> None:
         self.rack = Rack(config, store, clock)
-        self.api = ApiServer(self.rack, config.grpc)
-        self.http = HttpServer(self.rack, config.http.address, self.not_ready)
+        rules = AccessRules(config.access)
+        files = TlsFiles.of_config(config.tls)
+        self._tls = ServerTls(files, rules, clock.unix_ms()) if files else None
+        refused = RefusedCalls(self.rack.audit, clock)
+        self.api = ApiServer(self.rack, config, rules, self._tls, refused)
+        token_file = config.http.token_file or (config.tls.folder / "tokens" if config.tls.folder else None)
+        access = HttpAccess(self._tls, token_file, clock.unix_ms, refused.tell_turned_away) if self._tls else None
+        self.http = HttpServer(self.rack, config.http, self.not_ready, access)
         self._store = store
         self._config = config
         self._upkeep_problem = ""
@@ -74,11 +86,13 @@ class Daemon:
             log.log(level, "hostd is up", extra={"version": self.rack.version, "nodes": len(self.rack.nodes)})
             async with asyncio.TaskGroup() as tasks:
                 period_ms = self._config.telemetry.period_ms
-                nodes = [tasks.create_task(node.run(period_ms), name=node.name) for node in self.rack.nodes]
+                slots = tasks.create_task(self.rack.slots.run(period_ms), name="slots")
+                node_count = len(self.rack.nodes)
                 policies = tasks.create_task(self.rack.run_policies(), name="policies")
                 syncing = tasks.create_task(self._sync(), name="sync")
+                certificates = tasks.create_task(self._tend_certificates(), name="certificates")
                 watching = tasks.create_task(self._manager.watch(), name="service manager")
-                self._manager.ready(f"{len(nodes)} node{'s'[: len(nodes) != 1]}")
+                self._manager.ready(f"{node_count} node{'s'[: node_count != 1]}")
                 await stop.wait()
                 log.info("hostd is shutting down")
                 self._manager.stopping()
@@ -87,7 +101,7 @@ class Daemon:
                 self._is_over = True
                 self.rack.sync_wanted.set()
                 await syncing
-                for task in (policies, watching, *nodes):
+                for task in (policies, certificates, watching, slots):
                     task.cancel()
 
     @asynccontextmanager
@@ -104,10 +118,17 @@ class Daemon:
         await self.api.stop()
         await self.http.stop()
 
+    async def _tend_certificates(self) -> None:
+        """Take up what changes about certificates, every CERTIFICATES_S; end at once without TLS."""
+        while self._tls is not None:
+            await asyncio.sleep(CERTIFICATES_S)
+            self._tls.tend(self.rack.clock.unix_ms())
+            self.api.cut_the_unwanted()
+
     async def _sync(self) -> None:
         """Store what came and acknowledge it, every period, sooner when a HAT needs it, and a last time at the end.
 
-        What can wait is done in between: at once when no HAT waits, else once in a period.
+        What can wait is done once in a period.
         """
         loop, clock, period_ms = asyncio.get_running_loop(), self.rack.clock, self._config.store.sync_period_ms
         wanted = self.rack.sync_wanted
@@ -122,7 +143,7 @@ class Daemon:
                 self.rack.take_sync(await loop.run_in_executor(disk, sync))
                 if is_last:
                     return
-                if not wanted.is_set() or begin_ms - tended_ms >= period_ms:
+                if begin_ms - tended_ms >= period_ms:
                     tended_ms = begin_ms
                     self._tell_of_upkeep(await loop.run_in_executor(disk, self._store.tend, clock.unix_ms()))
                 await _wait(wanted, max(0, period_ms - max(0, clock.monotonic_ms() - begin_ms)))

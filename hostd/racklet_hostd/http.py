@@ -2,19 +2,25 @@
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Callable
 
 from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
 from prometheus_client.exposition import choose_encoder, gzip_accepted
 
 from racklet_hostd import metrics
+from racklet_hostd.config import HttpConfig
 from racklet_hostd.config_values import Address
+from racklet_hostd.door.door import peer_name
+from racklet_hostd.http_access import HttpAccess
 from racklet_hostd.listening import ListenError, why
 from racklet_hostd.rack import Rack
 
 log = logging.getLogger(__name__)
 
 _STOP_GRACE_S = 1.0
+_HANDSHAKE_S = 10
 _COMPRESSED_HERE_BYTES = 32 << 10  # a millisecond; a longer page is compressed by a thread
 _PAGES = """\
 There is no such page. These are here:
@@ -25,15 +31,27 @@ There is no such page. These are here:
 
 
 class HttpServer:
-    """The HTTP server. `not_ready` says why hostd cannot do its work, "" when it can."""
+    """The HTTP server. `not_ready` says why hostd cannot do its work, "" when it can.
 
-    def __init__(self, rack: Rack, address: Address, not_ready: Callable[[], str]) -> None:
+    `port` and `tls_port` are where it listens, also when the system chose.
+    """
+
+    def __init__(
+        self,
+        rack: Rack,
+        config: HttpConfig,
+        not_ready: Callable[[], str],
+        access: HttpAccess | None = None,
+    ) -> None:
         self.is_listening = False
-        self.port = address.port
-        self._address = address
+        self.port: int | None = None
+        self.tls_port: int | None = None
+        self._config = config
         self._rack = rack
         self._not_ready = not_ready
-        app = web.Application()
+        self._access = access
+        self._servers: list[asyncio.Server] = []
+        app = web.Application(middlewares=[self._guard])
         app.add_routes(
             (
                 web.get("/metrics", self._metrics),
@@ -47,20 +65,59 @@ class HttpServer:
     async def start(self) -> None:
         """Listen. Raises ListenError."""
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._address.host, self._address.port)
+        config = self._config
         try:
-            await site.start()
-        except OSError as error:
-            await self._runner.cleanup()
-            raise ListenError(str(self._address), why(error)) from error
-        self.port = self._runner.addresses[0][1]
+            if config.address is not None:
+                self.port = await self._listen(config.address, None)
+                log.info("HTTP", extra={"address": f"http://{Address(config.address.host, self.port)}"})
+            if config.tls_address is not None and self._access is not None:
+                self.tls_port = await self._listen(config.tls_address, self._access.context)
+                log.info("HTTP", extra={"address": f"https://{Address(config.tls_address.host, self.tls_port)}"})
+        except ListenError:
+            await self.stop()
+            raise
         self.is_listening = True
-        log.info("HTTP", extra={"address": f"http://{Address(self._address.host, self.port)}"})
 
     async def stop(self) -> None:
         """Take no more requests, and let go of those that do not end in a second."""
         self.is_listening = False
+        for server in self._servers:
+            server.close()
         await self._runner.cleanup()
+
+    async def _listen(self, address: Address, context: ssl.SSLContext | None) -> int:
+        """Listen on an address; return the port. Raises ListenError."""
+        server = self._runner.server
+        if server is None:
+            raise ListenError(str(address), "the server is not set up")
+        try:
+            listening = await asyncio.get_running_loop().create_server(
+                server,
+                address.host,
+                address.port,
+                ssl=context,
+                ssl_handshake_timeout=_HANDSHAKE_S if context else None,
+            )
+        except OSError as error:
+            raise ListenError(str(address), why(error)) from error
+        self._servers.append(listening)
+        port: int = listening.sockets[0].getsockname()[1]
+        return port
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Over TLS, let through who may read. /healthz says nothing that is not known from its answering."""
+        tls = request.get_extra_info("ssl_object")
+        if tls is None or self._access is None or request.path == "/healthz":
+            return await handler(request)
+        authorization = request.headers.get(hdrs.AUTHORIZATION, "")
+        peer = peer_name(request.get_extra_info("peername"))
+        objection = self._access.objection(tls.getpeercert(binary_form=True), authorization)
+        if not objection:
+            return await handler(request)
+        self._access.turned_away(peer, f"{request.path}: {objection}")
+        headers = {hdrs.WWW_AUTHENTICATE: 'Bearer realm="racklet"'}
+        return web.Response(text=f"{objection}\n", status=401, headers=headers)
 
     async def _metrics(self, request: web.Request) -> web.Response:
         encode, content_type = choose_encoder(",".join(request.headers.getall(hdrs.ACCEPT, [])))

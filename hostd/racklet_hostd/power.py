@@ -157,11 +157,17 @@ class PowerSwitch:
         self._running: Transaction | None = None
         self.before_off: Callable[[HatSession], None] | None = None
 
-    async def set(self, talking: Callable[[], HatSession], wish: PowerWish, caller: Caller) -> link_pb2.Reply:
+    async def set(
+        self,
+        talking: Callable[[], HatSession],
+        wish: PowerWish,
+        caller: Caller,
+        on_sent: Callable[[Transaction], None] | None = None,
+    ) -> link_pb2.Reply:
         """Return the HAT's final reply, which says what was measured.
 
         Cancelling leaves the transaction to the HAT, unless it still waits for its admission. `talking` returns the
-        session of the HAT, or raises RefusedError.
+        session of the HAT, or raises RefusedError. `on_sent` is called when the transaction was put to the HAT.
 
         Raises:
             PowerBusyError: another transaction runs, also one whose caller has gone.
@@ -175,11 +181,13 @@ class PowerSwitch:
         try:
             await self._admitted(mine)
             self._send(mine, talking())
+            if on_sent is not None:
+                on_sent(mine)
         finally:
             if not mine.is_sent:
                 self._leave(mine)
         try:
-            return self._judged(wish, await asyncio.shield(mine.outcome))
+            return judged(self._node, wish, await asyncio.shield(mine.outcome))
         finally:
             mine.is_late = not mine.outcome.done()
 
@@ -263,40 +271,42 @@ class PowerSwitch:
             if before.is_late:
                 self._late(before)
 
-    def _judged(self, wish: PowerWish, answer: Answer) -> link_pb2.Reply:
-        if isinstance(answer, RefusedError):
-            raise answer
-        if answer.result == link_pb2.RESULT_DONE:
-            return answer
-        if answer.result == link_pb2.RESULT_BUSY:
-            raise PowerBusyError(self._node, "which its HAT has not ended yet")
-        if answer.result == link_pb2.RESULT_STALE:
-            raise NoAnswerError(self._node, "has forgotten the request")
-        raise PowerFailedError(self._node, answer, self._failure(wish, answer))
 
-    def _failure(self, wish: PowerWish, reply: link_pb2.Reply) -> str:  # noqa: PLR0911  a sentence each
-        node = self._node
-        measured = (
-            f"the supply is {state_word(reply.supply_state)}"
-            f" at {volts(reply.supply_uv)} and {amperes(reply.supply_ua)} after {reply.duration_ms / 1000:.1f} s"
-        )
-        match reply.result:
-            case link_pb2.RESULT_NOT_REACHED:
-                return f"the rail of {node} did not follow {wish.word}: {measured}"
-            case link_pb2.RESULT_NODE_BUSY:
-                return f"{node} did not shut down within its grace: {measured}{_seen(reply)}; use force, or force-off"
-            case link_pb2.RESULT_OVERTAKEN:
-                return f"a force-off overtook the {wish.word} of {node}: {measured}"
-            case link_pb2.RESULT_TRIPPED:
-                return f"a protection of {node} tripped: {measured}; its events tell which"
-            case link_pb2.RESULT_NO_MONITOR:
-                return f"the power monitor of {node} does not answer, and its HAT does not switch on blind"
-            case link_pb2.RESULT_INVALID:
-                field = link_pb2.SetPower.DESCRIPTOR.fields_by_number.get(reply.detail)
-                which = f": {field.name} is out of range" if field else " with these arguments"
-                return f"the firmware of {node}'s HAT does not take {wish.word}{which}"
-            case other:
-                return f"the HAT of {node} answered with result {other}, which this hostd does not know: {measured}"
+def judged(node: str, wish: PowerWish, answer: Answer) -> link_pb2.Reply:
+    """Return the reply to a wish when it is as wished, else raise why it is not."""
+    if isinstance(answer, RefusedError):
+        raise answer
+    if answer.result == link_pb2.RESULT_DONE:
+        return answer
+    if answer.result == link_pb2.RESULT_BUSY:
+        raise PowerBusyError(node, "which its HAT has not ended yet")
+    if answer.result == link_pb2.RESULT_STALE:
+        raise NoAnswerError(node, "has forgotten the request")
+    raise PowerFailedError(node, answer, _failure(node, wish, answer))
+
+
+def _failure(node: str, wish: PowerWish, reply: link_pb2.Reply) -> str:  # noqa: PLR0911  a sentence each
+    measured = (
+        f"the supply is {state_word(reply.supply_state)}"
+        f" at {volts(reply.supply_uv)} and {amperes(reply.supply_ua)} after {reply.duration_ms / 1000:.1f} s"
+    )
+    match reply.result:
+        case link_pb2.RESULT_NOT_REACHED:
+            return f"the rail of {node} did not follow {wish.word}: {measured}"
+        case link_pb2.RESULT_NODE_BUSY:
+            return f"{node} did not shut down within its grace: {measured}{_seen(reply)}; use force, or force-off"
+        case link_pb2.RESULT_OVERTAKEN:
+            return f"a force-off overtook the {wish.word} of {node}: {measured}"
+        case link_pb2.RESULT_TRIPPED:
+            return f"a protection of {node} tripped: {measured}; its events tell which"
+        case link_pb2.RESULT_NO_MONITOR:
+            return f"the power monitor of {node} does not answer, and its HAT does not switch on blind"
+        case link_pb2.RESULT_INVALID:
+            field = link_pb2.SetPower.DESCRIPTOR.fields_by_number.get(reply.detail)
+            which = f": {field.name} is out of range" if field else " with these arguments"
+            return f"the firmware of {node}'s HAT does not take {wish.word}{which}"
+        case other:
+            return f"the HAT of {node} answered with result {other}, which this hostd does not know: {measured}"
 
 
 def _seen(reply: link_pb2.Reply) -> str:

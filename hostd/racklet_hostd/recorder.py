@@ -53,14 +53,6 @@ class Recorder:
         return StoredPositions(stored.log_boot, stored.log_offset, stored.event_sequence)
 
     @property
-    def unstored_bytes(self) -> int:
-        """How many bytes of the newest boot its HAT holds until they are durable."""
-        if self._log is None:
-            return 0
-        stored = self._store.positions()
-        return self._log.end - self._log.base - (stored.log_offset if stored.log_boot == self._hat_boot else 0)
-
-    @property
     def log(self) -> BootLog | None:
         """The boot log that was added to last, or taken up; None when that is closed, or there is none."""
         return self._log
@@ -68,11 +60,11 @@ class Recorder:
     def take(self, record: HatRecord) -> None:
         """Record what the HAT tells."""
         match record:
-            case BootStarted():
-                self._begin_boot(record)
-            case LogData(boot, offset, at_ms, data, damage):
+            case LogData(boot, offset, at_ms, data, damage):  # first, since most are
                 if log := self._log_of(boot):
                     log.append(offset, self._unix_ms(at_ms), data, damage)
+            case BootStarted():
+                self._begin_boot(record)
             case LogGap(boot, offset, at_ms, lost_bytes, reason):
                 if log := self._log_of(boot):
                     word = reason.removeprefix("GAP_REASON_").lower()

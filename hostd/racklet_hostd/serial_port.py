@@ -20,16 +20,16 @@ _READ_BYTES = 4096  # a terminal gives no more at once
 _READS_AT_ONCE = 8  # then it is the turn of the others
 _FULL_READ_BYTES = 4000  # of the 4095 that a terminal gives at most: there is more behind it
 
-# Waking up costs as much as reading some kilobytes, and passing on more than that. So a port that has woken hostd twice
-# within LOOK_MS is looked at every LOOK_MS from then on, all such ports at the same moments; after STILL_LOOKS that
-# find nothing it wakes hostd again. It must not be longer: a terminal holds 4 KiB, of which 1,500,000 baud fill 3 KiB
-# in this time, and a HAT that cannot send waits, and may miss what its node says.
+# Waking up costs as much as taking in some kilobytes. So a port that has woken hostd twice within SOON_MS is looked at
+# from then on, when about LOOKED_FOR_BYTES will have come at the rate of late: after LOOK_MS at the earliest, SOON_MS
+# at the latest, all such ports at the same moments. A look that finds nothing lets it wake hostd again. What counts is
+# what a HAT holds that is not acknowledged: 32 KiB at most, which 1,500,000 baud fill in 218 ms. At that rate a look
+# comes every 80 ms, and the acknowledgement right after it. What a terminal and its driver do not hold of that, 6 to
+# 12 KiB, the HAT does: after a look that has emptied a full terminal the next one comes after LOOK_MS.
 LOOK_MS = 20
-STILL_LOOKS = 2
-# What is read is passed on at once when nothing was in the last GATHER_MS, else when they are over or GATHERED_BYTES
-# are together. For ANSWERS_FOR_MS after a HAT was asked or typed to, everything is passed on at once.
-GATHER_MS = 100
-GATHERED_BYTES = 16 << 10
+SOON_MS = 100
+LOOKED_FOR_BYTES = 12 << 10
+# For ANSWERS_FOR_MS after a HAT was asked or typed to, nothing waits for more than LOOK_MS.
 ANSWERS_FOR_MS = 2000
 
 _REASONS = {
@@ -99,7 +99,7 @@ class _Tty(serial.Serial):  # type: ignore[misc]
 
 
 class SerialPort(asyncio.Protocol):
-    """An open port. `receive` gets what comes, all of it in order, up to GATHER_MS later.
+    """An open port. `receive` gets what comes, all of it in order, up to SOON_MS later.
 
     When the HAT is unplugged it has got all that came before `is_closed` is true.
     """
@@ -113,14 +113,11 @@ class SerialPort(asyncio.Protocol):
         self._is_full = False
         self._is_paused = False
         self._closed = asyncio.Event()
-        self._woken_s = -math.inf
+        self._read_s = -math.inf
         self._next_look: asyncio.Handle | None = None  # only while the port does not wake hostd
-        self._still_looks = 0
-        self._gathered: list[bytes] = []
-        self._gathered_bytes = 0
-        self._passed_s = -math.inf
-        self._passing: asyncio.TimerHandle | None = None  # only while something is gathered
-        self._answers_s = -math.inf  # until when everything is passed on at once
+        self._counted_s = 0.0  # since when
+        self._counted_bytes = 0  # so many came
+        self._answers_s = -math.inf  # until when nothing waits for long
 
     @classmethod
     async def open(cls, path: Path, receive: Callable[[bytes], None]) -> Self:
@@ -155,9 +152,11 @@ class SerialPort(asyncio.Protocol):
             self._transport.write(data)
 
     def await_answer(self) -> None:
-        """Pass on what comes soon without delay."""
+        """Take in what comes soon with little delay."""
         self._answers_s = self._loop.time() + ANSWERS_FOR_MS / 1000
-        self._pass_on()
+        if self._next_look is not None:
+            self._next_look.cancel()
+            self._look_in(LOOK_MS)
 
     def pause(self) -> None:
         """Read nothing until `resume`."""
@@ -191,75 +190,64 @@ class SerialPort(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what came, and look at the port from now on if that is soon after the last time."""
-        woken_s, self._woken_s = self._woken_s, self._loop.time()
-        self._gather(data)
-        if self._woken_s - woken_s < LOOK_MS / 1000 and not self._is_paused and self._transport is not None:
+        read_s, self._read_s = self._read_s, self._loop.time()
+        soon_ms = LOOK_MS if self._is_answering else SOON_MS
+        self._receive(data)
+        if self._read_s - read_s < soon_ms / 1000 and not self._is_paused and self._transport is not None:
             self._transport.pause_reading()
-            self._still_looks = 0
-            self._look_later()
+            self._counted_s, self._counted_bytes = self._read_s, 0
+            self._look_in(LOOK_MS)
 
-    def _look_later(self) -> None:
-        """Look when the others are looked at as well: that wakes the process once for all of them."""
-        self._next_look = self._loop.call_at(_next_of(self._loop.time(), LOOK_MS), self._look)
+    @property
+    def _is_answering(self) -> bool:
+        return self._read_s < self._answers_s
+
+    def _look_in(self, delay_ms: float) -> None:
+        """Look by then, when others are looked at as well: that wakes the process once for all of them."""
+        at_ms = (self._loop.time() * 1000 + delay_ms) // LOOK_MS * LOOK_MS
+        self._next_look = self._loop.call_at(at_ms / 1000, self._look)
 
     def _look(self) -> None:
         self._next_look = None
         try:
-            data, is_all = self._read_all()
+            data, is_more = self._read_all()
         except serial.SerialException:
-            self._pass_on()
             self.abort()
             return
         if data:
-            self._gather(data)
-        self._still_looks = 0 if data else self._still_looks + 1
+            self._read_s = self._loop.time()
+            self._counted_bytes += len(data)
+            self._receive(data)
         if self._is_paused or self._transport is None:
             return
-        if self._still_looks >= STILL_LOOKS:
-            self._transport.resume_reading()
-        elif is_all:
-            self._look_later()
-        else:
+        if is_more:
             self._next_look = self._loop.call_soon(self._look)  # when the others had their turn
+        elif data:
+            self._look_in(LOOK_MS if len(data) >= _FULL_READ_BYTES else self._period_ms())
+        else:
+            self._transport.resume_reading()
 
-    def _gather(self, data: bytes) -> None:
-        """Keep what came, or pass it on."""
-        self._gathered.append(data)
-        self._gathered_bytes += len(data)
-        now_s = self._loop.time()
-        is_late = now_s - self._passed_s >= GATHER_MS / 1000
-        if is_late or now_s < self._answers_s or self._gathered_bytes >= GATHERED_BYTES:
-            self._pass_on()
-        elif self._passing is None:
-            self._passing = self._loop.call_at(_next_of(now_s, GATHER_MS), self._pass_on)
-
-    def _pass_on(self) -> None:
-        if self._passing is not None:
-            self._passing.cancel()
-            self._passing = None
-        if self._gathered:
-            data = b"".join(self._gathered)
-            self._gathered.clear()
-            self._gathered_bytes = 0
-            self._passed_s = self._loop.time()
-            self._receive(data)
+    def _period_ms(self) -> float:
+        """Return how long to wait for LOOKED_FOR_BYTES, by what came since this was asked last."""
+        passed_ms = (self._read_s - self._counted_s) * 1000
+        count, self._counted_s, self._counted_bytes = self._counted_bytes, self._read_s, 0
+        if self._is_answering:
+            return LOOK_MS
+        return min(SOON_MS, max(LOOK_MS, passed_ms * LOOKED_FOR_BYTES / count))
 
     def _read_all(self) -> tuple[bytes, bool]:
-        """Return what there is to read, and whether it is all. Raises SerialException when the port is gone."""
-        parts: list[bytes] = []
-        last = _FULL_READ_BYTES
-        while last >= _FULL_READ_BYTES and len(parts) < _READS_AT_ONCE:
-            parts.append(self._tty.read(_READ_BYTES))
-            last = len(parts[-1])
-        is_refilled = last == 0 and len(parts) > 1  # what was read makes room in the terminal for what lies behind it
-        return b"".join(parts), last < _FULL_READ_BYTES and not is_refilled
+        """Return what there is to read, and whether there is more. Raises SerialException when the port is gone."""
+        parts = [self._tty.read(_READ_BYTES)]
+        while len(parts[-1]) >= _FULL_READ_BYTES and len(parts) < _READS_AT_ONCE:
+            try:
+                parts.append(self._tty.read(_READ_BYTES))
+            except serial.SerialException:
+                break  # what was read comes first; the next look tells
+        return b"".join(parts), len(parts[-1]) >= _FULL_READ_BYTES
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Note that the port is gone. If the HAT went, what it said last is passed on."""
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's
+        """Note that the port is gone."""
         self._transport = None
-        if exc is None:
-            self._gathered.clear()
-        self._pass_on()
         self._closed.set()
 
     def pause_writing(self) -> None:
@@ -269,11 +257,6 @@ class SerialPort(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Note that the other side reads again."""
         self._is_full = False
-
-
-def _next_of(now_s: float, period_ms: int) -> float:
-    """Return the next moment that is a multiple of `period_ms`."""
-    return (now_s * 1000 // period_ms + 1) * period_ms / 1000
 
 
 def _open_tty(path: Path) -> _Tty:

@@ -16,6 +16,7 @@ from racklet_hostd.daemon import Daemon
 from racklet_hostd.model import HatState
 from racklet_hostd.store import Store, StoreLimits
 from tests.bench.measured import answer, tell
+from tests.bench.wire import adopt
 
 READ_BYTES = 1024  # as hostd's
 STDIN = 0
@@ -32,11 +33,12 @@ async def read_as_hostd(folder: Path, hats: int) -> None:
         {
             "node": [{"name": port.name, "port": str(port)} for port in ports(folder, hats)],
             "state": {"folder": str(folder / "state")},
-            "grpc": {"socket": str(folder / "hostd.sock"), "tcp": ""},
+            "grpc": {"socket": str(folder / "hostd.sock")},
             "http": {"address": "127.0.0.1:0"},
         }
     )
     logging.basicConfig(level=logging.ERROR)
+    adopt(config.state.folder, {number: port.name for number, port in enumerate(ports(folder, hats))})
     store = Store.open(config.state.folder, StoreLimits())
     try:
         daemon = Daemon(config, store, SystemClock())

@@ -20,7 +20,7 @@ from prometheus_client.registry import Collector
 
 from racklet.link.v1 import link_pb2
 from racklet_hostd.clock import SystemClock
-from racklet_hostd.config import RackletConfig
+from racklet_hostd.config import HttpConfig, RackletConfig
 from racklet_hostd.config_values import Address
 from racklet_hostd.http import HttpServer
 from racklet_hostd.model import Hat, HatState
@@ -101,7 +101,7 @@ def constants(page: str) -> list[Constant]:
 async def serve_as_hostd(folder: Path, nodes: int, opened: AsyncExitStack) -> int:
     """Serve what hostd serves; return the port."""
     rack = rack_at_work(folder, nodes, opened.enter_context(ExitStack()))
-    server = HttpServer(rack, Address(HOST, 0), lambda: "")
+    server = HttpServer(rack, HttpConfig(address=Address(HOST, 0)), lambda: "")
     await server.start()
     opened.push_async_callback(server.stop)
     return server.port

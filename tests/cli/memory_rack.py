@@ -42,7 +42,8 @@ class MemoryRack:
         self.power_plan = rack_pb2.GetPowerPlanResponse()
         self.audit_entries: list[rack_pb2.AuditEntry] = []
         self.audit_verdict = rack_pb2.VerifyAuditResponse()
-        self.requests: list[Message] = []
+        self.requests: list[Message] = []  # without their request ids
+        self.request_ids: list[str] = []
         self.typed = bytearray()
         self.console_writer = ""
         self.tells_typed = True
@@ -113,8 +114,13 @@ class MemoryRack:
 
     def asked(self, request: Message) -> None:
         """Note a request."""
+        bare = type(request)()
+        bare.CopyFrom(request)
         with self.changed:
-            self.requests.append(request)
+            if "request_id" in request.DESCRIPTOR.fields_by_name:
+                self.request_ids.append(request.request_id)  # type: ignore[attr-defined]
+                bare.ClearField("request_id")
+            self.requests.append(bare)
             self.changed.notify_all()
 
     def leave(self, *, is_leaving: bool) -> None:

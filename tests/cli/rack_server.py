@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import NoReturn, TypeVar
 
 import grpc
+from google.protobuf import any_pb2
+from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
 
 from racklet.v1 import rack_pb2, rack_pb2_grpc
 from tests.cli.memory_rack import BootLog, MemoryRack, Refusal, stamp
@@ -254,7 +256,7 @@ class RackService(rack_pb2_grpc.RackServicer):
             context.add_callback(self._wake)
             self._rack.changed.wait_for(lambda: holds() or self._rack.is_leaving or not context.is_active())
         if self._rack.is_leaving:
-            _refuse(context, (grpc.StatusCode.UNAVAILABLE, "hostd is shutting down"))
+            _refuse(context, (grpc.StatusCode.UNAVAILABLE, "hostd is shutting down"), "SHUTTING_DOWN")
         return context.is_active()
 
     def _wake(self) -> None:
@@ -325,5 +327,8 @@ def _cut(piece: rack_pb2.ReadBootLogResponse, offset: int) -> rack_pb2.ReadBootL
     return rest
 
 
-def _refuse(context: grpc.ServicerContext, refusal: Refusal) -> NoReturn:
+def _refuse(context: grpc.ServicerContext, refusal: Refusal, reason: str = "BECAUSE") -> NoReturn:
+    info = any_pb2.Any()
+    info.Pack(error_details_pb2.ErrorInfo(reason=reason, domain="racklet.v1"))
+    context.set_trailing_metadata((("grpc-status-details-bin", status_pb2.Status(details=[info]).SerializeToString()),))
     context.abort(*refusal)

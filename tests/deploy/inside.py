@@ -35,6 +35,8 @@ def main() -> None:
     run("useradd", "--groups", "racklet", "member")
     run("useradd", "stranger")
     saw("member", run_as("member", "racklet", "nodes", "--json").returncode)
+    verifying = run_as("member", "racklet", "audit", "--verify")
+    saw("member who verifies the audit log", [verifying.returncode, verifying.stderr])
     stranger = run_as("stranger", "racklet", "nodes")
     saw("stranger", [stranger.returncode, stranger.stderr])
     with virtual_rack() as nodes:

@@ -108,8 +108,21 @@ def test_the_daemon_has_no_capability_and_a_filter_of_system_calls(seen: dict[st
     assert seen["rights"] == {"CapEff": "0" * 16, "CapBnd": "0" * 16, "NoNewPrivs": "1", "Seccomp": "2"}
 
 
-def test_members_of_the_group_may_go_where_the_socket_is(seen: dict[str, Any]) -> None:
+def test_members_of_the_group_may_use_the_rack(seen: dict[str, Any]) -> None:
     assert seen["group of the socket's folder"] == "racklet"
+    assert seen["member"] == 0
+
+
+def test_a_member_may_not_change_what_is_the_administrator_s(seen: dict[str, Any]) -> None:
+    code, said = seen["member who verifies the audit log"]
+    assert code == 1
+    assert "admin" in said
+
+
+def test_others_are_told_how_to_become_a_member(seen: dict[str, Any]) -> None:
+    code, said = seen["stranger"]
+    assert code == 3
+    assert "sudo adduser USER racklet" in said
 
 
 def test_a_wrong_config_is_told_and_not_tried_again(seen: dict[str, Any]) -> None:

@@ -454,16 +454,20 @@ async def test_a_dry_run_sends_the_plan_and_does_nothing(tmp_path: Path) -> None
     assert rig.hats["node-1"].power_requests == []
 
 
-async def test_over_plain_tcp_it_is_not_allowed(tmp_path: Path) -> None:
-    grpc_section = {"socket": str(tmp_path / "run" / "hostd.sock"), "tcp": "127.0.0.1:0"}
+async def test_for_less_than_an_admin_it_is_not_allowed(tmp_path: Path) -> None:
+    grpc_section = {
+        "socket": str(tmp_path / "run" / "hostd.sock"),
+        "plain_tcp": "127.0.0.1:0",
+        "plain_tcp_role": "operator",
+    }
     async with (
         faults_rack(tmp_path, grpc=grpc_section) as rig,
-        grpc.aio.insecure_channel(f"127.0.0.1:{rig.daemon.api.tcp_port}") as channel,
+        grpc.aio.insecure_channel(f"127.0.0.1:{rig.daemon.api.plain_port}") as channel,
     ):
         stub: rack_pb2_grpc.RackAsyncStub = rack_pb2_grpc.RackStub(channel)
         code, sentence = await refusal_of(stub.RunFaults(rack_pb2.RunFaultsRequest(script=CUT)).read())
     assert code is grpc.StatusCode.PERMISSION_DENIED
-    assert sentence == "running faults is for the owner of hostd's unix socket: call over that, not over plain TCP"
+    assert sentence == "RunFaults takes the role admin, and loopback has operator"
 
 
 async def test_the_run_and_each_deed_are_in_the_audit_log(tmp_path: Path) -> None:
@@ -494,3 +498,30 @@ async def test_a_stranger_with_the_same_wish_is_no_holder(tmp_path: Path) -> Non
             )
         call.cancel()
         await until_free(rig)
+
+
+async def test_a_run_is_told_again_by_its_id_and_not_run_again(tmp_path: Path) -> None:
+    request_id = "1f6d4c6e-9a49-4a0e-8d7c-3f1f0d6b5a20"
+    async with faults_rack(tmp_path) as rig:
+        first = await run(rig, CUT, request_id=request_id)
+        again = await run(rig, CUT, request_id=request_id)
+        assert again == [first[0], first[-1]]
+        assert len(actions(rig)) == 2
+    async with faults_rack(tmp_path) as rig:
+        code, words = await refused(rig, CUT, request_id=request_id)
+        assert (code, words.endswith("it came to: OK")) == (grpc.StatusCode.ABORTED, True)
+        assert actions(rig) == []
+
+
+async def test_a_run_that_broke_off_is_not_run_again_by_its_id(tmp_path: Path) -> None:
+    request_id = "1f6d4c6e-9a49-4a0e-8d7c-3f1f0d6b5a20"
+    async with faults_rack(tmp_path) as rig:
+        call = call_of(rig, CUT.replace("0.05", "30"), request_id=request_id)
+        assert (await call.read()).HasField("plan")  # type: ignore[union-attr]
+        assert (await call.read()).HasField("step")  # type: ignore[union-attr]
+        call.cancel()
+        await until_free(rig)
+        code, words = await refused(rig, CUT.replace("0.05", "30"), request_id=request_id)
+        assert code is grpc.StatusCode.ABORTED
+        assert "what it took is given back" in words
+        assert is_on(rig)

@@ -66,14 +66,14 @@ async def test_a_power_transaction_that_failed_tells_what_was_measured(tmp_path:
 
 
 async def test_the_client_raises_what_the_details_say(tmp_path: Path) -> None:
-    async with running_rack(tmp_path) as rig, racklet_client.connect(rig.address) as connection:
-        request = rack_pb2.ListBootsRequest(parent="node-1")
-        with pytest.raises(racklet_client.InvalidArgumentError) as caught:
-            await connection.ask(connection.stub.ListBoots, request)
-    error = caught.value
-    assert (error.status, error.reason) == ("INVALID_ARGUMENT", "BAD_ARGUMENT")
-    assert error.violations[0].field == "parent"
-    assert "expected nodes/NAME" in str(error)
+    async with running_rack(tmp_path) as rig, racklet_client.connect(rig.address) as rack:
+        with pytest.raises(racklet_client.InvalidArgumentError, match="expected nodes/NAME") as wrong:
+            await rack.node("a b")
+        with pytest.raises(racklet_client.NotFoundError) as missing:
+            await rack.node("node-9")
+    assert (wrong.value.status, wrong.value.reason) == ("INVALID_ARGUMENT", "BAD_ARGUMENT")
+    assert [each.field for each in wrong.value.violations] == ["name"]
+    assert (missing.value.reason, missing.value.node) == ("UNKNOWN_NODE", "node-9")
 
 
 async def test_a_script_with_a_thousand_mistakes_is_refused_within_what_a_client_takes(tmp_path: Path) -> None:

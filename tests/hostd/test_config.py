@@ -11,7 +11,6 @@ from racklet.link.v1 import link_pb2
 from racklet_hat.limits import Limits
 from racklet_hostd.config import LimitsConfig, RackletConfig
 from racklet_hostd.config_loading import find_config_file, load_config
-from racklet_hostd.config_values import Address
 from racklet_hostd.errors import ConfigError
 from tests.conftest import ROOT
 
@@ -42,7 +41,7 @@ def refusal(folder: Path, text: str) -> str:
 def test_without_a_file_everything_has_a_default() -> None:
     config = load_config(None)
     assert config.nodes == ()
-    assert config.grpc.tcp == Address("127.0.0.1", 50551)
+    assert config.grpc.plain_tcp is None
     assert str(config.http.address) == "127.0.0.1:9550"
     assert config.grpc.socket is not None
     assert config.grpc.socket.name == "racklet.sock"
@@ -50,12 +49,12 @@ def test_without_a_file_everything_has_a_default() -> None:
 
 
 def test_a_file_is_read(tmp_path: Path) -> None:
-    config = load_config(written(tmp_path, '[http]\naddress = "[::1]:0"\n[grpc]\ntcp = ""\nsocket = ""' + NODES))
+    config = load_config(written(tmp_path, '[http]\naddress = "[::1]:0"\n[grpc]\nplain_tcp = ""\nsocket = ""' + NODES))
     assert [(node.name, node.port) for node in config.nodes] == [
         ("node-1", Path("/dev/ttyACM0")),
         ("node-2", Path("/dev/ttyACM1")),
     ]
-    assert (config.grpc.socket, config.grpc.tcp) == (None, None)
+    assert (config.grpc.socket, config.grpc.plain_tcp) == (None, None)
     assert str(config.http.address) == "[::1]:0"
 
 
@@ -68,7 +67,8 @@ def test_a_file_is_read(tmp_path: Path) -> None:
         ("[node]\nname = 'a'", "racklet.toml:1: node: expected [[node]], found a table"),
         ("\nnode = 5", "racklet.toml:2: node: expected [[node]], found 5"),
         (NODES + "[[node]]\nname = 'a'\nport = 7", "racklet.toml:11: node[2].port: expected a path, found 7"),
-        (NODES + "[[node]]\nname = 'a'", "racklet.toml:9: node[2].port: expected this key, found none"),
+        (NODES + "[[node]]\nport = '/dev/x'", "racklet.toml:9: node[2].name: expected this key, found none"),
+        ("[rack]\nadopt = 'any'", 'racklet.toml:2: rack.adopt: expected "command" or "first-use", found "any"'),
         ("[log]\nlevle = 'info'", "racklet.toml:2: log.levle: unknown key; did you mean level?"),
         ("[log]\nx = 1", "racklet.toml:2: log.x: unknown key; the keys here are format, level"),
         ("\n[gprc]\nx = 1", "racklet.toml:2: gprc: unknown key; did you mean grpc?"),
@@ -81,8 +81,8 @@ def test_a_file_is_read(tmp_path: Path) -> None:
         ("[telemetry]\nperiod_ms = true", "period_ms: expected a whole number from 50 to 60000, found true"),
         ("[store]\nsync_period_ms = 3000", "sync_period_ms: expected a whole number from 10 to 2000, found 3000"),
         (
-            "[grpc]\ntcp = '0.0.0.0:50551'",
-            'because plain TCP is for loopback only, found "0.0.0.0:50551"',
+            "[grpc]\nplain_tcp = '0.0.0.0:50551'",
+            'because without TLS it is for this computer only, found "0.0.0.0:50551"',
         ),
         ("[grpc]\nsocket = 5", "racklet.toml:2: grpc.socket: expected a path, found 5"),
         ("[http]\naddress = 'localhost'", 'expected an address such as "127.0.0.1:9550", found "localhost"'),
@@ -345,6 +345,8 @@ def test_every_number_in_the_config_has_its_unit_or_what_it_counts_in_its_name()
         "queue",
         "_failures",
         "_per_hour",
+        "_per_client",
+        "_per_second",
     )
     for _, section in sections():
         for key, field in section.model_fields.items():

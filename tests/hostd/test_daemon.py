@@ -32,8 +32,9 @@ def write_config(folder: Path, *more: str) -> Path:
     path = folder / "racklet.toml"
     lines = (
         *more,
+        "rack.adopt = 'first-use'",
+        "rack.ports = []",
         f"grpc.socket = '{folder}/run/hostd.sock'",
-        "grpc.tcp = ''",
         "http.address = '127.0.0.1:0'",
         f"state.folder = '{folder}/state'",
         "store.sync_period_ms = 20",
@@ -161,16 +162,16 @@ async def test_a_file_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:
 async def test_an_address_in_use_is_named(tmp_path: Path, kind: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        sections = {"grpc": {"socket": "", "tcp": address}} if kind == "grpc" else {"http": {"address": address}}
+        sections = {"grpc": {"socket": "", "plain_tcp": address}} if kind == "grpc" else {"http": {"address": address}}
         with pytest.raises(ListenError, match=f"cannot listen on {address}: .*in use"):
             await daemon.run(config_for(tmp_path, **sections), asyncio.Event())
 
 
 async def test_plain_tcp_works_and_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    config = config_for(tmp_path, grpc={"socket": "", "tcp": "127.0.0.1:0"})
+    config = config_for(tmp_path, grpc={"socket": "", "plain_tcp": "127.0.0.1:0"})
     async with (
         running_daemon(config) as (running, _),
-        grpc.aio.insecure_channel(f"127.0.0.1:{running.api.tcp_port}") as channel,
+        grpc.aio.insecure_channel(f"127.0.0.1:{running.api.plain_port}") as channel,
     ):
         rack: rack_pb2_grpc.RackAsyncStub = rack_pb2_grpc.RackStub(channel)
         assert (await rack.GetRack(rack_pb2.GetRackRequest())).rack.node_count == 1
@@ -205,4 +206,4 @@ def test_a_bad_config_is_refused_with_file_line_and_key(tmp_path: Path, capsys: 
 async def test_a_socket_path_that_is_too_long_is_refused(tmp_path: Path) -> None:
     path = tmp_path / ("x" * 108)
     with pytest.raises(ListenError, match="has at most 107 bytes"):
-        await daemon.run(config_for(tmp_path, grpc={"socket": str(path), "tcp": ""}), asyncio.Event())
+        await daemon.run(config_for(tmp_path, grpc={"socket": str(path)}), asyncio.Event())

@@ -7,6 +7,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from racklet_hostd.config import HttpConfig
 from racklet_hostd.config_values import Address
 from racklet_hostd.http import HttpServer
 from racklet_hostd.listening import ListenError
@@ -73,6 +74,6 @@ async def test_another_page_tells_which_there_are(tmp_path: Path, method: str, p
 
 async def test_an_address_in_use_is_named(tmp_path: Path) -> None:
     async with running_rack(tmp_path, hats={}) as rig:
-        second = HttpServer(rig.daemon.rack, Address("127.0.0.1", rig.daemon.http.port), lambda: "")
+        second = HttpServer(rig.daemon.rack, HttpConfig(address=Address("127.0.0.1", rig.daemon.http.port)), lambda: "")
         with pytest.raises(ListenError, match=rf"cannot listen on 127.0.0.1:{rig.daemon.http.port}: .*in use"):
             await second.start()

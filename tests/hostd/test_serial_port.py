@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from racklet_hostd import serial_port
-from racklet_hostd.serial_port import GATHER_MS, LOOK_MS, PortUnavailableError, SerialPort
+from racklet_hostd.serial_port import LOOK_MS, SOON_MS, PortUnavailableError, SerialPort
 from tests.hostd.rig import until
 
 
@@ -138,11 +138,11 @@ async def test_a_port_that_is_paused_is_not_read(cable: Cable) -> None:
 
 
 async def until_busy(cable: Cable, port: SerialPort) -> None:
-    """Let the HAT say dots until what it says is gathered."""
-    await until(lambda: os.write(cable.master, b".") and port._next_look is not None and port._gathered)
+    """Let the HAT say dots until the port is looked at, and has said what it said."""
+    await until(lambda: os.write(cable.master, b".") and port._next_look is not None)
 
 
-async def test_a_busy_port_gathers_what_comes_and_then_wakes_us_again(cable: Cable) -> None:
+async def test_a_busy_port_is_looked_at_and_then_wakes_us_again(cable: Cable) -> None:
     received = bytearray()
     port = await SerialPort.open(cable.path, received.extend)
     await until_busy(cable, port)
@@ -150,7 +150,7 @@ async def test_a_busy_port_gathers_what_comes_and_then_wakes_us_again(cable: Cab
         os.write(cable.master, bytes([number]) * 20)
     await until(lambda: received.endswith(bytes([99]) * 20))
     assert received.lstrip(b".") == b"".join(bytes([number]) * 20 for number in range(100))
-    await until(lambda: port._next_look is None and not port._gathered)
+    await until(lambda: port._next_look is None)
     os.write(cable.master, b"again")
     await until(lambda: received.endswith(b"again"))
     await port.close()
@@ -174,18 +174,26 @@ async def test_more_than_a_terminal_holds_comes_whole_and_in_order(cable: Cable)
     await port.close()
 
 
-async def test_what_is_gathered_is_passed_on_when_an_answer_is_awaited_and_so_is_what_comes_soon(cable: Cable) -> None:
-    received = bytearray()
-    port = await SerialPort.open(cable.path, received.extend)
+async def test_the_faster_a_hat_speaks_the_sooner_the_next_look(cable: Cable) -> None:
+    port = await SerialPort.open(cable.path, lambda _: None)
+    periods = []
+    for count in (100, 12_000, 20_000, 100_000):
+        port._read_s, port._counted_s, port._counted_bytes = 1.08, 1.0, count
+        periods.append(port._period_ms())
+    assert periods == [SOON_MS, pytest.approx(80, abs=2), pytest.approx(49, abs=1), LOOK_MS]
+    await port.close()
+
+
+async def test_an_answer_that_is_awaited_brings_the_next_look_forward(cable: Cable) -> None:
+    port = await SerialPort.open(cable.path, lambda _: None)
     await until_busy(cable, port)
-    gathered = b"".join(port._gathered)
-    before = len(received)
+    port._look_in(100 * SOON_MS)
     port.await_answer()
-    assert received[before:] == gathered
-    os.write(cable.master, b"answer")
-    await until(lambda: b"answer" in received)
-    assert not port._gathered
-    assert port._passing is None
+    next_look = port._next_look
+    assert isinstance(next_look, asyncio.TimerHandle)
+    assert next_look.when() <= asyncio.get_running_loop().time() + LOOK_MS / 1000
+    port._counted_bytes = 1
+    assert port._period_ms() == LOOK_MS
     await port.close()
 
 
@@ -194,10 +202,9 @@ async def test_a_busy_port_that_is_paused_is_not_read(cable: Cable) -> None:
     port = await SerialPort.open(cable.path, received.extend)
     await until_busy(cable, port)
     port.pause()
-    await until(lambda: not port._gathered)
     before = len(received)
     os.write(cable.master, b"later")
-    await asyncio.sleep(2 * LOOK_MS / 1000)
+    await asyncio.sleep(2 * SOON_MS / 1000)
     assert len(received) == before
     port.resume()
     await until(lambda: received.endswith(b"later"))
@@ -219,15 +226,11 @@ async def test_a_port_may_be_paused_by_who_takes_what_came(cable: Cable) -> None
     await port.close()
 
 
-async def test_what_a_hat_said_before_its_cable_was_pulled_is_passed_on(cable: Cable) -> None:
-    received = bytearray()
-    port = await SerialPort.open(cable.path, received.extend)
+async def test_a_cable_that_is_pulled_while_the_port_is_looked_at_closes_it(cable: Cable) -> None:
+    port = await SerialPort.open(cable.path, lambda _: None)
     await until_busy(cable, port)
-    everything = bytes(received) + b"".join(port._gathered)
     cable.pull()
     await until(lambda: port.is_closed)
-    assert received[: len(everything)] == everything
-    assert not port._gathered
 
 
 async def test_closing_a_port_passes_on_nothing_more(cable: Cable) -> None:
@@ -236,7 +239,7 @@ async def test_closing_a_port_passes_on_nothing_more(cable: Cable) -> None:
     await until_busy(cable, port)
     before = len(received)
     await port.close()
-    await asyncio.sleep(2 * GATHER_MS / 1000)
+    await asyncio.sleep(2 * SOON_MS / 1000)
     assert len(received) == before
 
 

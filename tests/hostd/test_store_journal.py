@@ -1,5 +1,6 @@
 """The journal: what a sync stored is there after a crash, whatever of the files had reached the disk."""
 
+import os
 import shutil
 import sqlite3
 from contextlib import closing
@@ -9,8 +10,9 @@ import pytest
 
 from racklet_hostd.errors import StoreError
 from racklet_hostd.store import BootCause, NodeStore, Store
+from racklet_hostd.store.journal_file import JournalFile
 from racklet_hostd.store.node_store import UNINDEXED_LIMIT
-from racklet_hostd.store.upkeep import JOURNALED_SYNCS
+from racklet_hostd.store.upkeep import JOURNALED_TURNS
 from racklet_link.events import StoredPositions
 from tests.hostd.store_rig import HAT, SESSION, begun_log, data_of, fill, opened, read_all
 from tests.hostd.test_store_disk import file_size_limit
@@ -20,8 +22,12 @@ LARGE = 1 << 30
 
 
 def journal_entries(folder: Path) -> int:
+    """Count what is in both parts of the journal."""
     with closing(sqlite3.connect(folder / "index.sqlite3")) as index:
-        return int(index.execute("SELECT count(*) FROM journal").fetchone()[0])
+        (in_index,) = index.execute("SELECT count(*) FROM journal").fetchone()
+        (epoch,) = index.execute("SELECT value FROM counters WHERE name = 'journal_epoch'").fetchone()
+    with closing(JournalFile(folder / "journal", epoch)) as file:
+        return int(in_index) + len(list(file.entries()))
 
 
 def crashed(store: Store, folder: Path) -> Path:
@@ -62,12 +68,12 @@ def test_the_index_is_brought_up_to_date_once_a_minute(tmp_path: Path) -> None:
     with opened(tmp_path, journal_bytes=LARGE) as store:
         log = begun_log(store.node("node-1"))
         kept = []
-        for _ in range(JOURNALED_SYNCS):
+        for _ in range(JOURNALED_TURNS):
             fill(log, 10)
             store.sync()
             assert store.tend(0) == ""
             kept.append(journal_entries(tmp_path))
-        assert kept == [*range(1, JOURNALED_SYNCS), 0]
+        assert kept == [*range(1, JOURNALED_TURNS), 0]
 
 
 def test_a_large_journal_is_emptied_at_once(tmp_path: Path) -> None:
@@ -150,3 +156,49 @@ def test_a_disk_that_is_too_full_for_what_was_acknowledged_is_told_and_nothing_i
         pass
     with opened(copy) as store:
         assert data_of(read_all(store.node("node-1").boot_log(1))) == data
+
+
+def test_what_lies_in_the_index_and_in_the_file_is_carried_out_in_the_order_in_which_it_came(tmp_path: Path) -> None:
+    with opened(tmp_path / "state", journal_bytes=LARGE) as store:
+        node = store.node("node-1")
+        log = begun_log(node)
+        data = b""
+        for turn in range(6):
+            data += fill(log, 700)
+            node.add_energy(SESSION, turn)
+            if turn % 2:
+                store.events.append("node-1", 1000, "test", "")
+            store.sync()
+        copy = crashed(store, tmp_path / "state")
+    assert journal_entries(copy) == 6
+    for path in log_files(copy):
+        path.write_bytes(b"")
+    with opened(copy) as store:
+        node = store.node("node-1")
+        assert data_of(read_all(node.boot_log(1))) == data
+        assert (node.energy_uj, node.totals.log_bytes) == (5, len(data))
+        assert len(store.events.list(None, None, 10)) == 3
+
+
+def test_an_entry_of_the_file_that_failed_does_not_undo_what_came_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its bytes may have reached the disk although its flush failed; its node was stored again, in the index."""
+    with opened(tmp_path / "state", journal_bytes=LARGE) as store:
+        log = begun_log(store.node("node-1"))
+        store.sync()
+        data = fill(log, 700)
+
+        def broken(_: int) -> None:
+            raise OSError(5, "Input/output error")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "fdatasync", broken)
+            assert "Input/output error" in store.sync().index_problem
+        data += fill(log, 700)
+        store.events.append("node-1", 1000, "test", "")
+        copy = crashed(store, tmp_path / "state")
+    with opened(copy) as store:
+        node = store.node("node-1")
+        assert data_of(read_all(node.boot_log(1))) == data
+        assert node.attach(SESSION, HAT, boot_continues=False) == StoredPositions(1, len(data), 1)

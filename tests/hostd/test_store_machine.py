@@ -223,6 +223,7 @@ class StoreMachine(RuleBasedStateMachine):
                 path.unlink()
             for path in (self.root / "durable").glob("index.sqlite3*"):
                 shutil.copy(path, crashed)
+            self.tear_journal(crashed / "journal", data)
             self.model = self.durable.copy()
         self.tear(crashed, data)
         self.folder = crashed
@@ -231,6 +232,17 @@ class StoreMachine(RuleBasedStateMachine):
         assert self.node.energy_uj == self.model.energy_uj
         self.begin(BootCause.FOUND_RUNNING)
         self.remember_durable()
+
+    def tear_journal(self, path: Path, data: st.DataObject) -> None:
+        """Leave of the newest entry any part, and in the place of the others what was there before."""
+        after = path.read_bytes()
+        before = (self.root / "durable" / "journal").read_bytes().ljust(len(after), b"\0")
+        changed = [place for place, (old, new) in enumerate(zip(before, after, strict=False)) if old != new]
+        count = data.draw(st.integers(0, max(0, len(changed) - 1)), "bytes of the journal that reached the disk")
+        torn = bytearray(before)
+        for place in changed[:count]:
+            torn[place] = after[place]
+        path.write_bytes(torn)
 
     def tear(self, crashed: Path, data: st.DataObject) -> None:
         """Leave of what was not flushed any part: that is all that the index has in its journal, if at all."""

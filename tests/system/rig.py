@@ -128,7 +128,7 @@ class Hostd:
         """Write the config."""
         sections = {
             "state": {"folder": str(self.state)},
-            "grpc": {"socket": str(self.socket), "tcp": ""},
+            "grpc": {"socket": str(self.socket)},
             "http": {"address": "127.0.0.1:0"},
             "log": {"format": "json"},
             "telemetry": {"period_ms": 200},

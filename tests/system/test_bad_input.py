@@ -34,7 +34,11 @@ NODE = '[[node]]\nname = "node-1"\nport = "/dev/ttyACM0"\n'
             2,
             'telemetry.period_ms: expected a whole number from 50 to 60000, found "fast"',
         ),
-        ('[grpc]\ntcp = "0.0.0.0:50551"\n', 2, 'grpc.tcp: expected a loopback address such as "127.0.0.1:50551"'),
+        (
+            '[grpc]\nplain_tcp = "0.0.0.0:50551"\n',
+            2,
+            'grpc.plain_tcp: expected a loopback address such as "127.0.0.1:50551"',
+        ),
         (
             NODE + '[[node]]\nname = "node-1"\nport = "/dev/ttyACM1"\n',
             5,

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import grpc
 from google.protobuf import json_format
@@ -11,30 +11,13 @@ from google.protobuf.message import Message
 
 from racklet.v1 import rack_pb2
 from racklet_hostd.api import arguments, convert
-from racklet_hostd.api.callers import caller_of
+from racklet_hostd.api.callers import current_caller
 from racklet_hostd.api.faults import arguments_on_record
+from racklet_hostd.api.roles import METHODS, short_name
 from racklet_hostd.api.status import AuditUnreadableError
 from racklet_hostd.rack import Rack
 from racklet_hostd.store import AuditEntry
 
-CHANGING: Final = frozenset({"AttachConsole", "IdentifyNode", "RunFaults", "SetPower", "SetPowerBudget"})
-READING: Final = frozenset(
-    {
-        "DiagnoseNode",
-        "GetNode",
-        "GetPowerPlan",
-        "GetRack",
-        "ListAuditEntries",
-        "ListBoots",
-        "ListEvents",
-        "ListNodes",
-        "ReadBootLog",
-        "VerifyAudit",
-        "WatchEvents",
-        "WatchNodes",
-    }
-)
-_SERVICE = f"/{rack_pb2.DESCRIPTOR.services_by_name['Rack'].full_name}/"
 _TEXT_LIMIT = 500  # characters of an argument or outcome; what a caller sends may be long
 _PAGE_DEFAULT = 100
 _SCOPE = "audit"
@@ -42,11 +25,6 @@ _SCOPE = "audit"
 Context = grpc.aio.ServicerContext[Any, Any]
 _CarryOut = Callable[[Any, Context], Awaitable[Any]]
 _Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
-
-
-def is_on_record(method: str) -> bool:
-    """Tell whether a method of the rack's service changes something. One that is in neither list does."""
-    return method not in READING
 
 
 class AuditInterceptor(grpc.aio.ServerInterceptor):
@@ -62,9 +40,11 @@ class AuditInterceptor(grpc.aio.ServerInterceptor):
     ) -> _Handler:
         """Wrap the handlers of the rack's changing methods."""
         handler = await continuation(handler_call_details)
-        service, _, method = handler_call_details.method.rpartition("/")
-        if handler is None or f"{service}/" != _SERVICE or not is_on_record(method):
+        path = handler_call_details.method
+        row = METHODS.get(path)
+        if handler is None or row is None or not row.changes:
             return handler
+        method = short_name(path)
         if handler.unary_unary is not None:
             return grpc.unary_unary_rpc_method_handler(
                 _recorded_unary(self._rack, method, cast("_CarryOut", handler.unary_unary)),
@@ -91,7 +71,7 @@ class _Record:
         self._rack = rack
         self._context = context
         self._start_ms = rack.clock.monotonic_ms()
-        caller = caller_of(context)
+        caller = current_caller()
         self._about: dict[str, Any] = {"who": caller.who, "peer": caller.peer, "method": method}
         self._asked = 0
         self._is_open = False

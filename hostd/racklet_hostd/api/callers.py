@@ -1,32 +1,32 @@
-"""Who calls, as gRPC can tell."""
+"""Who calls."""
 
-import os
-from typing import Any
-
-import grpc
+from contextvars import ContextVar
 
 from racklet_hostd.api.status import NotAllowedError
 from racklet_hostd.caller import Caller
+from racklet_hostd.door.clients import Identity
+from racklet_hostd.role import Role
 
-_SOCKET = "unix:"
-
-
-def caller_of(context: grpc.aio.ServicerContext[Any, Any]) -> Caller:
-    """Return who calls.
-
-    gRPC does not hand out the socket, so that the system cannot be asked for the process behind it. The unix socket
-    lets only its owner in (and root); on loopback it may be anybody on this computer.
-    """
-    peer = context.peer()
-    return Caller(f"uid {os.getuid()}" if peer.startswith(_SOCKET) else "loopback", peer)
+_CALLING: ContextVar[Identity] = ContextVar("calling")
 
 
-def owner_of(context: grpc.aio.ServicerContext[Any, Any], deed: str) -> Caller:
-    """Return who calls over the unix socket; raise NotAllowedError for anybody else.
+def begin_call(identity: Identity) -> None:
+    """Let this task's call be that of `identity`."""
+    _CALLING.set(identity)
 
-    It stands for the role of an admin, as long as there are no roles.
-    """
-    caller = caller_of(context)
-    if not caller.peer.startswith(_SOCKET):
-        raise NotAllowedError(f"{deed} is for the owner of hostd's unix socket: call over that, not over plain TCP")
-    return caller
+
+def current_caller() -> Caller:
+    """Return who calls, within a call."""
+    return _CALLING.get().caller
+
+
+def demand(role: Role, deed: str) -> None:
+    """Raise NotAllowedError when who calls has a lesser role; `deed` says for what it is needed, as "to type"."""
+    own = _CALLING.get().role
+    if own is None or own < role:
+        raise NotAllowedError(not_allowed(deed, role, own))
+
+
+def not_allowed(deed: str, role: Role, own: Role | None) -> str:
+    """Say which role is needed."""
+    return f"{deed} takes the role {role.word}, and {_CALLING.get().caller.who} has {own.word if own else 'none'}"

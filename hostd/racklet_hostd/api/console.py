@@ -5,7 +5,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from racklet.v1 import rack_pb2
 from racklet_hostd.api import arguments, convert
+from racklet_hostd.api.callers import demand
 from racklet_hostd.api.nodes import find_node
+from racklet_hostd.api.roles import CONSOLE_WRITE
 from racklet_hostd.api.status import BadArgumentError
 from racklet_hostd.console import Caller, Console, ConsoleSeat
 from racklet_hostd.console_view import ConsoleView
@@ -25,6 +27,8 @@ Send = Callable[[rack_pb2.AttachConsoleResponse], Awaitable[None]]
 async def attach_console(rack: Rack, requests: Requests, send: Send) -> None:
     """Send what the node's console shows and type what comes, until the caller goes."""
     first = await _first(requests)
+    if not first.read_only or first.take_over:
+        demand(CONSOLE_WRITE, "typing on a console")
     node = find_node(rack, first.name)
     view = _view(node, first)
     seat = node.console.sit(
@@ -78,6 +82,7 @@ async def _type(console: Console, seat: ConsoleSeat, first: rack_pb2.AttachConso
             field = next(field for field in _FIRST_ONLY if getattr(request, field))
             raise BadArgumentError(field, "is for the first message only")
         if request.take_over:
+            demand(CONSOLE_WRITE, "taking a console over")
             console.take_over(seat)
         await console.type(seat, request.data, _offset(seat, request))
     console.stop_writing(seat)

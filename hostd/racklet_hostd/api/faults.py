@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable
 
 from racklet.v1 import rack_pb2
 from racklet_hostd.api import convert
-from racklet_hostd.api.status import BadArgumentError, WrongScriptError
+from racklet_hostd.api.request_ids import OnceRequest, RequestIds
+from racklet_hostd.api.status import BadArgumentError, RequestRepeatedError, WrongScriptError
 from racklet_hostd.caller import Caller
 from racklet_hostd.errors import ConfigError
 from racklet_hostd.faults.execution import Told
@@ -19,23 +20,52 @@ _FILE_LIMIT = 200
 Send = Callable[[rack_pb2.RunFaultsResponse], Awaitable[None]]
 
 
-async def run_faults(rack: Rack, request: rack_pb2.RunFaultsRequest, caller: Caller, send: Send) -> None:
+async def run_faults(
+    rack: Rack, request_ids: RequestIds, request: rack_pb2.RunFaultsRequest, caller: Caller, send: Send
+) -> None:
     """Send the plan, then the steps of its run and its end. The run is ended when this is, however.
 
-    Raises BadArgumentError, WrongScriptError, ScriptRefusedError, FaultsRunningError, NodeTakenError.
+    Raises BadArgumentError, WrongScriptError, ScriptRefusedError, FaultsRunningError, NodeTakenError,
+    RequestRepeatedError.
     """
+    was_run = False
+
+    async def run(once: OnceRequest) -> list[rack_pb2.RunFaultsResponse]:
+        nonlocal was_run
+        was_run = True
+        return await _run(rack, request, caller, send, once)
+
+    frame = await request_ids.once(caller, request, run)
+    if not was_run:
+        for message in frame:
+            await send(message)
+
+
+async def _run(
+    rack: Rack, request: rack_pb2.RunFaultsRequest, caller: Caller, send: Send, once: OnceRequest
+) -> list[rack_pb2.RunFaultsResponse]:
+    """Run the script; return what a repeat is told: the plan and the end."""
     script = _script(request)
     plan = script.plan(request.seed if request.HasField("seed") else None)
     rack.faults.check(script)
+    begin = rack_pb2.RunFaultsResponse(plan=_plan_message(plan))
     if request.dry_run:
-        await send(rack_pb2.RunFaultsResponse(plan=_plan_message(plan)))
-        return
+        await send(begin)
+        return [begin]
     async with rack.faults.running(plan, caller) as execution:
-        await send(rack_pb2.RunFaultsResponse(plan=_plan_message(plan)))
-        async for told in execution.steps():
-            await send(rack_pb2.RunFaultsResponse(step=_step_message(told)))
-        end = rack_pb2.FaultsEnd(reason=execution.run.why_ended, problems=execution.run.problems)
-        await send(rack_pb2.RunFaultsResponse(end=end))
+        once.begin()
+        try:
+            await send(begin)
+            async for told in execution.steps():
+                await send(rack_pb2.RunFaultsResponse(step=_step_message(told)))
+        except BaseException:
+            once.settle(RequestRepeatedError("RunFaults", "it broke off; what it took is given back"))
+            raise
+        run = execution.run
+        end = rack_pb2.RunFaultsResponse(end=rack_pb2.FaultsEnd(reason=run.why_ended, problems=run.problems))
+        once.settle([begin, end])
+        await send(end)
+        return [begin, end]
 
 
 def arguments_on_record(request: rack_pb2.RunFaultsRequest) -> dict[str, object]:
@@ -43,6 +73,8 @@ def arguments_on_record(request: rack_pb2.RunFaultsRequest) -> dict[str, object]
     given: dict[str, object] = {"file": request.file, "sha256": hashlib.sha256(request.script.encode()).hexdigest()}
     if request.HasField("seed"):
         given["seed"] = request.seed
+    if request.request_id:
+        given["request_id"] = request.request_id
     return given | ({"dry_run": True} if request.dry_run else {})
 
 

@@ -1,16 +1,20 @@
 """The rack and its nodes: listing, watching, power, identify."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from racklet.link.v1 import link_pb2
 from racklet.v1 import rack_pb2
 from racklet_hostd.api import arguments, convert
+from racklet_hostd.api.read_mask import mask_of
+from racklet_hostd.api.request_ids import OnceRequest
 from racklet_hostd.api.status import BadArgumentError
 from racklet_hostd.caller import Caller
+from racklet_hostd.hat_session import Answer
 from racklet_hostd.node import Node
+from racklet_hostd.power import Transaction, judged
 from racklet_hostd.rack import Rack, name_order
-from racklet_hostd.refusals import PowerFailedError
+from racklet_hostd.refusals import PowerFailedError, RefusedError
 
 _PAGE_DEFAULT = 100
 _WATCHED_LIMIT = 1000  # names in one request
@@ -21,10 +25,18 @@ def list_nodes(rack: Rack, request: rack_pb2.ListNodesRequest) -> rack_pb2.ListN
     size = arguments.page_size(request.page_size, _PAGE_DEFAULT)
     after = arguments.name_position(request.page_token, "nodes")
     rest = [node for node in rack.nodes if not after or name_order(node.name) > name_order(after)]
-    response = rack_pb2.ListNodesResponse(nodes=[convert.node_message(node) for node in rest[:size]])
+    masked = mask_of(request.read_mask, rack_pb2.Node, "name")
+    response = rack_pb2.ListNodesResponse(nodes=[masked(convert.node_message(node)) for node in rest[:size]])
     if len(rest) > size:
         response.next_page_token = arguments.page_token("nodes", rest[size - 1].name)
     return response
+
+
+def get_node(rack: Rack, request: rack_pb2.GetNodeRequest) -> rack_pb2.GetNodeResponse:
+    """Return a node as it is now."""
+    node = find_node(rack, request.name)
+    masked = mask_of(request.read_mask, rack_pb2.Node, "name")
+    return rack_pb2.GetNodeResponse(node=masked(convert.node_message(node)))
 
 
 def find_node(rack: Rack, resource: str, field: str = "name") -> Node:
@@ -39,19 +51,53 @@ async def watch_nodes(rack: Rack, request: rack_pb2.WatchNodesRequest) -> AsyncI
     wanted = {find_node(rack, name, "names").name for name in request.names}
     nodes = [node for node in rack.nodes if not wanted or node.name in wanted]
     interval_ms = arguments.min_interval_ms(request)
+    masked = mask_of(request.read_mask, rack_pb2.Node, "name")
+    news = _MaskedNews() if request.read_mask.paths else None
     changed = nodes
     while True:
         seen = rack.changes.revision
-        yield rack_pb2.WatchNodesResponse(nodes=[convert.node_message(node) for node in changed])
+        messages = [masked(convert.node_message(node)) for node in changed]
+        if news is not None:
+            messages = news.of(messages)
+        if messages or not nodes:
+            yield rack_pb2.WatchNodesResponse(nodes=messages)
         await _pause(rack, interval_ms)
         while not (changed := [node for node in nodes if node.revision > seen]):
             await rack.changes.bell.wait()
 
 
-async def set_power(rack: Rack, request: rack_pb2.SetPowerRequest, caller: Caller) -> rack_pb2.SetPowerResponse:
+class _MaskedNews:
+    """What was sent last of each node, to tell whether what a mask leaves of it has changed."""
+
+    def __init__(self) -> None:
+        self._sent: dict[str, bytes] = {}
+
+    def of(self, messages: Sequence[rack_pb2.Node]) -> list[rack_pb2.Node]:
+        """Return those that are not as they were sent last."""
+        raw = {node.name: node.SerializeToString(deterministic=True) for node in messages}
+        changed = [node for node in messages if self._sent.get(node.name) != raw[node.name]]
+        self._sent |= raw
+        return changed
+
+
+async def set_power(
+    rack: Rack, request: rack_pb2.SetPowerRequest, caller: Caller, once: OnceRequest
+) -> rack_pb2.SetPowerResponse:
     """Move a supply; return what was measured."""
     node = find_node(rack, request.name)
-    return convert.power_message(await node.set_power(arguments.power_wish(request), caller))
+    wish = arguments.power_wish(request)
+
+    def settle(outcome: asyncio.Future[Answer]) -> None:
+        try:
+            once.settle(convert.power_message(judged(node.name, wish, outcome.result())))
+        except RefusedError as error:
+            once.settle(error)
+
+    def on_sent(transaction: Transaction) -> None:
+        once.begin()
+        transaction.outcome.add_done_callback(settle)
+
+    return convert.power_message(await node.set_power(wish, caller, on_sent))
 
 
 async def identify_node(rack: Rack, request: rack_pb2.IdentifyNodeRequest) -> rack_pb2.IdentifyNodeResponse:

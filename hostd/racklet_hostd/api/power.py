@@ -37,7 +37,7 @@ def power_plan(rack: Rack) -> rack_pb2.GetPowerPlanResponse:
     )
 
 
-def set_power_budget(rack: Rack, request: rack_pb2.SetPowerBudgetRequest) -> rack_pb2.SetPowerBudgetResponse:
+async def set_power_budget(rack: Rack, request: rack_pb2.SetPowerBudgetRequest) -> rack_pb2.SetPowerBudgetResponse:
     """Go by another supply. Raises NoBudgetError, BadArgumentError."""
     if rack.budget is None:
         raise NoBudgetError("there is no power budget to change: set capacity_w in [power] of racklet.toml first")

@@ -3,12 +3,14 @@
 # ruff: noqa: N802  the methods are named by rack.proto
 
 from collections.abc import AsyncIterator
+from functools import partial
 
 import grpc
 
 from racklet.v1 import rack_pb2, rack_pb2_grpc
-from racklet_hostd.api import audit, boots, console, convert, diagnosis, events, faults, nodes, power
-from racklet_hostd.api.callers import caller_of, owner_of
+from racklet_hostd.api import audit, boots, console, convert, diagnosis, events, faults, hats, nodes, power
+from racklet_hostd.api.callers import current_caller
+from racklet_hostd.api.request_ids import RequestIds
 from racklet_hostd.api.status import refusals
 from racklet_hostd.rack import Rack
 
@@ -18,8 +20,9 @@ Context = grpc.aio.ServicerContext[object, object]
 class RackService(rack_pb2_grpc.RackServicer):
     """The rack, for callers. rack.proto states what each method does."""
 
-    def __init__(self, rack: Rack) -> None:
+    def __init__(self, rack: Rack, request_ids: RequestIds) -> None:
         self._rack = rack
+        self._request_ids = request_ids
 
     async def GetRack(self, request: rack_pb2.GetRackRequest, context: Context) -> rack_pb2.GetRackResponse:  # noqa: ARG002
         """Tell about the rack."""
@@ -33,8 +36,7 @@ class RackService(rack_pb2_grpc.RackServicer):
     async def GetNode(self, request: rack_pb2.GetNodeRequest, context: Context) -> rack_pb2.GetNodeResponse:
         """Tell about one node."""
         async with refusals(context):
-            node = nodes.find_node(self._rack, request.name)
-            return rack_pb2.GetNodeResponse(node=convert.node_message(node))
+            return nodes.get_node(self._rack, request)
 
     async def WatchNodes(
         self, request: rack_pb2.WatchNodesRequest, context: Context
@@ -47,7 +49,9 @@ class RackService(rack_pb2_grpc.RackServicer):
     async def SetPower(self, request: rack_pb2.SetPowerRequest, context: Context) -> rack_pb2.SetPowerResponse:
         """Move a supply."""
         async with refusals(context):
-            return await nodes.set_power(self._rack, request, caller_of(context))
+            caller = current_caller()
+            set_power = partial(nodes.set_power, self._rack, request, caller)
+            return await self._request_ids.once(caller, request, set_power)
 
     async def IdentifyNode(
         self, request: rack_pb2.IdentifyNodeRequest, context: Context
@@ -55,6 +59,31 @@ class RackService(rack_pb2_grpc.RackServicer):
         """Blink an LED."""
         async with refusals(context):
             return await nodes.identify_node(self._rack, request)
+
+    async def ListHats(self, request: rack_pb2.ListHatsRequest, context: Context) -> rack_pb2.ListHatsResponse:
+        """List the HATs."""
+        async with refusals(context):
+            return hats.list_hats(self._rack, request)
+
+    async def GetHat(self, request: rack_pb2.GetHatRequest, context: Context) -> rack_pb2.GetHatResponse:
+        """Tell about one HAT."""
+        async with refusals(context):
+            return hats.get_hat(self._rack, request)
+
+    async def AdoptHat(self, request: rack_pb2.AdoptHatRequest, context: Context) -> rack_pb2.AdoptHatResponse:
+        """Adopt a HAT."""
+        async with refusals(context):
+            return await hats.adopt_hat(self._rack, request, current_caller())
+
+    async def ForgetHat(self, request: rack_pb2.ForgetHatRequest, context: Context) -> rack_pb2.ForgetHatResponse:
+        """Forget a HAT."""
+        async with refusals(context):
+            return await hats.forget_hat(self._rack, request, current_caller())
+
+    async def IdentifyHat(self, request: rack_pb2.IdentifyHatRequest, context: Context) -> rack_pb2.IdentifyHatResponse:
+        """Blink an LED."""
+        async with refusals(context):
+            return await hats.identify_hat(self._rack, request)
 
     async def ListBoots(self, request: rack_pb2.ListBootsRequest, context: Context) -> rack_pb2.ListBootsResponse:
         """List the boots of a node."""
@@ -109,7 +138,8 @@ class RackService(rack_pb2_grpc.RackServicer):
     ) -> rack_pb2.SetPowerBudgetResponse:
         """Change the power budget."""
         async with refusals(context):
-            return power.set_power_budget(self._rack, request)
+            set_budget = partial(power.set_power_budget, self._rack, request)
+            return await self._request_ids.once(current_caller(), request, lambda _: set_budget())
 
     async def ListAuditEntries(
         self, request: rack_pb2.ListAuditEntriesRequest, context: Context
@@ -132,5 +162,4 @@ class RackService(rack_pb2_grpc.RackServicer):
     ) -> None:
         """Run a script of faults."""
         async with refusals(context):
-            caller = owner_of(context, "running faults")
-            await faults.run_faults(self._rack, request, caller, context.write)
+            await faults.run_faults(self._rack, self._request_ids, request, current_caller(), context.write)

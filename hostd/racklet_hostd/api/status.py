@@ -11,6 +11,7 @@ from racklet_hostd.bell import ShuttingDownError
 from racklet_hostd.errors import NoSuchBootError, RackletError
 from racklet_hostd.faults.runner import FaultsRunningError, ScriptRefusedError
 from racklet_hostd.refusals import (
+    AdoptionRefusedError,
     ConsoleInUseError,
     HatOfflineError,
     NeverFitsError,
@@ -21,6 +22,7 @@ from racklet_hostd.refusals import (
     PowerOvertakenError,
     QueueFullError,
     TooManyRequestsError,
+    UnknownHatError,
     UnknownNodeError,
 )
 
@@ -65,8 +67,32 @@ class NotAllowedError(RackletError):
     """The caller may not ask for this."""
 
 
+class NotAuthenticatedError(RackletError):
+    """It is not certain who calls."""
+
+
+class NotServedError(RackletError):
+    """Nobody carries the method out."""
+
+
+class TooManyCallsError(RackletError):
+    """The caller has too much open, or changes too much."""
+
+
+class ConnectionEndedError(RackletError):
+    """The caller has left."""
+
+
 class AuditUnreadableError(RackletError):
     """The disk does not give the audit log."""
+
+
+class RequestRepeatedError(RackletError):
+    """The request was carried out before and is not again, and what it returned is not there any more."""
+
+    def __init__(self, method: str, outcome: str) -> None:
+        self.outcome = outcome
+        super().__init__(f"this {method} was asked for before and is not carried out again; it came to: {outcome}")
 
 
 class Answer(NamedTuple):
@@ -78,9 +104,11 @@ class Answer(NamedTuple):
 
 
 ANSWERS: Final = {
+    AdoptionRefusedError: Answer(grpc.StatusCode.FAILED_PRECONDITION, "ADOPTION_REFUSED"),
     AuditUnreadableError: Answer(grpc.StatusCode.UNAVAILABLE, "AUDIT_UNREADABLE"),
     BadArgumentError: Answer(grpc.StatusCode.INVALID_ARGUMENT, "BAD_ARGUMENT"),
     BeyondEndError: Answer(grpc.StatusCode.OUT_OF_RANGE, "BEYOND_END"),
+    ConnectionEndedError: Answer(grpc.StatusCode.CANCELLED, "CONNECTION_ENDED"),
     ConsoleInUseError: Answer(grpc.StatusCode.FAILED_PRECONDITION, "CONSOLE_IN_USE"),
     FaultsRunningError: Answer(grpc.StatusCode.FAILED_PRECONDITION, "FAULTS_RUNNING"),
     HatOfflineError: Answer(grpc.StatusCode.UNAVAILABLE, "HAT_OFFLINE"),
@@ -91,13 +119,18 @@ ANSWERS: Final = {
     NoSuchBootError: Answer(grpc.StatusCode.NOT_FOUND, "NO_SUCH_BOOT"),
     NodeTakenError: Answer(grpc.StatusCode.FAILED_PRECONDITION, "NODE_TAKEN"),
     NotAllowedError: Answer(grpc.StatusCode.PERMISSION_DENIED, "NOT_ALLOWED"),
+    NotAuthenticatedError: Answer(grpc.StatusCode.UNAUTHENTICATED, "NOT_AUTHENTICATED"),
+    NotServedError: Answer(grpc.StatusCode.UNIMPLEMENTED, "NOT_SERVED"),
     PowerBusyError: Answer(grpc.StatusCode.ABORTED, "POWER_BUSY"),
     PowerFailedError: Answer(grpc.StatusCode.FAILED_PRECONDITION, "POWER_FAILED"),
     PowerOvertakenError: Answer(grpc.StatusCode.ABORTED, "POWER_OVERTAKEN"),
     QueueFullError: Answer(grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL"),
+    RequestRepeatedError: Answer(grpc.StatusCode.ABORTED, "REQUEST_REPEATED"),
     ScriptRefusedError: Answer(grpc.StatusCode.FAILED_PRECONDITION, "SCRIPT_REFUSED"),
     ShuttingDownError: Answer(grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN"),
+    TooManyCallsError: Answer(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_CALLS", retry_after_ms=1_000),
     TooManyRequestsError: Answer(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_REQUESTS", retry_after_ms=1_000),
+    UnknownHatError: Answer(grpc.StatusCode.NOT_FOUND, "UNKNOWN_HAT"),
     UnknownNodeError: Answer(grpc.StatusCode.NOT_FOUND, "UNKNOWN_NODE"),
     WrongScriptError: Answer(grpc.StatusCode.INVALID_ARGUMENT, "WRONG_SCRIPT"),
 }

@@ -1,5 +1,6 @@
 """The command that shows who asked hostd for what."""
 
+import re
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -15,6 +16,7 @@ from racklet_hostd.cli.tables import DIM, NONE, plain_table
 from racklet_hostd.cli.terminal_text import printable
 
 _OK = "OK"
+_REQUEST_ID = re.compile(r" ?\brequest_id=\S+")  # for programs, and in the JSON
 
 VerifyOption = Annotated[
     bool, typer.Option("--verify", help="Check the whole log; exit code 1 when something was changed or removed.")
@@ -77,7 +79,7 @@ def _row(entry: rack_pb2.AuditEntry, ended: rack_pb2.AuditEntry | None) -> list[
         Text(printable(entry.who)) if entry.who else Text("hostd", DIM),
         Text(printable(entry.method) + (" (late)" if entry.kind == "late" else "")),
         Text(printable(entry.node)) if entry.node else NONE.copy(),
-        Text(printable(entry.arguments)),
+        Text(printable(_REQUEST_ID.sub("", entry.arguments))),
         Text(took),
         _outcome(last),
     ]

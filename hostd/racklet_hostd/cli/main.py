@@ -1,13 +1,29 @@
 """The `racklet` command: wires its parts together."""
 
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from racklet_client.address import ADDRESS_VARIABLE
-from racklet_hostd.cli import audit, boots, console, diagnose, doctor, events, faults, logs, nodes, power, watch
-from racklet_hostd.cli.session import ADDRESS_HELP
+from racklet_client.credentials import CREDENTIALS_VARIABLE
+from racklet_hostd.cli import (
+    audit,
+    boots,
+    console,
+    diagnose,
+    doctor,
+    events,
+    faults,
+    hats,
+    logs,
+    nodes,
+    pki,
+    power,
+    watch,
+)
+from racklet_hostd.cli.session import ADDRESS_HELP, CREDENTIALS
 
 _EPILOG = (
     "Exit codes: 0 done; 1 the request failed, or `diagnose`, `doctor` or `audit --verify` found something; "
@@ -41,6 +57,16 @@ def racklet(
             help=f"{ADDRESS_HELP} Without it: hostd's socket in the runtime folder, else 127.0.0.1:50551.",
         ),
     ] = None,
+    credentials: Annotated[
+        Path | None,
+        typer.Option(
+            "--credentials",
+            envvar=CREDENTIALS_VARIABLE,
+            metavar="FOLDER",
+            help="Your certificate: a folder with ca.crt, client.crt and client.key. Without it: racklet/client in "
+            "your config folder, for hostd on another computer.",
+        ),
+    ] = None,
     *,
     _version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
@@ -48,11 +74,15 @@ def racklet(
 ) -> None:
     """See and steer a rack of nodes through its daemon, racklet-hostd."""
     context.obj = address
+    context.meta[CREDENTIALS] = credentials
 
 
 app.command()(nodes.nodes)
 app.command()(watch.watch)
 app.add_typer(power.app, name="power")
+app.command()(hats.hats)
+app.command()(hats.adopt)
+app.command()(hats.forget)
 app.add_typer(faults.app, name="faults")
 app.command()(logs.logs)
 app.command()(boots.boots)
@@ -62,6 +92,7 @@ app.command()(events.events)
 app.command()(audit.audit)
 app.command()(nodes.identify)
 app.command()(nodes.info)
+app.add_typer(pki.app, name="pki")
 app.command()(doctor.doctor)
 
 

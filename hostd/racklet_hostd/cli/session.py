@@ -8,19 +8,25 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from racklet_client.address import Address
+from racklet_client.credentials import Credentials
 from racklet_client.errors import RackError
 from racklet_client.rack import Rack, connect
 from racklet_hostd.cli.errors import CommandError, ExitCode, StoppedError, UnwritableError, exit_code, sentence
 from racklet_hostd.cli.output import Output, remark
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 ADDRESS_HELP = "Where hostd is: unix:PATH or HOST:PORT."
 AddressOption = Annotated[str | None, typer.Option("--address", metavar="ADDRESS", help=ADDRESS_HELP)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
+
+CREDENTIALS = "racklet.credentials"  # where typer's context keeps them
 
 _KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
@@ -51,7 +57,7 @@ def command(
         place = place_of(address or context.obj)
 
         async def session() -> None:
-            async with connect(place) as rack:
+            async with connect(place, credentials=_credentials(context, place)) as rack:
                 await function(Session(rack, Output(as_json)), **options)
 
         _run(session())
@@ -64,6 +70,12 @@ def command(
     ]
     run.__signature__ = inspect.Signature([*(p.replace(kind=_KEYWORD) for p in own), *shared])  # type: ignore[attr-defined]
     return run
+
+
+def _credentials(context: typer.Context, place: Address) -> Credentials | None:
+    """Return those that --credentials names; None leaves it to the client."""
+    named: Path | None = context.meta.get(CREDENTIALS)
+    return Credentials.of_folder(named) if named is not None and not place.is_unix else None
 
 
 def place_of(named: str | None) -> Address:

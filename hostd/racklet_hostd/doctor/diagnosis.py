@@ -2,15 +2,16 @@
 
 import re
 from dataclasses import dataclass
+from functools import cache
 
 from racklet_hostd.doctor.lines import Block, Line, LineCutter
-from racklet_hostd.doctor.needles import lines_with, rare
+from racklet_hostd.doctor.needles import Needles, lines_with
 from racklet_hostd.doctor.phases import Phase, PhaseStart, Timeline
 from racklet_hostd.doctor.signatures import Signature, SignatureTable, Silence
 
 SHOWN_LENGTH = 200  # characters of a line in a finding
 # Bytes are looked at when so many are together, or came over so long: looking costs little a byte and much a time.
-BATCH_BYTES = 8192
+BATCH_BYTES = 16 << 10
 BATCH_MS = 250
 _MS_PER_S = 1000
 CONTROL_SEQUENCE = re.compile(rb"\x1b\[[0-?]{0,48}[ -/]{0,2}[@-~]")
@@ -58,19 +59,21 @@ class Diagnosis:
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
         self._times: list[tuple[int, int]] = []
-        self._last_line = b""
+        self._last_text = b""
         self._told = 0
         self._end = 0
         self._last_byte_ms = start_ms
 
-    def feed(self, offset: int, at_ms: int, data: bytes) -> None:
+    def feed(self, offset: int, at_ms: int, data: bytes) -> bool:
         """Take bytes. They go on where those before ended, or a `break_off` came between.
 
         They wait to be looked at until BATCH_BYTES are together, bytes come BATCH_MS later, or one of the calls below.
+        Return whether some were looked at.
         """
         if not data:
-            return
-        if not self._times or at_ms - self._times[0][1] >= BATCH_MS:
+            return False
+        is_pause = at_ms - (self._times[0][1] if self._times else self._last_byte_ms) >= BATCH_MS
+        if is_pause:
             self.look()
             self._listen(at_ms, self._last_byte_ms)
         self._waiting.append(data)
@@ -78,8 +81,10 @@ class Diagnosis:
         self._times.append((offset, at_ms))
         self._end = offset + len(data)
         self._last_byte_ms = max(self._last_byte_ms, at_ms)
-        if self._waiting_bytes >= BATCH_BYTES:
+        is_full = self._waiting_bytes >= BATCH_BYTES
+        if is_full:
             self.look()
+        return is_pause or is_full
 
     def look(self) -> None:
         """Look at what waits."""
@@ -147,20 +152,24 @@ class Diagnosis:
         text = b"\n".join(block.lines)
         if b"\x1b" in text:
             text = CONTROL_SEQUENCE.sub(b"", text)
-        lines = text.split(b"\n")
-        index = 0
-        while index < len(lines):
-            index = self._see_from(block, lines, index)
-        self._last_line = next((line for line in reversed(lines) if line), self._last_line)
+        if self._needles.found_in(text):  # most lines tell nothing
+            lines = text.split(b"\n")
+            index = 0
+            while index < len(lines):
+                index = self._see_from(block, lines, index)
+        if text.strip(b"\n"):
+            self._last_text = text
+
+    @property
+    def _needles(self) -> Needles:
+        """Texts one of which is in every line that tells something now."""
+        return _united(self._timeline.needles, self._table.needles[self.phase])
 
     def _see_from(self, block: Block, lines: list[bytes], start: int) -> int:
         """See the lines from `start` on until one changes what is looked for; return the number of the next."""
         text = b"\n".join(lines[start:])
         needles = self._timeline.needles
-        # Most lines tell nothing, which a search for each needle over all of them shows.
-        rare_text = rare(text)
-        telling = needles.found_in(text, rare_text) + self._table.needles[self.phase].found_in(text, rare_text)
-        for index in sorted(lines_with(text, telling)):
+        for index in sorted(lines_with(text, self._needles.found_in(text))):
             number = start + index
             line = block.line(number)._replace(data=lines[number])
             self._timeline.see(line)
@@ -174,7 +183,7 @@ class Diagnosis:
     def _hear_silence(self, silence: Silence, unended: Line | None) -> None:
         known = self._findings.get(silence.id)
         if known is None or known.offset != self._end:
-            last_line = self._last_line if unended is None else unended.data
+            last_line = self._last_text.strip(b"\n").rpartition(b"\n")[2] if unended is None else unended.data
             at_ms = self._last_byte_ms + silence.seconds * _MS_PER_S
             self._find(silence, self._end, at_ms, last_line)
 
@@ -186,6 +195,12 @@ class Diagnosis:
         self._findings[entry.id] = Finding(
             entry.id, self.phase, offset, at_ms, _shown(data), entry.meaning, entry.advice
         )
+
+
+@cache
+def _united(phases: Needles, signatures: Needles) -> Needles:
+    """Return both. There are few: two for each phase."""
+    return phases | signatures
 
 
 def _shown(data: bytes) -> str:

@@ -29,26 +29,24 @@ class Block(NamedTuple):
 
     Attributes:
         offset: of the first byte.
-        lines: without their ends, at most LINE_LIMIT bytes each.
+        text: the lines with LF between them, at most LINE_LIMIT bytes each.
         times: the unix times when bytes came, by the offset of the first of them, in order.
     """
 
     offset: int
-    lines: list[bytes]
+    text: bytes
     times: list[tuple[int, int]]
 
-    def offset_of(self, index: int) -> int:
-        """Return the offset of a line's first byte."""
-        return self.offset + index + sum(map(len, self.lines[:index]))
-
-    def time_of(self, offset: int) -> int:
-        """Return the unix time when the byte at `offset` came."""
-        return self.times[max(0, bisect_right(self.times, offset, key=_offset_of) - 1)][1]
+    @property
+    def lines(self) -> list[bytes]:
+        """The lines, without their ends."""
+        return self.text.split(b"\n")
 
     def line(self, index: int) -> Line:
         """Return one of the lines."""
-        offset = self.offset_of(index)
-        return Line(offset, self.time_of(offset), self.lines[index])
+        lines = self.lines
+        offset = self.offset + index + sum(map(len, lines[:index]))
+        return Line(offset, _time_of(offset, self.times), lines[index])
 
 
 class LineCutter:
@@ -68,19 +66,28 @@ class LineCutter:
         if self._held:
             times = [(start, self._at_ms), *times]
             data = self._held + data
-        lines = data.replace(b"\r", b"\n").split(b"\n")
-        blocks = list(_cut(Block(start, lines, times)))
-        rest = blocks[-1]
-        self._held = rest.lines.pop()
-        self._offset = rest.offset_of(len(rest.lines))
-        self._at_ms = rest.time_of(self._offset)
-        return blocks if rest.lines else blocks[:-1]
+        text = data.replace(b"\r", b"\n")
+        blocks: list[Block] = []
+        begin = 0
+        for cut in _cuts(text):
+            if begin < cut:
+                blocks.append(Block(start + begin, text[begin : cut - 1], times))
+            begin = cut + LINE_LIMIT
+            blocks.append(Block(start + cut, text[cut:begin], times))
+        end = text.rfind(b"\n", begin)
+        if end >= 0:
+            blocks.append(Block(start + begin, text[begin:end], times))
+            begin = end + 1
+        self._held = text[begin:]
+        self._offset = start + begin
+        self._at_ms = _time_of(self._offset, times)
+        return blocks
 
     def finish(self) -> list[Block]:
         """Return what is held as a line, for no more comes of it."""
         unended = self.unended
         self._held = b""
-        return [] if unended is None else [Block(unended.offset, [unended.data], [(unended.offset, unended.at_ms)])]
+        return [] if unended is None else [Block(unended.offset, unended.data, [(unended.offset, unended.at_ms)])]
 
     @property
     def unended(self) -> Line | None:
@@ -88,20 +95,18 @@ class LineCutter:
         return Line(self._offset, self._at_ms, self._held) if self._held else None
 
 
-def _cut(block: Block) -> Iterator[Block]:
-    """Yield the lines of `block` with long ones in parts. The last line, which has not ended, is shorter than that."""
-    if max(map(len, block.lines)) < LINE_LIMIT:
-        yield block
-        return
-    offset = block.offset
-    lines: list[bytes] = []
-    for line in block.lines:
-        while len(line) >= LINE_LIMIT:
-            if lines:
-                yield Block(offset, lines, block.times)
-                offset += sum(map(len, lines)) + len(lines)
-                lines = []
-            yield Block(offset, [line[:LINE_LIMIT]], block.times)
-            line, offset = line[LINE_LIMIT:], offset + LINE_LIMIT  # noqa: PLW2901 - the rest of it
-        lines.append(line)
-    yield Block(offset, lines, block.times)
+def _cuts(text: bytes) -> Iterator[int]:
+    """Yield where LINE_LIMIT bytes begin that are cut off as a line, since no line ends in them."""
+    place = 0
+    while len(text) - place >= LINE_LIMIT:
+        end = text.rfind(b"\n", place, place + LINE_LIMIT)
+        if end < 0:
+            yield place
+            place += LINE_LIMIT
+        else:
+            place = end + 1
+
+
+def _time_of(offset: int, times: list[tuple[int, int]]) -> int:
+    """Return the unix time when the byte at `offset` came."""
+    return times[max(0, bisect_right(times, offset, key=_offset_of) - 1)][1]

@@ -1,4 +1,4 @@
-"""What a console line is searched for. The only module that knows RE2.
+"""What a console line is searched for. Only this module and the boot doctor's needles know RE2.
 
 A pattern comes from a caller and lines come from a node, so neither may cost hostd its time. RE2 searches in time that
 is linear in the line, whatever the pattern; a line has at most LINE_LIMIT bytes, a pattern PATTERN_LIMIT characters,

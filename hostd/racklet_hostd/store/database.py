@@ -6,12 +6,13 @@ One connection writes, in the thread that syncs; another reads, so that no reade
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
 from racklet_hostd.errors import StoreError
+from racklet_hostd.store.journal_file import JournalEntry
 from racklet_hostd.store.model import BootCause, Event, NodeTotals
 from racklet_hostd.store.rows import BootRow, EventRow, NodeRow, Segment, SegmentName, SessionRow
 from racklet_hostd.store.schema import SCHEMA_VERSION, VERSIONS
@@ -92,18 +93,19 @@ class Database:
         *event, about, first_index, samples = astuple(row.event)
         self._save("events", (*event, row.hat_session, row.hat_sequence, about, first_index, samples))
 
-    def save_journal(self, rows: str, blob: bytes) -> None:
+    def save_journal(self, entry: JournalEntry) -> None:
         """Add to the journal."""
-        self._writer.execute("INSERT INTO journal (rows, bytes) VALUES (?, ?)", (rows, blob))
+        self._save("journal", entry)
 
     def forget_journal(self) -> None:
         """Empty the journal."""
         self._writer.execute("DELETE FROM journal")
 
-    def journal(self) -> Iterator[tuple[str, bytes]]:
+    def journal(self) -> Iterator[JournalEntry]:
         """Yield what is in the journal, oldest first, one at a time."""
         with self._translated():
-            yield from self._reader.execute("SELECT rows, bytes FROM journal ORDER BY sequence")
+            rows = self._reader.execute("SELECT sequence, rows, bytes FROM journal ORDER BY sequence")
+            yield from map(JournalEntry._make, rows)
 
     def save_counter(self, name: str, value: int) -> None:
         """Set one of the rack's counters."""
@@ -170,6 +172,18 @@ class Database:
     def hats(self) -> dict[bytes, str]:
         """Return where each HAT was seen last; those seen last come last."""
         return dict(self._rows("SELECT hat_id, node FROM hats ORDER BY rowid"))
+
+    def adoptions(self) -> list[tuple[bytes, str, bytes, int, str]]:
+        """Return id, node, key, time and author of every adoption."""
+        return self._rows("SELECT hat_id, node, key, at_ms, who FROM adoptions")
+
+    def save_adoption(self, row: tuple[bytes, str, bytes, int, str]) -> None:
+        """Add or replace the adoption of a HAT."""
+        self._save("adoptions", row)
+
+    def forget_adoption(self, hat_id: bytes) -> None:
+        """Remove the adoption of a HAT."""
+        self._writer.execute("DELETE FROM adoptions WHERE hat_id = ?", (hat_id,))
 
     def boots(self, node: str, before: int, limit: int) -> list[BootRow]:
         """Return at most `limit` boots with numbers below `before`, newest first."""
@@ -266,6 +280,9 @@ class Database:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
+    with suppress(OSError):  # SQLite will say it better
+        path.touch(mode=0o600)
+        path.chmod(0o600)  # it holds the keys of HATs; what SQLite lays beside it is as private
     connection = sqlite3.connect(path, BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA journal_size_limit = {WAL_KEPT_BYTES}")

@@ -28,6 +28,10 @@ class EventBatch:
     newest: int
     forgotten: int
 
+    def __bool__(self) -> bool:
+        """Whether it changes anything."""
+        return bool(self.rows or self.forgotten)
+
     def hat_sequences(self) -> dict[str, dict[int, int]]:
         """Return by node and HAT session the number below which the events are stored with this batch."""
         sequences: dict[str, dict[int, int]] = {}

@@ -52,7 +52,7 @@ class SegmentFolder:
         self._flushers = ThreadPoolExecutor(FLUSHES_AT_ONCE, "flush")
         self._unflushed: set[SegmentName] = set()
         folder.mkdir(mode=0o700, exist_ok=True)
-        _flush_folder(folder.parent)
+        flush_folder(folder.parent)
 
     def close(self) -> None:
         """End the threads."""
@@ -73,7 +73,7 @@ class SegmentFolder:
         folder = self._folder / node
         if not folder.exists():
             folder.mkdir(mode=0o700)
-            _flush_folder(self._folder)
+            flush_folder(self._folder)
         valid = {_file_name(name): size for name, size in sizes.items()}
         for entry in os.scandir(folder):
             if entry.name not in valid:
@@ -85,7 +85,7 @@ class SegmentFolder:
         """Write a whole file, durable after `flush`. Raises OSError; what is left then goes with the next `tidy`."""
         descriptor = os.open(self._path(name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
-            _write_at(descriptor, 0, blob)
+            write_at(descriptor, 0, blob)
         finally:
             os.close(descriptor)
         self._unflushed.add(name)
@@ -100,7 +100,7 @@ class SegmentFolder:
         results = zip(names, self._flushers.map(self._flush, names), strict=True)
         failed = {name: error for name, error in results if error is not None}
         for node in {name.node for name in names}:
-            _flush_folder(self._folder / node)
+            flush_folder(self._folder / node)
         return failed
 
     def read(self, name: SegmentName, position: int, size: int) -> bytes:
@@ -129,7 +129,7 @@ class SegmentFolder:
         try:
             descriptor = os.open(self._path(write.name), os.O_WRONLY | os.O_CREAT, 0o600)
             try:
-                _write_at(descriptor, write.position, write.blob)
+                write_at(descriptor, write.position, write.blob)
             finally:
                 os.close(descriptor)
         except OSError as error:
@@ -158,7 +158,7 @@ def _file_name(name: SegmentName) -> str:
     return f"{name.boot}-{name.start}.log{'.zst' if name.is_compressed else ''}"
 
 
-def _write_at(descriptor: int, position: int, blob: bytes) -> None:
+def write_at(descriptor: int, position: int, blob: bytes) -> None:
     """Write `blob` at `position`. A failure leaves nothing that takes up space."""
     end, rest = position, memoryview(blob)
     try:
@@ -172,7 +172,7 @@ def _write_at(descriptor: int, position: int, blob: bytes) -> None:
         raise
 
 
-def _flush_folder(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
     """Make the names in `folder` durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:

@@ -1,6 +1,6 @@
 """The state folder: `index.sqlite3` for lookups, `logs/` for the bytes of boot logs, `audit/` for the audit log.
 
-What a sync stores becomes valid all at once, with one commit in the index: rows and bytes stand in its journal, see
+What a sync stores becomes valid all at once, with one entry in the journal: its rows and bytes stand there, see
 `journal`. So a crash at any moment leaves the folder as after some sync that was complete, and perhaps bytes beyond,
 which are cut.
 """
@@ -14,6 +14,7 @@ from typing import Self
 
 from racklet_hostd.clock import SystemClock
 from racklet_hostd.errors import StoreError
+from racklet_hostd.store.adoptions import Adoptions
 from racklet_hostd.store.audit import AuditLog
 from racklet_hostd.store.boot_log import LogBatch
 from racklet_hostd.store.database import Database
@@ -21,7 +22,7 @@ from racklet_hostd.store.energy_marks import EnergyMark, EnergyMarks
 from racklet_hostd.store.events import EventBatch, EventStore
 from racklet_hostd.store.folder_lock import FolderLock
 from racklet_hostd.store.hat_counters import HatPlaces
-from racklet_hostd.store.journal import entry_of, replay
+from racklet_hostd.store.journal import Journal
 from racklet_hostd.store.model import LogFailure, StoreLimits, SyncReport
 from racklet_hostd.store.node_batch import NodeBatch
 from racklet_hostd.store.node_store import NodeStore
@@ -40,23 +41,32 @@ class Store:
     Attributes:
         events: the events of the rack.
         audit: what was asked of hostd; it writes by itself, not with `sync`.
+        adoptions: which HAT belongs to which node; likewise.
         energy_marks: where the nodes' energy counters stood in their boots.
     """
 
     def __init__(
-        self, database: Database, files: SegmentFolder, audit: AuditLog, limits: StoreLimits, opened: ExitStack
+        self,
+        database: Database,
+        journal: Journal,
+        files: SegmentFolder,
+        audit: AuditLog,
+        limits: StoreLimits,
+        opened: ExitStack,
     ) -> None:
         self.audit = audit
         self.events = EventStore(database, limits.events)
         self.energy_marks = EnergyMarks(database)
+        self.adoptions = Adoptions(database)
         self._database = database
+        self._journal = journal
         self._files = files
         self._limits = limits
         self._opened = opened
         self._nodes: dict[str, NodeStore] = {}
         self._places = HatPlaces(database)
         self._syncing = Lock()
-        self._upkeep = Upkeep(database, files, limits)
+        self._upkeep = Upkeep(database, journal, files, limits)
 
     @classmethod
     def open(cls, folder: Path, limits: StoreLimits) -> Self:
@@ -81,8 +91,10 @@ class Store:
                 raise StoreError(f"{folder} has boot logs but no {index.name}: bring that back, or move logs/ away")
             database = Database(index)
             opened.callback(database.close)
-            replay(database, files)
-            return cls(database, files, audit, limits, opened.pop_all())
+            journal = Journal(database, folder / "journal", files)
+            opened.callback(journal.close)
+            journal.replay()
+            return cls(database, journal, files, audit, limits, opened.pop_all())
 
     def close(self) -> SyncReport:
         """Sync a last time and let go of the folder."""
@@ -157,16 +169,19 @@ class Store:
 
     def _commit(self, batches: _NodeBatches, events: EventBatch, marks: tuple[EnergyMark, ...]) -> str:
         """Make the batches valid; return "", or why the index did not take them."""
+        size = 0
+        taken = [batch for _, batch in batches]
         try:
-            for _, batch in batches:
+            for batch in taken:
                 batch.settle()
-            rows, blob = entry_of(batch for _, batch in batches)
-            with self._database.transaction():
-                if batches:
-                    self._database.save_journal(rows, blob)
-                self._places.save(batch.hats for _, batch in batches)
-                self.events.save(events)
-                self.energy_marks.save(marks)
+            if events or marks or any(batch.hats for batch in taken):
+                with self._database.transaction():
+                    size = self._journal.add(taken, in_index=True)
+                    self._places.save(batch.hats for batch in taken)
+                    self.events.save(events)
+                    self.energy_marks.save(marks)
+            elif taken:
+                size = self._journal.add(taken, in_index=False)
         except StoreError as error:
             for node, batch in batches:
                 node.put_back(batch)
@@ -176,6 +191,5 @@ class Store:
             node.commit(batch)
         self.events.commit(events)
         self.energy_marks.commit(marks)
-        if batches:
-            self._upkeep.note_journaled(len(rows) + len(blob))
+        self._upkeep.note_journaled(size)
         return ""

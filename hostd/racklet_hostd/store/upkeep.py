@@ -11,7 +11,7 @@ from typing import NamedTuple
 from racklet_hostd.errors import StoreError
 from racklet_hostd.store.compression import compressed
 from racklet_hostd.store.database import Database
-from racklet_hostd.store.journal import rewrite
+from racklet_hostd.store.journal import Journal
 from racklet_hostd.store.model import StoreLimits
 from racklet_hostd.store.node_store import NodeStore
 from racklet_hostd.store.rows import Segment, SegmentName
@@ -21,7 +21,7 @@ from racklet_hostd.store.segments import SegmentFolder, is_disk_full
 # HAT at 1.5 Mbaud has room for 200 ms. It is what 1,000 nodes write in a second.
 COMPRESSED_AT_ONCE_BYTES = 1 << 20
 COMPRESSED_AT_ONCE_FILES = 8  # each is flushed by itself
-JOURNALED_SYNCS = 60  # a minute: retention and compression are that late, and a start after a crash does as much again
+JOURNALED_TURNS = 60  # a minute: retention and compression are that late, and a start after a crash does as much again
 AGE_PERIOD_MS = 3_600_000  # ages are counted in days
 _DAY_MS = 86_400_000
 
@@ -41,13 +41,14 @@ class _Change(NamedTuple):
 class Upkeep:
     """Keeps the files of all nodes small. It works between two syncs, never beside one."""
 
-    def __init__(self, database: Database, files: SegmentFolder, limits: StoreLimits) -> None:
+    def __init__(self, database: Database, journal: Journal, files: SegmentFolder, limits: StoreLimits) -> None:
         self._database = database
+        self._journal = journal
         self._files = files
         self._limits = limits
         self._next_age_ms = 0
         self._journaled_bytes = 0  # since the index was up to date
-        self._journaled_syncs = 0
+        self._journaled_turns = 0
         self._has_closed = True  # perhaps: only what is in the index is closed
 
     def compress(self, nodes: Iterable[NodeStore]) -> str:
@@ -77,41 +78,49 @@ class Upkeep:
     def note_journaled(self, size: int) -> None:
         """Take note of a sync that put so many bytes into the journal."""
         self._journaled_bytes += size
-        self._journaled_syncs += 1
 
     def index(self, nodes: Iterable[NodeStore], now_ms: int, *, is_last: bool) -> str:
         """Bring the index up to date when that is due, or for the last time; return "", or what failed, for a person.
 
         Retention by size and number is done then, and once an hour by age.
         """
+        self._journaled_turns += self._journaled_bytes > 0
         is_aging = bool(self._limits.log_days) and now_ms >= self._next_age_ms
         nodes = [node for node in nodes if node.is_unindexed or is_aging]
         if not (is_last or is_aging or self._is_due or any(node.is_over_limits for node in nodes)):
-            return ""
+            return self._prepare()
         cutoff_ms = now_ms - self._limits.log_days * _DAY_MS if is_aging else 0
         problem = self._flush()
         try:
             with self._database.transaction():
                 retirements = [(node, node.save_index(cutoff_ms)) for node in nodes]
-                self._database.forget_journal()
+                self._journal.forget()
         except StoreError as error:
             return str(error)
+        self._journal.restart()
         for node, retirement in retirements:
             node.commit_index(retirement)
-        self._journaled_bytes = self._journaled_syncs = 0
+        self._journaled_bytes = self._journaled_turns = 0
         self._has_closed = True
         self._next_age_ms = now_ms + AGE_PERIOD_MS if is_aging else self._next_age_ms
         return problem
 
+    def _prepare(self) -> str:
+        try:
+            self._journal.prepare()
+        except StoreError as error:
+            return str(error)
+        return ""
+
     @property
     def _is_due(self) -> bool:
-        return self._journaled_bytes > self._limits.journal_bytes or self._journaled_syncs >= JOURNALED_SYNCS
+        return self._journaled_bytes > self._limits.journal_bytes or self._journaled_turns >= JOURNALED_TURNS
 
     def _flush(self) -> str:
         """Flush the files; one that fails gets its bytes once more, since the system may have dropped them."""
         if not self._files.flush():
             return ""
-        failed = rewrite(self._database, self._files) | self._files.flush()
+        failed = self._journal.rewrite() | self._files.flush()
         return "; ".join(str(error) for error in failed.values())
 
     def _closed(self, nodes: Iterable[NodeStore]) -> Iterator[tuple[NodeStore, int, Segment]]:

@@ -4,6 +4,9 @@ isort:skip_file
 The rack as hostd serves it.
 
 Resource names follow the AIP style: nodes/node-3, nodes/node-3/boots/17.
+A read_mask names the fields that are wanted, such as "supply_state" or "measurement.supply_uw"; the name of a node and
+the sequence of an event come always. Empty and "*" mean all fields.
+
 Numbers count what their names end in: uv microvolts, ua microamperes, uw microwatts, uj microjoules,
 mc thousandths of a degree Celsius.
 """
@@ -11,6 +14,7 @@ mc thousandths of a degree Celsius.
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -185,6 +189,38 @@ POWER_PHASE_STARTING: PowerPhase.ValueType  # 2
 POWER_PHASE_ON: PowerPhase.ValueType  # 3
 """It counts its peak."""
 Global___PowerPhase: _TypeAlias = PowerPhase  # noqa: Y015
+
+class _HatStanding:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _HatStandingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_HatStanding.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    HAT_STANDING_UNSPECIFIED: _HatStanding.ValueType  # 0
+    """Not known."""
+    HAT_STANDING_UNADOPTED: _HatStanding.ValueType  # 1
+    """It has no key, and is not known here: it may blink, and be adopted."""
+    HAT_STANDING_ADOPTED: _HatStanding.ValueType  # 2
+    """It is that of a node."""
+    HAT_STANDING_FOREIGN: _HatStanding.ValueType  # 3
+    """It has the key of another hostd."""
+    HAT_STANDING_REFUSED: _HatStanding.ValueType  # 4
+    """It has the id of an adopted HAT and does not prove to be that, or speaks no version that hostd speaks."""
+
+class HatStanding(_HatStanding, metaclass=_HatStandingEnumTypeWrapper):
+    """How a HAT and this hostd stand."""
+
+HAT_STANDING_UNSPECIFIED: HatStanding.ValueType  # 0
+"""Not known."""
+HAT_STANDING_UNADOPTED: HatStanding.ValueType  # 1
+"""It has no key, and is not known here: it may blink, and be adopted."""
+HAT_STANDING_ADOPTED: HatStanding.ValueType  # 2
+"""It is that of a node."""
+HAT_STANDING_FOREIGN: HatStanding.ValueType  # 3
+"""It has the key of another hostd."""
+HAT_STANDING_REFUSED: HatStanding.ValueType  # 4
+"""It has the id of an adopted HAT and does not prove to be that, or speaks no version that hostd speaks."""
+Global___HatStanding: _TypeAlias = HatStanding  # noqa: Y015
 
 @_typing.final
 class RackInfo(_message.Message):
@@ -595,19 +631,25 @@ class ListNodesRequest(_message.Message):
 
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    READ_MASK_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """At most so many nodes; 0 means 100, more than 1000 means 1000."""
     page_token: _builtins.str
     """The next_page_token of the call before."""
+    @_builtins.property
+    def read_mask(self) -> _field_mask_pb2.FieldMask:
+        """Fields of Node."""
+
     def __init__(
         self,
         *,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        read_mask: _field_mask_pb2.FieldMask | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read_mask", b"read_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "read_mask", b"read_mask"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -648,16 +690,22 @@ class GetNodeRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
+    READ_MASK_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The node's resource name."""
+    @_builtins.property
+    def read_mask(self) -> _field_mask_pb2.FieldMask:
+        """Fields of Node."""
+
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
+        read_mask: _field_mask_pb2.FieldMask | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read_mask", b"read_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "read_mask", b"read_mask"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -695,6 +743,7 @@ class WatchNodesRequest(_message.Message):
 
     NAMES_FIELD_NUMBER: _builtins.int
     MIN_INTERVAL_FIELD_NUMBER: _builtins.int
+    READ_MASK_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Resource names of the nodes to watch; empty means all."""
@@ -703,15 +752,20 @@ class WatchNodesRequest(_message.Message):
     def min_interval(self) -> _duration_pb2.Duration:
         """The least time between two messages; 0 means 100 ms."""
 
+    @_builtins.property
+    def read_mask(self) -> _field_mask_pb2.FieldMask:
+        """Fields of Node. A change of other fields is not told."""
+
     def __init__(
         self,
         *,
         names: _abc.Iterable[_builtins.str] | None = ...,
         min_interval: _duration_pb2.Duration | None = ...,
+        read_mask: _field_mask_pb2.FieldMask | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["min_interval", b"min_interval"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["min_interval", b"min_interval", "read_mask", b"read_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["min_interval", b"min_interval", "names", b"names"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["min_interval", b"min_interval", "names", b"names", "read_mask", b"read_mask"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -752,12 +806,17 @@ class SetPowerRequest(_message.Message):
     GRACE_FIELD_NUMBER: _builtins.int
     FORCE_FIELD_NUMBER: _builtins.int
     OFF_TIME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The node's resource name."""
     action: Global___PowerAction.ValueType
     """Where to."""
     force: _builtins.bool
     """OFF: cut even if the node has not become idle when the grace is over."""
+    request_id: _builtins.str
+    """A UUID of the caller's own for this request. When hostd has carried out a request of the same caller with it in the
+    last 10 minutes, it answers with what came of that, and carries out nothing.
+    """
     @_builtins.property
     def grace(self) -> _duration_pb2.Duration:
         """OFF: how long the node may take to become idle, at most 10 minutes; absent means the HAT's default."""
@@ -774,10 +833,11 @@ class SetPowerRequest(_message.Message):
         grace: _duration_pb2.Duration | None = ...,
         force: _builtins.bool = ...,
         off_time: _duration_pb2.Duration | None = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["grace", b"grace", "off_time", b"off_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "force", b"force", "grace", b"grace", "name", b"name", "off_time", b"off_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "force", b"force", "grace", b"grace", "name", b"name", "off_time", b"off_time", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1265,22 +1325,28 @@ class ListEventsRequest(_message.Message):
     NODE_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    READ_MASK_FIELD_NUMBER: _builtins.int
     node: _builtins.str
     """A node's resource name; empty means all."""
     page_size: _builtins.int
     """At most so many events; 0 means 100, more than 1000 means 1000."""
     page_token: _builtins.str
     """The next_page_token of the call before."""
+    @_builtins.property
+    def read_mask(self) -> _field_mask_pb2.FieldMask:
+        """Fields of Event; without "supply_mv" and "supply_ma" a waveform takes no more than other events."""
+
     def __init__(
         self,
         *,
         node: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        read_mask: _field_mask_pb2.FieldMask | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read_mask", b"read_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["node", b"node", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["node", b"node", "page_size", b"page_size", "page_token", b"page_token", "read_mask", b"read_mask"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1322,19 +1388,25 @@ class WatchEventsRequest(_message.Message):
 
     NODE_FIELD_NUMBER: _builtins.int
     FROM_SEQUENCE_FIELD_NUMBER: _builtins.int
+    READ_MASK_FIELD_NUMBER: _builtins.int
     node: _builtins.str
     """A node's resource name; empty means all."""
     from_sequence: _builtins.int
     """The first sequence number to send; 0 means only new ones."""
+    @_builtins.property
+    def read_mask(self) -> _field_mask_pb2.FieldMask:
+        """Fields of Event."""
+
     def __init__(
         self,
         *,
         node: _builtins.str = ...,
         from_sequence: _builtins.int = ...,
+        read_mask: _field_mask_pb2.FieldMask | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read_mask", b"read_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_sequence", b"from_sequence", "node", b"node"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_sequence", b"from_sequence", "node", b"node", "read_mask", b"read_mask"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1710,16 +1782,22 @@ class SetPowerBudgetRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CAPACITY_MW_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     capacity_mw: _builtins.int
     """What the supply is rated for, in milliwatts; more than the reserve."""
+    request_id: _builtins.str
+    """A UUID of the caller's own for this request. When hostd has carried out a request of the same caller with it in the
+    last 10 minutes, it answers with what came of that, and carries out nothing.
+    """
     def __init__(
         self,
         *,
         capacity_mw: _builtins.int = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["capacity_mw", b"capacity_mw"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["capacity_mw", b"capacity_mw", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1925,6 +2003,7 @@ class RunFaultsRequest(_message.Message):
     FILE_FIELD_NUMBER: _builtins.int
     SEED_FIELD_NUMBER: _builtins.int
     DRY_RUN_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     script: _builtins.str
     """The script, as docs/faults.md tells; at most 64 KiB."""
     file: _builtins.str
@@ -1933,6 +2012,10 @@ class RunFaultsRequest(_message.Message):
     """What its dice are thrown with, at most 2^32 - 1; absent means the script's own seed."""
     dry_run: _builtins.bool
     """Send only the plan, and do nothing."""
+    request_id: _builtins.str
+    """A UUID of the caller's own for this request. When hostd has run a script of the same caller with it in the last 10
+    minutes, it sends that run's plan and end, and runs nothing.
+    """
     def __init__(
         self,
         *,
@@ -1940,10 +2023,11 @@ class RunFaultsRequest(_message.Message):
         file: _builtins.str = ...,
         seed: _builtins.int | None = ...,
         dry_run: _builtins.bool = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "seed", b"seed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "dry_run", b"dry_run", "file", b"file", "script", b"script", "seed", b"seed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "dry_run", b"dry_run", "file", b"file", "request_id", b"request_id", "script", b"script", "seed", b"seed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
@@ -2124,3 +2208,298 @@ class RunFaultsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_news) -> _WhichOneofReturnType_news | None: ...
 
 Global___RunFaultsResponse: _TypeAlias = RunFaultsResponse  # noqa: Y015
+
+@_typing.final
+class SeenHat(_message.Message):
+    """A HAT that is plugged in, or adopted, or both."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    STANDING_FIELD_NUMBER: _builtins.int
+    SLOT_FIELD_NUMBER: _builtins.int
+    NODE_FIELD_NUMBER: _builtins.int
+    PROBLEM_FIELD_NUMBER: _builtins.int
+    BOARD_FIELD_NUMBER: _builtins.int
+    FIRMWARE_FIELD_NUMBER: _builtins.int
+    SEEN_TIME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The resource name, "hats/" and its unique id in hex."""
+    standing: Global___HatStanding.ValueType
+    """How it and hostd stand."""
+    slot: _builtins.str
+    """The slot it is plugged in; empty when it is not."""
+    node: _builtins.str
+    """The resource name of its node; empty when it has none."""
+    problem: _builtins.str
+    """What keeps it from being used, for a person; empty when nothing does."""
+    board: _builtins.str
+    """The board and its revision, as it says."""
+    firmware: _builtins.str
+    """The firmware's version, as it says."""
+    @_builtins.property
+    def seen_time(self) -> _timestamp_pb2.Timestamp:
+        """Since when it is there so; of one that is not plugged in, when it was adopted."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        standing: Global___HatStanding.ValueType = ...,
+        slot: _builtins.str = ...,
+        node: _builtins.str = ...,
+        problem: _builtins.str = ...,
+        board: _builtins.str = ...,
+        firmware: _builtins.str = ...,
+        seen_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["seen_time", b"seen_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["board", b"board", "firmware", b"firmware", "name", b"name", "node", b"node", "problem", b"problem", "seen_time", b"seen_time", "slot", b"slot", "standing", b"standing"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SeenHat: _TypeAlias = SeenHat  # noqa: Y015
+
+@_typing.final
+class ListHatsRequest(_message.Message):
+    """Asks for the HATs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """The most to return; 0 means 100, at most 1000."""
+    page_token: _builtins.str
+    """From the response before; empty for the first page."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListHatsRequest: _TypeAlias = ListHatsRequest  # noqa: Y015
+
+@_typing.final
+class ListHatsResponse(_message.Message):
+    """Some HATs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HATS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """For the next page; empty when there is none."""
+    @_builtins.property
+    def hats(self) -> _containers.RepeatedCompositeFieldContainer[Global___SeenHat]:
+        """The HATs, by id."""
+
+    def __init__(
+        self,
+        *,
+        hats: _abc.Iterable[Global___SeenHat] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hats", b"hats", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListHatsResponse: _TypeAlias = ListHatsResponse  # noqa: Y015
+
+@_typing.final
+class GetHatRequest(_message.Message):
+    """Asks for one HAT."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its resource name."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetHatRequest: _TypeAlias = GetHatRequest  # noqa: Y015
+
+@_typing.final
+class GetHatResponse(_message.Message):
+    """One HAT."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HAT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def hat(self) -> Global___SeenHat:
+        """The HAT."""
+
+    def __init__(
+        self,
+        *,
+        hat: Global___SeenHat | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["hat", b"hat"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hat", b"hat"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetHatResponse: _TypeAlias = GetHatResponse  # noqa: Y015
+
+@_typing.final
+class AdoptHatRequest(_message.Message):
+    """Asks to adopt a HAT."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    NODE_FIELD_NUMBER: _builtins.int
+    REPLACE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The HAT's resource name."""
+    node: _builtins.str
+    """The node's resource name."""
+    replace: _builtins.bool
+    """Let it take the place of the node's HAT, or get another key when it has lost its own."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        node: _builtins.str = ...,
+        replace: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "node", b"node", "replace", b"replace"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AdoptHatRequest: _TypeAlias = AdoptHatRequest  # noqa: Y015
+
+@_typing.final
+class AdoptHatResponse(_message.Message):
+    """A HAT was adopted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HAT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def hat(self) -> Global___SeenHat:
+        """The HAT as it is now."""
+
+    def __init__(
+        self,
+        *,
+        hat: Global___SeenHat | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["hat", b"hat"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hat", b"hat"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AdoptHatResponse: _TypeAlias = AdoptHatResponse  # noqa: Y015
+
+@_typing.final
+class ForgetHatRequest(_message.Message):
+    """Asks to forget a HAT."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its resource name."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForgetHatRequest: _TypeAlias = ForgetHatRequest  # noqa: Y015
+
+@_typing.final
+class ForgetHatResponse(_message.Message):
+    """A HAT was forgotten."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FORGOTTEN_FIELD_NUMBER: _builtins.int
+    key_forgotten: _builtins.bool
+    """False when it was not plugged in: it holds its key until it is reset to factory state."""
+    def __init__(
+        self,
+        *,
+        key_forgotten: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_forgotten", b"key_forgotten"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForgetHatResponse: _TypeAlias = ForgetHatResponse  # noqa: Y015
+
+@_typing.final
+class IdentifyHatRequest(_message.Message):
+    """Asks to blink the LED of a HAT."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    DURATION_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its resource name."""
+    @_builtins.property
+    def duration(self) -> _duration_pb2.Duration:
+        """For how long, at most ten minutes; 0 ends it. Absent means 10 seconds."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        duration: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IdentifyHatRequest: _TypeAlias = IdentifyHatRequest  # noqa: Y015
+
+@_typing.final
+class IdentifyHatResponse(_message.Message):
+    """The LED blinks."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IdentifyHatResponse: _TypeAlias = IdentifyHatResponse  # noqa: Y015

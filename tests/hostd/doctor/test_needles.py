@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from racklet_hostd.doctor.lines import Line
-from racklet_hostd.doctor.needles import Needles, lines_with, needle_of, rare
+from racklet_hostd.doctor.needles import Needles, lines_with, needle_of
 from racklet_hostd.doctor.phases import _FINDS_FROM, Phase, Timeline
 from racklet_hostd.doctor.signatures import known_signatures
 from tests.hostd.doctor.test_signatures import ENTRIES
@@ -52,7 +52,7 @@ def test_what_may_end_a_phase_has_one_of_its_needles(phase: Phase, data: st.Data
     if phase is not Phase.UNKNOWN:
         timeline.see(Line(0, 0, ENTRIES[phase].strip()))
     assert timeline.phase is phase
-    assert timeline.needles.found_in(line, rare(line))
+    assert timeline.needles.found_in(line)
 
 
 @given(st.lists(LETTERS), st.text("abAB .1[(|)", min_size=1, max_size=3))
@@ -62,8 +62,17 @@ def test_lines_are_found_by_their_numbers(texts: list[str], needle: str) -> None
     assert lines_with(b"\n".join(lines), [needle.encode()]) == expected
 
 
-@given(st.text("abAB .1", min_size=1), st.text("abAB .1", max_size=5))
-def test_a_needle_that_is_there_is_found_without_frequent_characters(text: str, needle: str) -> None:
-    needles = Needles([needle.encode()])
-    if needle in text:
-        assert needles.found_in(text.encode(), rare(text.encode())) == [needle.encode()]
+@given(st.text("abAB .1(|", min_size=1), st.lists(st.text("abAB .1(|", max_size=5), min_size=1))
+def test_of_many_needles_those_that_are_there_are_found(text: str, needles: list[str]) -> None:
+    found = (Needles([]) | Needles(needle.encode() for needle in needles)).found_in(text.encode())
+    assert found == [needle.encode() for needle in dict.fromkeys(needles) if needle in text]
+
+
+def test_without_needles_nothing_is_found() -> None:
+    assert Needles([]).found_in(b"anything") == []
+
+
+def test_needles_of_any_bytes_are_found_in_any_bytes() -> None:
+    everything = bytes(range(256))
+    for byte in everything:
+        assert Needles([bytes([byte])]).found_in(everything) == [bytes([byte])]
