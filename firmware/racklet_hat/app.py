@@ -224,6 +224,7 @@ class App:
             if link.decoder.wants_repl:
                 self._repl_wanted = True
                 return
+            self._listen()  # verifying two frames takes 5 ms
         if elapsed_ms(now_ms, self._heard_ms) > _PARTIAL_STALE_MS:
             link.decoder.drop_partial()
 
