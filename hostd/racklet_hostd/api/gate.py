@@ -1,8 +1,8 @@
 """Lets each call through or refuses it, by who calls, what role the method takes, and what is open already."""
 
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Any, TypeAlias
 
 import grpc
@@ -16,7 +16,7 @@ from racklet_hostd.api.status import (
     NotAuthenticatedError,
     NotServedError,
     TooManyCallsError,
-    refusals,
+    refuse,
 )
 from racklet_hostd.clock import Clock
 from racklet_hostd.door.clients import Clients
@@ -64,24 +64,34 @@ class Gate(grpc.aio.ServerInterceptor):
 
     def _guard_coroutine(self, method: str, carry_out: Any) -> Any:  # noqa: ANN401  likewise
         async def guarded(request: Any, context: Context) -> Any:  # noqa: ANN401  likewise
-            async with refusals(context):
-                visitor = self._admit(method, context)
-                with _open_call(visitor):
-                    try:
-                        return await carry_out(request, context)
-                    except NotImplementedError as error:  # of a library's service
-                        raise NotServedError(f"{short_name(method)} is not served here") from error
+            try:
+                client = self._admit(method, context).client
+            except RackletError as error:
+                return await refuse(context, error)
+            client.calls += 1
+            try:
+                return await carry_out(request, context)
+            except NotImplementedError:  # of a library's service
+                return await refuse(context, NotServedError(f"{short_name(method)} is not served here"))
+            finally:
+                client.calls -= 1
 
         return guarded
 
     def _guard_generator(self, method: str, carry_out: Any) -> Any:  # noqa: ANN401  likewise
         async def guarded(request: Any, context: Context) -> AsyncIterator[Any]:  # noqa: ANN401  likewise
-            async with refusals(context):
-                visitor = self._admit(method, context)
-                with _open_call(visitor):
-                    async with aclosing(carry_out(request, context)) as responses:
-                        async for response in responses:
-                            yield response
+            try:
+                client = self._admit(method, context).client
+            except RackletError as error:
+                await refuse(context, error)
+                return
+            client.calls += 1
+            try:
+                async with aclosing(carry_out(request, context)) as responses:
+                    async for response in responses:
+                        yield response
+            finally:
+                client.calls -= 1
 
         return guarded
 
@@ -118,12 +128,3 @@ class Gate(grpc.aio.ServerInterceptor):
             rate = f"more than {limits.changes_per_second} changes a second"
             return TooManyCallsError(f"{who} asks for {rate}; wait {client.changes.wait_ms} ms")
         return None
-
-
-@contextmanager
-def _open_call(visitor: Visitor) -> Iterator[None]:
-    visitor.client.calls += 1
-    try:
-        yield
-    finally:
-        visitor.client.calls -= 1
