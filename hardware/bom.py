@@ -1,9 +1,13 @@
-"""The bill of materials of a board and what it costs: `python -m hardware.bom hat`, `--csv` for the assembly house."""
+"""The bill of materials of a board and what it costs: `python -m hardware.bom hat`, `--csv` for the assembly house.
+
+`--variant plain` is the backplane without hubs.
+"""
 
 from __future__ import annotations
 
 import argparse
 import csv
+import dataclasses
 import io
 import tomllib
 from collections import defaultdict
@@ -56,9 +60,19 @@ def lines(netlist: Netlist, table: dict[str, Any]) -> list[Line]:
     return sorted(result, key=lambda line: (-line.eur * len(line.refs), line.mpn))
 
 
-def total(bill: list[Line], table: dict[str, Any]) -> float:
+def variant(netlist: Netlist, table: dict[str, Any], board: str, name: str) -> Netlist:
+    """Return the board as the variant is fitted. Raises KeyError for a variant or a part that there is not."""
+    chosen = table["board"][board][name]
+    parts = dict(netlist.components)
+    for fitted, refs in ((False, chosen["without"]), (True, chosen["with"])):
+        for ref in refs:
+            parts[ref] = dataclasses.replace(parts[ref], fitted=fitted)
+    return Netlist(netlist.nets, parts)
+
+
+def total(bill: list[Line], table: dict[str, Any], board: str) -> float:
     """Return the cost of one board's parts and of the board itself, in EUR."""
-    return float(sum(line.eur * len(line.refs) for line in bill) + table["board"]["eur"])
+    return float(sum(line.eur * len(line.refs) for line in bill) + table["board"][board]["eur"])
 
 
 def as_csv(bill: list[Line]) -> str:
@@ -74,21 +88,24 @@ def as_csv(bill: list[Line]) -> str:
 def main() -> None:
     """Print the bill of a board."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("board", choices=["hat"])
+    parser.add_argument("board", choices=["hat", "backplane"])
+    parser.add_argument("--variant", help="as prices.toml has it: plain")
     parser.add_argument("--csv", action="store_true", help="the bill as assembly houses read it")
     arguments = parser.parse_args()
     table = prices()
-    bill = lines(read_golden(arguments.board), table)
+    netlist, bare = read_golden(arguments.board), table["board"][arguments.board]
+    if arguments.variant:
+        netlist = variant(netlist, table, arguments.board, arguments.variant)
+    bill = lines(netlist, table)
     if arguments.csv:
         print(as_csv(bill), end="")
         return
     for line in bill:
         cost = line.eur * len(line.refs)
         print(f"{cost:6.2f}  {len(line.refs):3} x {line.eur:5.3f}  {line.mpn:22} {line.value:12} {' '.join(line.refs)}")
-    print(f"{table['board']['eur']:6.2f}  the board: {table['board']['description']}")
-    print(
-        f"{total(bill, table):6.2f}  EUR for one of {table['boards']} boards; prices are estimates of {table['as_of']}"
-    )
+    print(f"{bare['eur']:6.2f}  the board: {bare['description']}")
+    cost = total(bill, table, arguments.board)
+    print(f"{cost:6.2f}  EUR for one of {table['boards']} boards; prices are estimates of {table['as_of']}")
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ NOT_COUNTED = {
     "kernels_micropython",  # machine code, held by the conformance tests
     "messages",  # generated
     "ports",  # for type checkers
+    "update_duty",  # joins the updater and the link: the virtual rack's tests run it
     "power_monitor",  # what the drivers share: their tests run it
 }
 # The other interpreter's branch cannot be taken here.

@@ -1,38 +1,27 @@
 """Builds the unrouted board from the golden netlist and the layout table, with KiCad's own Python.
 
-`/usr/bin/python3 -m hardware.design.board OUT.kicad_pcb`
+`/usr/bin/python3 -m hardware.design.board BOARD OUT.kicad_pcb`
 """
 
 from __future__ import annotations
 
 import math
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pcbnew
 
-from hardware.design import hat
-from hardware.design import hat_layout as layout
+from hardware.design.boards import design, layout
 from hardware.design.place import STEP, Box, Floor
 from hardware.design.sexpr import child, children, parse, value
 from hardware.netlist import BOARDS, Netlist, read_golden
 
 ORIGIN = (100.0, 80.0)  # where the board lies on the page
 _FOOTPRINTS = Path("/usr/share/kicad/footprints")
-_MCU_RING = 0.7  # mm
 _BLOCKED_EDGE = 0.6  # mm without parts along the edge
-# Texts on the front: text, x, y, size, turn.
-_TEXTS = (
-    ("Racklet HAT A", 50.0, 52.0, 1.3, 0),
-    ("CERN-OHL-P v2   not yet tested", 46.0, 54.9, 0.8, 0),
-    ("12-24V", 10.4, 38.6, 0.8, 0),
-    ("BOOT", 60.6, 13.0, 0.8, 90),
-    ("RESET", 60.6, 20.0, 0.8, 90),
-    ("STATUS", 61.4, 26.4, 0.7, 90),
-    ("IDENT", 61.4, 31.0, 0.7, 90),
-    ("SWD", 57.3, 38.6, 0.8, 90),
-)
+_LAYERS = {"F.Cu": pcbnew.F_Cu, "B.Cu": pcbnew.B_Cu}
 
 
 def nm(length: float) -> int:
@@ -48,21 +37,24 @@ def at(x: float, y: float) -> pcbnew.VECTOR2I:
 class Builder:
     """A board under construction."""
 
-    def __init__(self, path: Path, netlist: Netlist) -> None:
+    def __init__(self, name: str, path: Path, netlist: Netlist) -> None:
+        self.name = name
+        self.layout = layout(name)
         self.board = pcbnew.NewBoard(str(path))
-        self.board.SetCopperLayerCount(layout.LAYERS)
-        self.board.SetLayerName(pcbnew.In1_Cu, "GND.Cu")
-        self.board.SetLayerName(pcbnew.In2_Cu, "3V3.Cu")
+        self.board.SetCopperLayerCount(self.layout.layers)
+        if self.layout.layers > 2:  # noqa: PLR2004 - front and back
+            self.board.SetLayerName(pcbnew.In1_Cu, "GND.Cu")
+            self.board.SetLayerName(pcbnew.In2_Cu, "3V3.Cu")
         self.netlist = netlist
         self.path = path
         self.nets: dict[str, pcbnew.NETINFO_ITEM] = {}
         self.footprints: dict[str, pcbnew.FOOTPRINT] = {}
         self.net_of = {pin: name for name, pins in netlist.nets.items() for pin in pins}
-        self.ids = _symbol_ids()
-        block = self.board.GetTitleBlock()
-        block.SetTitle(hat.TITLE)
-        block.SetRevision(hat.REVISION)
-        block.SetDate(hat.DATE)
+        self.ids = _symbol_ids(name)
+        block, drawn = self.board.GetTitleBlock(), design(name)
+        block.SetTitle(drawn.title)
+        block.SetRevision(drawn.revision)
+        block.SetDate(drawn.date)
 
     def net(self, name: str) -> pcbnew.NETINFO_ITEM:
         """Return the net, named as the schematic's sheet names it."""
@@ -95,7 +87,7 @@ class Builder:
         identifier, fields, pins = self.ids[ref]
         footprint.SetPath(pcbnew.KIID_PATH(f"/{identifier}"))
         footprint.SetSheetname("/")
-        footprint.SetSheetfile(f"{hat.NAME}.kicad_sch")
+        footprint.SetSheetfile(f"{self.name}.kicad_sch")
         for name, text in fields.items():
             footprint.SetField(name, text)
             footprint.GetFieldByName(name).SetVisible(False)
@@ -119,10 +111,10 @@ class Builder:
         return self.nets[full]
 
     def put(self, ref: str, x: float, y: float, rotation: float) -> None:
-        """Move a part to its place; J1 is on the back."""
+        """Move a part to its place."""
         footprint = self.footprints[ref]
         footprint.SetPosition(at(x, y))
-        if ref == "J1" and not footprint.IsFlipped():
+        if ref in self.layout.on_back and not footprint.IsFlipped():
             footprint.Flip(at(x, y), pcbnew.FLIP_DIRECTION_LEFT_RIGHT)
         footprint.SetOrientationDegrees(rotation)
 
@@ -146,36 +138,47 @@ class Builder:
 
     def place(self) -> None:
         """Put the fixed parts where the table says, and all others near what they are wired to."""
-        floor = Floor(layout.WIDTH, layout.HEIGHT)
-        for edge in (
-            Box(0, 0, _BLOCKED_EDGE, layout.HEIGHT),
-            Box(0, 0, layout.WIDTH, _BLOCKED_EDGE),
-            Box(layout.WIDTH - _BLOCKED_EDGE, 0, layout.WIDTH, layout.HEIGHT),
-            Box(0, layout.HEIGHT - _BLOCKED_EDGE, layout.WIDTH, layout.HEIGHT),
-            Box(6.9, 0.8, 58.1, 6.4),  # the 40-pin header's pads
-        ):
-            floor.block(edge)
-        for text, x, y, size, turn in _TEXTS:
-            long, tall = len(text) * size * 0.5, size * 0.8
-            half_x, half_y = (tall, long) if turn else (long, tall)
-            floor.block(Box(x - half_x, y - half_y, x + half_x, y + half_y))
-        for x, y in (point for points in layout.VIAS_IN_POURS.values() for point in points):
-            floor.block(Box(x - 0.4, y - 0.4, x + 0.4, y + 0.4))
-        for _, outline in layout.POURS:
-            floor.block_mask(_inside(outline, floor.shape))
-        for ref, (x, y, rotation) in layout.FIXED.items():
+        board = self.layout
+        floor = self._floor()
+        for ref, (x, y, rotation) in board.fixed.items():
             self.put(ref, x, y, rotation)
-            if ref != "J1":
+            if ref not in board.on_back:
                 floor.block(self.courtyard(ref))
-        wide = self.courtyard("U10")  # room for tracks and vias around the MCU's 56 pins
-        ring = _MCU_RING
-        floor.block(Box(wide.left - ring, wide.top - ring, wide.right + ring, wide.bottom + ring))
-        placed = set(layout.FIXED)
-        rest = [ref for ref in layout.FIRST if ref not in placed]
+        for ref, ring in board.crowded.items():  # room for tracks and vias around many pins
+            wide = self.courtyard(ref)
+            floor.block(Box(wide.left - ring, wide.top - ring, wide.right + ring, wide.bottom + ring))
+        placed = set(board.fixed)
+        rest = [ref for ref in board.first if ref not in placed]
         rest += sorted(set(self.footprints) - placed - set(rest), key=self._eagerness)
         for ref in rest:
             self._place_one(ref, floor, placed)
             placed.add(ref)
+
+    def _floor(self) -> Floor:
+        """Return the board's area without edges, words, pours, drawn tracks and vias."""
+        board = self.layout
+        floor = Floor(board.width, board.height)
+        for edge in (
+            Box(0, 0, _BLOCKED_EDGE, board.height),
+            Box(0, 0, board.width, _BLOCKED_EDGE),
+            Box(board.width - _BLOCKED_EDGE, 0, board.width, board.height),
+            Box(0, board.height - _BLOCKED_EDGE, board.width, board.height),
+            *(Box(*sides) for sides in board.blocked),
+        ):
+            floor.block(edge)
+        for words in (entry for entry in board.prints if not entry.back):
+            long, tall = len(words.words) * words.size * 0.5, words.size * 0.8
+            half_x, half_y = (tall, long) if words.turn else (long, tall)
+            floor.block(Box(words.x - half_x, words.y - half_y, words.x + half_x, words.y + half_y))
+        for x, y in (point for points in board.vias.values() for point in points):
+            floor.block(Box(x - 0.4, y - 0.4, x + 0.4, y + 0.4))
+        for _, outline in board.pours:
+            floor.block_mask(_inside(outline, floor.shape))
+        for track in board.tracks:
+            if track.layer == "F.Cu":
+                for (ax, ay), (bx, by) in pairwise(track.corners):
+                    floor.block(Box(min(ax, bx) - 0.3, min(ay, by) - 0.3, max(ax, bx) + 0.3, max(ay, by) + 0.3))
+        return floor
 
     def _eagerness(self, ref: str) -> tuple[bool, bool, str]:
         return ref.startswith("TP"), not ref.startswith(("Q", "U")), ref
@@ -192,7 +195,7 @@ class Builder:
         floor.block(self.courtyard(ref))
 
     def _targets(self, ref: str, placed: set[str]) -> dict[str, list[tuple[float, float]]]:
-        near = layout.NEAR.get(ref)
+        near = self.layout.near.get(ref)
         targets: dict[str, list[tuple[float, float]]] = {}
         for number, net, _, _ in self.pad_points(ref):
             if net in {"GND", "+3V3", "NODE_3V3"} and ref[0] not in "QU":
@@ -216,7 +219,7 @@ class Builder:
 
     def outline(self) -> None:
         """Draw the board's edge."""
-        width, height, radius = layout.WIDTH, layout.HEIGHT, layout.CORNER
+        width, height, radius = self.layout.width, self.layout.height, self.layout.corner
         cut = radius * (1 - math.sqrt(0.5))
         for start, end in (
             ((radius, 0), (width - radius, 0)),
@@ -245,18 +248,21 @@ class Builder:
 
     def pours(self) -> None:
         """Add the planes and the power pours."""
-        gap = 0.4
-        right, bottom = layout.WIDTH - gap, layout.HEIGHT - gap
+        gap, board = 0.4, self.layout
+        right, bottom = board.width - gap, board.height - gap
         whole = [(gap, gap), (right, gap), (right, bottom), (gap, bottom)]
-        self._zone("GND", [pcbnew.F_Cu, pcbnew.In1_Cu, pcbnew.B_Cu], whole, 0)
-        self._zone("+3V3", [pcbnew.In2_Cu], whole, 0)
-        for net, outline in layout.POURS:
+        if board.layers > 2:  # noqa: PLR2004 - front and back
+            self._zone("GND", [pcbnew.F_Cu, pcbnew.In1_Cu, pcbnew.B_Cu], whole, 0)
+            self._zone("+3V3", [pcbnew.In2_Cu], whole, 0)
+        else:
+            self._zone("GND", [pcbnew.F_Cu, pcbnew.B_Cu], whole, 0)
+        for net, outline in board.pours:
             self._zone(net, [pcbnew.F_Cu], outline, 5)
-        for net, outline in layout.INNER_POURS:
+        for net, outline in board.inner_pours:
             self._zone(net, [pcbnew.In2_Cu], outline, 5)
-        for net, outline in layout.BACK_POURS:
+        for net, outline in board.back_pours:
             self._zone(net, [pcbnew.B_Cu], outline, 5)
-        for net, points in layout.VIAS_IN_POURS.items():
+        for net, points in board.vias.items():
             for x, y in points:
                 via = pcbnew.PCB_VIA(self.board)
                 via.SetPosition(at(x, y))
@@ -264,6 +270,18 @@ class Builder:
                 via.SetDrill(nm(0.3))
                 via.SetNet(self.net(net))
                 self.board.Add(via)
+        self._draw_tracks()
+
+    def _draw_tracks(self) -> None:
+        for drawn in self.layout.tracks:
+            for start, end in pairwise(drawn.corners):
+                track = pcbnew.PCB_TRACK(self.board)
+                track.SetStart(at(*start))
+                track.SetEnd(at(*end))
+                track.SetLayer(_LAYERS[drawn.layer])
+                track.SetWidth(nm(drawn.width))
+                track.SetNet(self.net(drawn.net))
+                self.board.Add(track)
 
     def _zone(self, net: str, layers: list[int], outline: list[tuple[float, float]], priority: int) -> None:
         zone = pcbnew.ZONE(self.board)
@@ -277,7 +295,7 @@ class Builder:
         zone.SetLocalClearance(nm(0.2))
         zone.SetMinThickness(nm(0.2))
         zone.SetThermalReliefGap(nm(0.2))
-        zone.SetThermalReliefSpokeWidth(nm(0.3))
+        zone.SetThermalReliefSpokeWidth(nm(self.layout.spoke))
         zone.SetPadConnection(pcbnew.ZONE_CONNECTION_FULL if priority else pcbnew.ZONE_CONNECTION_THERMAL)
         zone.SetIslandRemovalMode(pcbnew.ISLAND_REMOVAL_MODE_ALWAYS)
         chain = pcbnew.SHAPE_LINE_CHAIN()
@@ -290,14 +308,15 @@ class Builder:
 
     def texts(self) -> None:
         """Print what a hand needs to know."""
-        for words, x, y, size, turn in _TEXTS:
+        for words in self.layout.prints:
             text = pcbnew.PCB_TEXT(self.board)
-            text.SetText(words)
-            text.SetPosition(at(x, y))
-            text.SetLayer(pcbnew.F_SilkS)
-            text.SetTextSize(pcbnew.VECTOR2I(nm(size), nm(size)))
-            text.SetTextThickness(nm(max(0.12, size * 0.15)))
-            text.SetTextAngleDegrees(turn)
+            text.SetText(words.words)
+            text.SetPosition(at(words.x, words.y))
+            text.SetLayer(pcbnew.B_SilkS if words.back else pcbnew.F_SilkS)
+            text.SetMirrored(words.back)
+            text.SetTextSize(pcbnew.VECTOR2I(nm(words.size), nm(words.size)))
+            text.SetTextThickness(nm(max(0.12, words.size * 0.15)))
+            text.SetTextAngleDegrees(words.turn)
             self.board.Add(text)
 
     def save(self) -> None:
@@ -315,9 +334,9 @@ def _inside(outline: list[tuple[float, float]], shape: tuple[int, int]) -> np.nd
     return inside
 
 
-def _symbol_ids() -> dict[str, tuple[str, dict[str, str], dict[str, str]]]:
+def _symbol_ids(board: str) -> dict[str, tuple[str, dict[str, str], dict[str, str]]]:
     """Return of each symbol of the schematic: its id, its fields, and its pins' names."""
-    root = parse((BOARDS / hat.NAME / f"{hat.NAME}.kicad_sch").read_text(encoding="utf-8"))
+    root = parse((BOARDS / board / f"{board}.kicad_sch").read_text(encoding="utf-8"))
     library = {str(entry[1]): entry for entry in children(child(root, "lib_symbols"), "symbol")}
     found: dict[str, tuple[str, dict[str, str], dict[str, str]]] = {}
     for symbol in children(root, "symbol"):
@@ -336,8 +355,9 @@ def _symbol_ids() -> dict[str, tuple[str, dict[str, str], dict[str, str]]]:
 
 
 def main() -> None:
-    """Build the board named on the command line."""
-    builder = Builder(Path(sys.argv[1]), read_golden(hat.NAME))
+    """Build the board named first on the command line, as the file named second."""
+    name, target = sys.argv[1:3]
+    builder = Builder(name, Path(target), read_golden(name))
     builder.load()
     builder.place()
     builder.outline()

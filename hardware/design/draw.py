@@ -1,34 +1,34 @@
-"""Writes the schematic and the project files (`python -m hardware.design.draw`), over what a person changed there."""
+"""Writes schematic and project files (`python -m hardware.design.draw BOARD`), over what a person changed there."""
 
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
-from hardware.design import hat
-from hardware.design.parts import Block
+from hardware.design.boards import design
+from hardware.design.parts import Design
 from hardware.design.sheet import Sheet
 from hardware.design.symbols import property_of
 
 KICAD = Path(__file__).parents[1] / "kicad"
-_A2 = ("A2", 594.0, 420.0)
 _COLOUR = "rgba(0, 0, 0, 0.000)"
 
 
-def draw(name: str, title: str, blocks: list[Block]) -> None:
+def draw(board: Design) -> None:
     """Write one board's schematic, project and library tables."""
-    folder = KICAD / name
+    folder = KICAD / board.name
     folder.mkdir(parents=True, exist_ok=True)
-    sheet = Sheet(name, title, hat.REVISION, hat.DATE, _A2)
-    sheet.draw(blocks)
-    (folder / f"{name}.kicad_sch").write_text(sheet.text(), encoding="utf-8")
-    project = json.dumps(_project(name), indent=2, sort_keys=True)
-    (folder / f"{name}.kicad_pro").write_text(project + "\n", encoding="utf-8")
-    _tables(folder, blocks)
+    sheet = Sheet(board.name, f"{board.title}, revision {board.revision}", board.revision, board.date, board.paper)
+    sheet.draw(list(board.blocks))
+    (folder / f"{board.name}.kicad_sch").write_text(sheet.text(), encoding="utf-8")
+    project = json.dumps(_project(board), indent=2, sort_keys=True)
+    (folder / f"{board.name}.kicad_pro").write_text(project + "\n", encoding="utf-8")
+    _tables(folder, board)
 
 
-def _tables(folder: Path, blocks: list[Block]) -> None:
-    parts = [part for block in blocks for part in block.parts]
+def _tables(folder: Path, board: Design) -> None:
+    parts = [part for block in board.blocks for part in block.parts]
     symbols = {part.symbol.split(":")[0] for part in parts} | {"power"}
     named = {part.footprint or property_of(part.symbol, "Footprint") for part in parts}
     footprints = {footprint.split(":")[0] for footprint in named if footprint}
@@ -53,29 +53,17 @@ def _class(name: str, track: float, via: float, drill: float, priority: int) -> 
     }  # fmt: skip
 
 
-def _project(name: str) -> dict[str, object]:
-    """Return the project file: what a cheap four-layer process holds (0.13 mm track and gap, 0.25 mm drill)."""
+def _project(board: Design) -> dict[str, object]:
+    """Return the project file: what a cheap process holds (0.13 mm track and gap, 0.25 mm drill)."""
     rules = {
         "min_clearance": 0.13, "min_track_width": 0.13, "min_via_diameter": 0.45, "min_via_annular_width": 0.1,
         "min_through_hole_diameter": 0.2, "min_hole_clearance": 0.2, "min_hole_to_hole": 0.25,
         "min_copper_edge_clearance": 0.3, "min_text_height": 0.7, "min_text_thickness": 0.1,
         "min_silk_clearance": 0.0, "min_resolved_spokes": 1,
     }  # fmt: skip
-    power = [
-        "VIN",
-        "VIN_FUSED",
-        "VIN_PROT",
-        "SW",
-        "5V_BUCK",
-        "5V_DIODE",
-        "5V_SUPPLY",
-        "5V_NODE",
-        "5V_STBY_IN",
-        "5V_STBY",
-    ]
-    assignments = {f"/{net}": ["Power"] for net in power} | {"GND": ["Power"], "+3V3": ["Power"]}
+    assignments = {f"/{net}": ["Power"] for net in board.wide} | {"GND": ["Power"], "+3V3": ["Power"]}
     return {
-        "meta": {"filename": f"{name}.kicad_pro", "version": 3},
+        "meta": {"filename": f"{board.name}.kicad_pro", "version": 3},
         "board": {"design_settings": {"rules": rules}},
         "net_settings": {
             "meta": {"version": 4},
@@ -90,4 +78,4 @@ def _project(name: str) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    draw(hat.NAME, f"{hat.TITLE}, revision {hat.REVISION}", hat.blocks())
+    draw(design(sys.argv[1]))

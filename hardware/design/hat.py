@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from hardware.design.parts import Block, Part, capacitor, flag, resistor, test_point
+from hardware.design.parts import Block, Design, Part, capacitor, flag, ic, resistor, test_point
 from hardware.design.symbols import pins
-
-NAME, TITLE, REVISION, DATE = "hat", "Racklet HAT", "A", "2026-11-22"
 
 _MCU = "MCU_RaspberryPi:RP2040"
 _NMOS_FOOTPRINT = "Package_TO_SOT_SMD:SOT-23"
@@ -53,20 +51,14 @@ _MCU_OTHER = {
 }
 
 
-def _ic(ref: str, symbol: str, value: str, nets: str, **more: object) -> Part:
-    """Return a part whose nets are written "1=NET 2=NET"."""
-    table = dict(pair.split("=") for pair in nets.split())
-    return Part(ref, symbol, value, table, **more)  # type: ignore[arg-type]
-
-
 def _signal_fet(ref: str, gate: str, drain: str, source: str = "GND", name: str = "2N7002") -> Part:
     mpn = {"2N7002": "2N7002,215", "BSS138": "BSS138LT1G"}[name]
-    return _ic(ref, f"Transistor_FET:{name}", name, f"1={gate} 2={source} 3={drain}", mpn=mpn)
+    return ic(ref, f"Transistor_FET:{name}", name, f"1={gate} 2={source} 3={drain}", mpn=mpn)
 
 
 def _power_fet(ref: str, gate: str, drain: str, source: str) -> Part:
     nets = f"1={source} 2={source} 3={source} 4={gate} 5={drain}"
-    return _ic(ref, "Transistor_FET:CSD17577Q3A", "CSD17577Q3A", nets, mpn="CSD17577Q3A")
+    return ic(ref, "Transistor_FET:CSD17577Q3A", "CSD17577Q3A", nets, mpn="CSD17577Q3A")
 
 
 def _diode(ref: str, value: str, cathode: str, anode: str, kind: str = "Zener") -> Part:
@@ -77,12 +69,12 @@ def _diode(ref: str, value: str, cathode: str, anode: str, kind: str = "Zener") 
         "SMAJ5.0A": ("Diode_SMD:D_SMA", "SMAJ5.0A"),
         "BAT54WS": ("Diode_SMD:D_SOD-323", "BAT54WS-7-F"),
     }[value]
-    return _ic(ref, f"Device:D_{kind}", value, f"1={cathode} 2={anode}", footprint=footprint, mpn=mpn, rotation=180)
+    return ic(ref, f"Device:D_{kind}", value, f"1={cathode} 2={anode}", footprint=footprint, mpn=mpn, rotation=180)
 
 
 def _backplane() -> Block:
     grounds = " ".join(f"{pin}=GND" for pin in (5, 6, 10, 11, 12))
-    header = _ic(
+    header = ic(
         "J2",
         "Connector_Generic:Conn_02x06_Top_Bottom",
         "BACKPLANE",
@@ -95,7 +87,7 @@ def _backplane() -> Block:
         "1  Backplane header, USB full speed",
         (
             header,
-            _ic("U8", "Power_Protection:USBLC6-2SC6", "USBLC6-2SC6", esd, mpn="USBLC6-2SC6"),
+            ic("U8", "Power_Protection:USBLC6-2SC6", "USBLC6-2SC6", esd, mpn="USBLC6-2SC6"),
             resistor("R1", "27R", "USB_ESD_P", "USB_P"),
             resistor("R2", "27R", "USB_ESD_N", "USB_N"),
             flag(1, "VIN_PROT"),
@@ -115,7 +107,7 @@ def _input() -> Block:
     return Block(
         "2  Input: fuse, reverse polarity, surge",
         (
-            _ic(
+            ic(
                 "F1",
                 "Device:Fuse",
                 "5A 63V",
@@ -124,17 +116,17 @@ def _input() -> Block:
                 footprint="Fuse:Fuse_1206_3216Metric",
                 mpn="0685F5000-01",
             ),
-            _ic("Q1", "Transistor_FET:SiS443DN", "SiS443DN", reverse, mpn="SIS443DN-T1-GE3"),
+            ic("Q1", "Transistor_FET:SiS443DN", "SiS443DN", reverse, mpn="SIS443DN-T1-GE3"),
             resistor("R3", "100k", "Q1_GATE", "GND"),
             _diode("D1", "BZT52C12", "VIN_PROT", "Q1_GATE"),
             _diode("D2", "SMBJ24A", "VIN_PROT", "GND"),
-            _ic(
+            ic(
                 "C1",
                 "Device:C_Polarized",
                 "100uF 35V",
                 "1=VIN_PROT 2=GND",
                 rotation=90,
-                footprint="Capacitor_SMD:CP_Elec_8x10.5",
+                footprint="Capacitor_SMD:CP_Elec_6.3x7.7",
                 mpn="EEEFK1V101XP",
             ),
             resistor("R4", "100k", "VIN_PROT", "INPUT_ADC"),
@@ -155,8 +147,8 @@ def _buck() -> Block:
     return Block(
         "3  Buck: 9 to 26 V to 5.2 V, 5 A",
         (
-            _ic("U1", "racklet:AP64502", "AP64502", nets, mpn="AP64502QSP-13"),
-            _ic(
+            ic("U1", "racklet:AP64502", "AP64502", nets, mpn="AP64502QSP-13"),
+            ic(
                 "L1",
                 "Device:L",
                 "6.8uH",
@@ -172,6 +164,7 @@ def _buck() -> Block:
             capacitor("C7", "22nF", "BUCK_SS"),
             resistor("R6", "100k", "VIN_PROT", "BUCK_EN"),
             resistor("R7", "15k", "BUCK_EN", "GND"),
+            capacitor("C45", "10nF", "BUCK_EN", size="0402"),
             resistor("R8", "200k", "BUCK_RT", "GND"),
             resistor("R9", "110k", "5V_BUCK", "BUCK_FB"),
             resistor("R10", "20k", "BUCK_FB", "GND"),
@@ -182,6 +175,7 @@ def _buck() -> Block:
         ),
         (
             "R9, R10: 0.8 V * (1 + 110/20) = 5.20 V. R6, R7: starts at 9.0 V. R8: 500 kHz. C7: 4 ms soft start.",
+            "C45 keeps U1 on through the 30 us in which a neighbour's hot-plug halves the bus (simulated).",
             "Hot loop: C5, C3, C4 to pins 2 and 7 of U1, as short as can be. FB starts at C11.",
         ),
         height=82,
@@ -195,7 +189,7 @@ def _gate() -> Block:
         (
             _power_fet("Q2", "GATE_DRV", "5V_DIODE", "5V_SUPPLY"),
             _power_fet("Q3", "Q3_GATE", "5V_DIODE", "5V_BUCK"),
-            _ic("U3", "Power_Management:LM74700", "LM74700", diode, mpn="LM74700QDBVRQ1"),
+            ic("U3", "Power_Management:LM74700", "LM74700", diode, mpn="LM74700QDBVRQ1"),
             capacitor("C12", "100nF 50V", "VCAP", "5V_BUCK"),
             resistor("R11", "47k", "VIN_PROT", "GATE_DRV"),
             capacitor("C13", "470nF 50V", "GATE_DRV", size="0805"),
@@ -228,7 +222,7 @@ def _latch() -> Block:
     return Block(
         "7  Latch: keeps the gate's state over any reset of the MCU",
         (
-            _ic(
+            ic(
                 "U4",
                 "74xGxx:74LVC1G175",
                 "74LVC1G175",
@@ -237,7 +231,7 @@ def _latch() -> Block:
                 footprint="Package_TO_SOT_SMD:SOT-363_SC-70-6",
             ),
             capacitor("C16", "100nF", "+3V3", size="0402"),
-            _ic("U5", "racklet:APX803", "APX803-29SA", "1=GND 2=GATE_CLEAR_N 3=+3V3", mpn="APX803-29SAG-7"),
+            ic("U5", "racklet:APX803", "APX803-29SA", "1=GND 2=GATE_CLEAR_N 3=+3V3", mpn="APX803-29SAG-7"),
             capacitor("C17", "100nF", "+3V3", size="0402"),
             resistor("R17", "10k", "GATE_SET", "GND"),
             resistor("R18", "10k", "GATE_CLEAR", "GND"),
@@ -264,7 +258,7 @@ def _monitor() -> Block:
     return Block(
         "4  Monitor: Kelvin shunt, INA228, secure element (not fitted)",
         (
-            _ic(
+            ic(
                 "R22",
                 "Device:R_Shunt",
                 "10mR 1%",
@@ -273,7 +267,7 @@ def _monitor() -> Block:
                 footprint="racklet:R_2512_Kelvin",
                 mpn="HoLRS2512-3W-10mR-1%",
             ),
-            _ic("U6", "Sensor_Energy:INA228", "INA228", nets, mpn="INA228AIDGSR"),
+            ic("U6", "Sensor_Energy:INA228", "INA228", nets, mpn="INA228AIDGSR"),
             resistor("R23", "10R", "SHUNT_P", "SENSE_P"),
             resistor("R24", "10R", "SHUNT_N", "SENSE_N"),
             capacitor("C18", "100nF", "SENSE_P", "SENSE_N", size="0402"),
@@ -281,7 +275,7 @@ def _monitor() -> Block:
             resistor("R25", "4k7", "+3V3", "MONITOR_SDA"),
             resistor("R26", "4k7", "+3V3", "MONITOR_SCL"),
             resistor("R27", "10k", "+3V3", "ALERT"),
-            _ic(
+            ic(
                 "U7",
                 "Security:ATECC608B-SSHDA",
                 "ATECC608B",
@@ -342,7 +336,7 @@ def _standby() -> Block:
     return Block(
         "5  3.3 V from the standby rail",
         (
-            _ic(
+            ic(
                 "F2",
                 "Device:Polyfuse",
                 "0.5A",
@@ -353,7 +347,7 @@ def _standby() -> Block:
             ),
             _diode("D5", "SMAJ5.0A", "5V_STBY", "GND"),
             capacitor("C23", "10uF", "5V_STBY", size="0805"),
-            _ic(
+            ic(
                 "U2",
                 "Regulator_Linear:AP2112K-3.3",
                 "AP2112K-3.3",
@@ -397,7 +391,7 @@ def _mcu_around() -> Block:
             *core,
             capacitor("C35", "1uF", "+3V3", size="0402"),
             capacitor("C36", "1uF", "DVDD", size="0402"),
-            _ic(
+            ic(
                 "Y1",
                 "Device:Crystal_GND24",
                 "12MHz",
@@ -408,7 +402,7 @@ def _mcu_around() -> Block:
             resistor("R36", "1k", "XOUT", "XTAL"),
             capacitor("C37", "15pF", "XIN", size="0402"),
             capacitor("C38", "15pF", "XTAL", size="0402"),
-            _ic(
+            ic(
                 "U11",
                 "Memory_Flash:W25Q16JVSS",
                 "W25Q16JVSS",
@@ -428,17 +422,15 @@ def _hands() -> Block:
     return Block(
         "13  For hands and eyes, at the front edge",
         (
-            _ic(
-                "SW1", "Switch:SW_Push", "BOOTSEL", "1=BOOTSEL 2=GND", footprint=button, mpn="EVQ-P7A01P", rotation=180
-            ),
+            ic("SW1", "Switch:SW_Push", "BOOTSEL", "1=BOOTSEL 2=GND", footprint=button, mpn="EVQ-P7A01P", rotation=180),
             resistor("R37", "1k", "QSPI_SS", "BOOTSEL"),
-            _ic("SW2", "Switch:SW_Push", "RESET", "1=RUN 2=GND", footprint=button, mpn="EVQ-P7A01P", rotation=180),
+            ic("SW2", "Switch:SW_Push", "RESET", "1=RUN 2=GND", footprint=button, mpn="EVQ-P7A01P", rotation=180),
             resistor("R38", "10k", "+3V3", "RUN"),
             resistor("R39", "1k", "STATUS_LED", "STATUS_A"),
-            _ic("D6", "Device:LED", "GREEN", "1=GND 2=STATUS_A", footprint=lamp, mpn="APA1606SGC", rotation=180),
+            ic("D6", "Device:LED", "GREEN", "1=GND 2=STATUS_A", footprint=lamp, mpn="APA1606SGC", rotation=180),
             resistor("R40", "470R", "IDENTIFY_LED", "IDENTIFY_A"),
-            _ic("D7", "Device:LED", "BLUE", "1=GND 2=IDENTIFY_A", footprint=lamp, mpn="APA1606QBC/D", rotation=180),
-            _ic(
+            ic("D7", "Device:LED", "BLUE", "1=GND 2=IDENTIFY_A", footprint=lamp, mpn="APA1606QBC/D", rotation=180),
+            ic(
                 "J3",
                 "Connector_Generic:Conn_01x03",
                 "SWD",
@@ -513,15 +505,15 @@ def _eeprom() -> Block:
     return Block(
         "12  HAT+ EEPROM, holes, test points",
         (
-            _ic("U14", "Memory_EEPROM:24LC32", "CAT24C32", nets, mpn="CAT24C32WI-GT3",
+            ic("U14", "Memory_EEPROM:24LC32", "CAT24C32", nets, mpn="CAT24C32WI-GT3",
                 footprint="Package_SO:SOIC-8_3.9x4.9mm_P1.27mm"),
             capacitor("C42", "100nF", "NODE_3V3", size="0402"),
             resistor("R47", "3k9", "NODE_3V3", "ID_SD"),
             resistor("R48", "3k9", "NODE_3V3", "ID_SC"),
             resistor("R49", "1k", "NODE_3V3", "ID_WP"),
-            _ic("JP1", "Jumper:SolderJumper_2_Open", "WRITE", "1=GND 2=ID_WP", listed=False, rotation=180,
+            ic("JP1", "Jumper:SolderJumper_2_Open", "WRITE", "1=GND 2=ID_WP", listed=False, rotation=180,
                 footprint="Jumper:SolderJumper-2_P1.3mm_Open_Pad1.0x1.5mm"),
-            *[_ic(f"H{number}", "Mechanical:MountingHole_Pad", "M2.5", "1=GND", listed=False,
+            *[ic(f"H{number}", "Mechanical:MountingHole_Pad", "M2.5", "1=GND", listed=False,
                   footprint="MountingHole:MountingHole_2.7mm_M2.5_Pad") for number in (1, 2, 3, 4)],
             *[test_point(number, net) for number, net in enumerate(TEST_POINTS, 1)],
         ),
@@ -533,9 +525,13 @@ def _eeprom() -> Block:
 TEST_POINTS = ("VIN_PROT", "5V_BUCK", "5V_NODE", "+3V3", "GND", "LATCH_Q", "GATE_DRV", "GATE_CLEAR_N", "ALERT", "DVDD")
 
 
-def blocks() -> list[Block]:
-    """Return the whole HAT."""
-    return [
+DESIGN = Design(
+    name="hat",
+    title="Racklet HAT",
+    revision="A",
+    date="2026-11-28",
+    paper=("A2", 594.0, 420.0),
+    blocks=(
         _backplane(),
         _input(),
         _buck(),
@@ -549,4 +545,17 @@ def blocks() -> list[Block]:
         _node(),
         _eeprom(),
         _hands(),
-    ]
+    ),
+    wide=(
+        "VIN",
+        "VIN_FUSED",
+        "VIN_PROT",
+        "SW",
+        "5V_BUCK",
+        "5V_DIODE",
+        "5V_SUPPLY",
+        "5V_NODE",
+        "5V_STBY_IN",
+        "5V_STBY",
+    ),
+)

@@ -1,15 +1,14 @@
-"""Where the HAT's parts and pours are: millimetres from the board's upper left corner, seen from above, y downwards.
+"""Where the HAT's parts and pours are.
 
 The 40-pin header is at the upper edge, the backplane at the left edge, hands and eyes at the right edge.
 """
 
 from __future__ import annotations
 
-WIDTH, HEIGHT, CORNER = 65.0, 56.5, 3.0
-LAYERS = 4
+from hardware.design.layout import Layout, Print, Track
 
 # Parts that a hand, the case or the power path has a wish for: x, y, rotation. J1 is on the back.
-FIXED: dict[str, tuple[float, float, float]] = {
+_FIXED: dict[str, tuple[float, float, float]] = {
     "J1": (8.37, 4.77, 270),
     "H1": (3.5, 3.5, 0),
     "H2": (61.5, 3.5, 0),
@@ -46,7 +45,7 @@ FIXED: dict[str, tuple[float, float, float]] = {
     "C24": (25.4, 37.4, 90),
     "C23": (22.6, 34.4, 0),
     # standby and USB by the header
-    "U8": (10.7, 31.6, 180),
+    "U8": (10.7, 31.6, 0),
     "F2": (10.9, 35.6, 0),
     "D5": (16.95, 37.0, 0),
     "U2": (22.4, 38.2, 90),
@@ -77,23 +76,23 @@ FIXED: dict[str, tuple[float, float, float]] = {
 }
 
 # A part without a signal to pull it goes near this pin.
-NEAR: dict[str, str] = {
+_NEAR: dict[str, str] = {
     "C16": "U4.5", "C17": "U5.3", "C19": "U6.6", "C20": "U7.8", "C21": "U9.8", "C23": "U2.1", "C24": "U2.5",
     "C25": "U10.1", "C26": "U10.10", "C27": "U10.22", "C28": "U10.33", "C29": "U10.42", "C30": "U10.49",
     "C31": "U10.48", "C32": "U10.43", "C33": "U10.23", "C34": "U10.50", "C35": "U10.44", "C36": "U10.45",
     "C39": "U11.8", "C40": "U12.5", "C41": "U13.5", "C42": "U14.8", "C7": "U1.6", "R8": "U1.4", "R10": "U1.5",
-    "R7": "U1.3", "R6": "U1.3", "C12": "U3.1", "C13": "Q2.4", "R12": "Q2.4", "D3": "Q2.4", "R16": "Q6.3",
+    "R7": "U1.3", "C45": "U1.3", "R6": "U1.3", "C12": "U3.1", "C13": "Q2.4", "R12": "Q2.4", "D3": "Q2.4", "R16": "Q6.3",
     "R25": "U6.4", "R26": "U6.5", "R27": "U6.3", "C2": "U10.38", "R5": "U10.38", "R4": "U10.38",
 }  # fmt: skip
 # The order in which the others find their place: what must be close comes first.
-FIRST = (
+_FIRST = (
     "C36", "C35", "C33", "C34", "C25", "C26", "C27", "C28", "C29", "C30", "C31", "C32", "C37", "C38", "R36", "C12",
-    "R23", "R24", "C18", "C19", "R9", "R10", "C7", "R8", "R7", "R6", "R12", "D3", "R11", "Q5", "R13", "R14", "R1", "R2",
-    "C39", "C16", "C17", "Q7", "D4", "C21", "R41", "R42", "R43", "C40", "C41", "R47", "R48", "C42", "R44",
+    "R23", "R24", "C18", "C19", "R9", "R10", "C7", "R8", "C45", "R7", "R6", "R12", "D3", "R11", "Q5", "R13", "R14",
+    "R1", "R2", "C39", "C16", "C17", "Q7", "D4", "C21", "R41", "R42", "R43", "C40", "C41", "R47", "R48", "C42", "R44",
 )  # fmt: skip
 
 # Copper pours on the front: net, outline. Where 5 A flow they are at least 5 mm wide.
-POURS: list[tuple[str, list[tuple[float, float]]]] = [
+_POURS: tuple[tuple[str, list[tuple[float, float]]], ...] = (
     ("VIN", [(1.6, 34.4), (8.0, 34.4), (8.0, 38.6), (7.0, 40.7), (3.0, 40.7), (1.6, 39.5)]),
     ("VIN_FUSED", [(2.4, 41.7), (7.6, 41.7), (10.6, 43.4), (10.6, 47.2), (7.6, 47.2), (2.4, 45.4)]),
     ("VIN_PROT", [(10.9, 44.5), (12.2, 44.5), (12.2, 40.9), (24.2, 40.9), (24.2, 43.05), (26.4, 43.05), (26.4, 44.3),
@@ -107,11 +106,11 @@ POURS: list[tuple[str, list[tuple[float, float]]]] = [
                    (13.3, 27.6), (9.0, 27.6), (9.0, 20.8), (6.0, 20.8)]),
     ("5V_NODE", [(6.6, 0.8), (12.3, 0.8), (12.3, 6.0), (13.2, 8.0), (13.2, 14.2), (10.4, 14.2), (10.4, 12.6),
                  (9.6, 12.6), (9.6, 14.2), (6.8, 14.2), (6.6, 8.0)]),
-]  # fmt: skip
+)  # fmt: skip
 # More copper for the node's 5 V between the header's other pins: in the 3.3 V plane, and on the back beside pin 1.
-INNER_POURS = (("5V_NODE", [(6.6, 0.8), (12.3, 0.8), (12.3, 9.4), (6.6, 9.4)]),)
-BACK_POURS = (("5V_NODE", [(9.7, 0.8), (12.3, 0.8), (12.3, 9.4), (9.7, 9.4)]),)
-VIAS_IN_POURS: dict[str, list[tuple[float, float]]] = {
+_INNER_POURS = (("5V_NODE", [(6.6, 0.8), (12.3, 0.8), (12.3, 9.4), (6.6, 9.4)]),)
+_BACK_POURS = (("5V_NODE", [(9.7, 0.8), (12.3, 0.8), (12.3, 9.4), (9.7, 9.4)]),)
+_VIAS: dict[str, list[tuple[float, float]]] = {
     "5V_NODE": [(7.8, 7.2), (9.0, 7.2), (10.2, 7.2), (11.4, 7.2), (7.8, 8.6), (9.0, 8.6), (10.2, 8.6), (11.4, 8.6)],
     "GND": [
         (32.0, 43.8),
@@ -124,3 +123,43 @@ VIAS_IN_POURS: dict[str, list[tuple[float, float]]] = {
         (30.5, 20.6),
     ],
 }
+# USB from U8 to R1 and R2: a pair of 90 ohms over the 3.3 V plane (0.25 mm, 0.15 mm apart, 0.21 mm of prepreg).
+_USB = (
+    Track("USB_ESD_P", "F.Cu", 0.25, [(11.84, 30.65), (12.4, 30.65), (12.95, 31.2)]),
+    Track("USB_ESD_P", "B.Cu", 0.25, [(12.95, 31.2), (13.15, 31.4), (44.0, 31.4), (52.6, 22.8), (52.6, 21.4),
+                                      (52.4, 21.2)]),
+    Track("USB_ESD_P", "F.Cu", 0.25, [(52.4, 21.2), (52.0, 21.6), (52.0, 22.075)]),
+    Track("USB_ESD_N", "F.Cu", 0.25, [(11.84, 32.55), (12.4, 32.55), (12.95, 32.0)]),
+    Track("USB_ESD_N", "B.Cu", 0.25, [(12.95, 32.0), (13.15, 31.8), (44.166, 31.8), (53.0, 22.966), (53.0, 21.4),
+                                      (53.2, 21.2)]),
+    Track("USB_ESD_N", "F.Cu", 0.25, [(53.2, 21.2), (53.6, 21.6), (53.6, 22.075)]),
+)  # fmt: skip
+_PRINTS = (
+    Print("Racklet HAT A", 50.0, 52.0, 1.3),
+    Print("CERN-OHL-P v2   not yet tested", 46.0, 54.9, 0.8),
+    Print("12-24V", 10.4, 38.6, 0.8),
+    Print("BOOT", 60.6, 13.0, 0.8, 90),
+    Print("RESET", 60.6, 20.0, 0.8, 90),
+    Print("STATUS", 61.4, 26.4, 0.7, 90),
+    Print("IDENT", 61.4, 31.0, 0.7, 90),
+    Print("SWD", 57.3, 38.6, 0.8, 90),
+)
+
+LAYOUT = Layout(
+    width=65.0,
+    height=56.5,
+    corner=3.0,
+    layers=4,
+    fixed=_FIXED,
+    on_back=frozenset({"J1"}),
+    near=_NEAR,
+    first=_FIRST,
+    pours=_POURS,
+    inner_pours=_INNER_POURS,
+    back_pours=_BACK_POURS,
+    vias=_VIAS | {"USB_ESD_P": [(12.95, 31.2), (52.4, 21.2)], "USB_ESD_N": [(12.95, 32.0), (53.2, 21.2)]},
+    tracks=_USB,
+    prints=_PRINTS,
+    blocked=((6.9, 0.8, 58.1, 6.4),),  # the 40-pin header's pads
+    crowded={"U10": 0.7},  # 56 pins
+)

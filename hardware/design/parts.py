@@ -19,6 +19,7 @@ _C_SIZES = {
 _C_MPN = {
     ("100nF", "0402"): "CL05B104KO5NNNC",
     ("1nF", "0402"): "CL05B102KB5NNNC",
+    ("10nF", "0402"): "CL05B103KB5NNNC",
     ("1uF", "0402"): "CL05A105KA5NQNC",
     ("15pF", "0402"): "CL05C150JB5NNNC",
     ("100nF 50V", "0603"): "CL10B104KB8NNNC",
@@ -28,6 +29,7 @@ _C_MPN = {
     ("10uF", "0805"): "CL21A106KAYNNNE",
     ("10uF 50V", "1206"): "CL31A106KBHNNNE",
     ("22uF 25V", "1206"): "CL31A226KAHNNNE",
+    ("22uF 10V", "0805"): "CL21A226MPQNNNE",
 }
 
 
@@ -55,6 +57,25 @@ class Block:
     parts: tuple[Part, ...]
     notes: tuple[str, ...] = field(default=())
     height: float = 60.96
+
+
+@dataclass(frozen=True)
+class Design:
+    """A board's schematic: its blocks, its paper, and the nets whose tracks are wide by rule."""
+
+    name: str
+    title: str
+    revision: str
+    date: str
+    paper: tuple[str, float, float]  # KiCad's name, width, height in mm
+    blocks: tuple[Block, ...]
+    wide: tuple[str, ...]
+
+
+def ic(ref: str, symbol: str, value: str, nets: str, **more: object) -> Part:
+    """Return a part whose nets are written "1=NET 2=NET"."""
+    table = dict(pair.split("=") for pair in nets.split())
+    return Part(ref, symbol, value, table, **more)  # type: ignore[arg-type]
 
 
 def resistor(ref: str, value: str, first: str, second: str, size: str = "0603") -> Part:

@@ -1,6 +1,6 @@
 """Routes a board: writes the grid for the router, runs it, brings its tracks back, fills the pours.
 
-`/usr/bin/python3 -m hardware.design.route IN.kicad_pcb OUT.kicad_pcb ROUTER`
+`/usr/bin/python3 -m hardware.design.route BOARD IN.kicad_pcb OUT.kicad_pcb ROUTER`
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import sys
 import numpy as np
 import pcbnew
 
-from hardware.design import hat_layout as layout
 from hardware.design.board import ORIGIN, at, nm
+from hardware.design.boards import layout
 
 GRID = 0.1  # mm
 TRACK, CLEARANCE, VIA, DRILL = 0.15, 0.135, 0.5, 0.25  # mm; 5 um more than the rule, for rounding
@@ -20,7 +20,9 @@ _HOLE_CLEARANCE = 0.21
 _EDGE = 0.35
 _NOBODY = -1
 _PLANES = {"GND", "/+3V3", "+3V3"}
-_WIDTH, _HEIGHT = round(layout.WIDTH / GRID) + 1, round(layout.HEIGHT / GRID) + 1
+_BOARD = layout(sys.argv[1] if len(sys.argv) > 1 else "hat")
+_WIDTH, _HEIGHT = round(_BOARD.width / GRID) + 1, round(_BOARD.height / GRID) + 1
+_COMPLETE = {f"/{track.net}" for track in _BOARD.tracks}
 _CELLS = _WIDTH * _HEIGHT
 _SIDES = (pcbnew.F_Cu, pcbnew.B_Cu)
 
@@ -70,7 +72,10 @@ class Grid:
             for pad in footprint.Pads():
                 self._take_pad(footprint, pad)
         for track in board.Tracks():
-            self._take_via(track)
+            if isinstance(track, pcbnew.PCB_VIA):
+                self._take_via(track)
+            else:
+                self._take_track(track)
         self._take_pours()
         self._take_edge()
 
@@ -106,6 +111,8 @@ class Grid:
 
     def _add_terminal(self, footprint: pcbnew.FOOTPRINT, pad: pcbnew.PAD, sides: list[int], *, through: bool) -> None:
         code, name = pad.GetNetCode(), pad.GetNetname()
+        if name in _COMPLETE:
+            return
         self.names[code] = name
         cells = []
         for side in sides:
@@ -136,6 +143,13 @@ class Grid:
             self._claim(self.tracks[side], distance < 0.3 + CLEARANCE + TRACK / 2, via.GetNetCode())
         self._claim(self.vias, distance < 0.3 + CLEARANCE + VIA / 2, _NOBODY)
 
+    def _take_track(self, track: pcbnew.PCB_TRACK) -> None:
+        side = _SIDES.index(track.GetLayer())
+        for target, gap in ((self.tracks[side], CLEARANCE + TRACK / 2), (self.vias, CLEARANCE + VIA / 2)):
+            shape = pcbnew.SHAPE_POLY_SET()
+            track.TransformShapeToPolygon(shape, track.GetLayer(), nm(gap), nm(0.005), pcbnew.ERROR_OUTSIDE)
+            self._claim(target, raster(shape), track.GetNetCode())
+
     def _take_pours(self) -> None:
         for zone in self.board.Zones():
             if zone.GetAssignedPriority() == 0:
@@ -151,9 +165,9 @@ class Grid:
 
     def _take_edge(self) -> None:
         ys, xs = np.mgrid[0:_HEIGHT, 0:_WIDTH] * GRID
-        dx, dy = np.minimum(xs, layout.WIDTH - xs), np.minimum(ys, layout.HEIGHT - ys)
-        corner = (dx < layout.CORNER) & (dy < layout.CORNER)
-        inner = np.where(corner, layout.CORNER - np.hypot(layout.CORNER - dx, layout.CORNER - dy), np.minimum(dx, dy))
+        dx, dy = np.minimum(xs, _BOARD.width - xs), np.minimum(ys, _BOARD.height - ys)
+        corner = (dx < _BOARD.corner) & (dy < _BOARD.corner)
+        inner = np.where(corner, _BOARD.corner - np.hypot(_BOARD.corner - dx, _BOARD.corner - dy), np.minimum(dx, dy))
         for side in range(2):
             self.tracks[side][inner < _EDGE + TRACK / 2] = _NOBODY
         self.vias[inner < _EDGE + VIA / 2] = _NOBODY
@@ -244,11 +258,11 @@ def drop_stubs(board: pcbnew.BOARD) -> None:
 
 
 def main() -> None:
-    """Route the board named first into the board named second, with the router named third."""
-    source, target, router = sys.argv[1:4]
+    """Route the second file of the board named first into the third, with the router named fourth."""
+    source, target, router = sys.argv[2:5]
     board = pcbnew.LoadBoard(source)
     grid = Grid(board)
-    done = subprocess.run([router, "80"], input=grid.text(), text=True, stdout=subprocess.PIPE, check=True)  # noqa: S603
+    done = subprocess.run([router, "250"], input=grid.text(), text=True, stdout=subprocess.PIPE, check=True)  # noqa: S603
     failed = bring_back(board, done.stdout)
     drop_stubs(board)
     pcbnew.ZONE_FILLER(board).Fill(board.Zones())

@@ -21,13 +21,30 @@ pytestmark = [
 ]
 
 
+BOARD_NAMES = ("hat", "backplane")
+
+
+def copied(board: str, target: Path) -> Path:
+    """A copy of a board's KiCad files that a test may break."""
+    shutil.copytree(BOARDS / board, target / board)
+    shutil.copytree(BOARDS / "racklet.pretty", target / "racklet.pretty")
+    shutil.copy(BOARDS / "racklet.kicad_sym", target)
+    return target / board
+
+
+@pytest.fixture(params=BOARD_NAMES)
+def copy(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    return copied(request.param, tmp_path)
+
+
 @pytest.fixture
-def copy(tmp_path: Path) -> Path:
-    """A copy of the HAT's KiCad files that a test may break."""
-    shutil.copytree(BOARDS / "hat", tmp_path / "hat")
-    shutil.copytree(BOARDS / "racklet.pretty", tmp_path / "racklet.pretty")
-    shutil.copy(BOARDS / "racklet.kicad_sym", tmp_path)
-    return tmp_path / "hat"
+def hat(tmp_path: Path) -> Path:
+    return copied("hat", tmp_path)
+
+
+@pytest.fixture
+def backplane(tmp_path: Path) -> Path:
+    return copied("backplane", tmp_path)
 
 
 def kicad(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -44,7 +61,13 @@ def change(path: Path, pattern: str, replacement: str) -> None:
 def erc(folder: Path) -> tuple[int, str]:
     report = folder / "erc.rpt"
     done = kicad(
-        "sch", "erc", "--severity-all", "--exit-code-violations", "-o", str(report), str(folder / "hat.kicad_sch")
+        "sch",
+        "erc",
+        "--severity-all",
+        "--exit-code-violations",
+        "-o",
+        str(report),
+        str(folder / f"{folder.name}.kicad_sch"),
     )
     return done.returncode, report.read_text(encoding="utf-8")
 
@@ -52,12 +75,12 @@ def erc(folder: Path) -> tuple[int, str]:
 def drc(folder: Path) -> tuple[int, str]:
     report = folder / "drc.rpt"
     options = ["--schematic-parity", "--severity-all", "--exit-code-violations", "-o", str(report)]
-    done = kicad("pcb", "drc", *options, str(folder / "hat.kicad_pcb"))
+    done = kicad("pcb", "drc", *options, str(folder / f"{folder.name}.kicad_pcb"))
     return done.returncode, report.read_text(encoding="utf-8")
 
 
-def power_path(folder: Path) -> tuple[int, str]:
-    command = [PYTHON, "-m", "hardware.power_path", str(folder / "hat.kicad_pcb")]
+def power_path(folder: Path, *nets: str) -> tuple[int, str]:
+    command = [PYTHON, "-m", "hardware.power_path", str(folder / f"{folder.name}.kicad_pcb"), *nets]
     done = subprocess.run(
         command, capture_output=True, text=True, cwd=ROOT, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)}
     )
@@ -66,29 +89,44 @@ def power_path(folder: Path) -> tuple[int, str]:
 
 def netlist(folder: Path) -> str:
     target = folder / "exported.net"
-    kicad("sch", "export", "netlist", "-o", str(target), str(folder / "hat.kicad_sch"))
+    kicad("sch", "export", "netlist", "-o", str(target), str(folder / f"{folder.name}.kicad_sch"))
     return write_golden(from_kicad(target.read_text(encoding="utf-8")))
 
 
+def schematic(folder: Path) -> Path:
+    return folder / f"{folder.name}.kicad_sch"
+
+
+def layout(folder: Path) -> Path:
+    return folder / f"{folder.name}.kicad_pcb"
+
+
 def test_the_schematic_is_the_golden_netlist(copy: Path) -> None:
-    assert netlist(copy) == write_golden(read_golden("hat"))
+    assert netlist(copy) == write_golden(read_golden(copy.name))
 
 
 def test_the_electrical_rules_find_nothing_and_find_a_pin_without_a_net(copy: Path) -> None:
     assert erc(copy)[0] == 0
-    change(copy / "hat.kicad_sch", r'\(label "GATE_SET"', '(label "GATE_SETT"')
+    net = {"hat": "GATE_SET", "backplane": "USB_3_P"}[copy.name]
+    change(schematic(copy), rf'\(label "{net}"', f'(label "{net}T"')
     code, report = erc(copy)
     assert code != 0
-    assert "GATE_SETT" in report
+    assert f"{net}T" in report
 
 
-def test_swapped_pins_pass_the_electrical_rules_and_fail_the_golden_netlist(copy: Path) -> None:
-    schematic = copy / "hat.kicad_sch"
-    text = schematic.read_text(encoding="utf-8")
-    swapped = text.replace('(label "NODE_TXD"', '(label "X"').replace('(label "NODE_RXD"', '(label "NODE_TXD"')
-    schematic.write_text(swapped.replace('(label "X"', '(label "NODE_RXD"'), encoding="utf-8")
-    assert erc(copy)[0] == 0
-    assert netlist(copy) != write_golden(read_golden("hat"))
+@pytest.mark.parametrize(
+    ("board", "one", "other"), [("hat", "NODE_TXD", "NODE_RXD"), ("backplane", "USB_1_N", "USB_1_P")]
+)
+def test_swapped_pins_pass_the_electrical_rules_and_fail_the_golden_netlist(
+    tmp_path: Path, board: str, one: str, other: str
+) -> None:
+    folder = copied(board, tmp_path)
+    text = schematic(folder).read_text(encoding="utf-8")
+    # Only the first pin of each: a plug whose two wires are crossed.
+    swapped = text.replace(f'(label "{one}"', '(label "X"', 1).replace(f'(label "{other}"', f'(label "{one}"', 1)
+    schematic(folder).write_text(swapped.replace('(label "X"', f'(label "{other}"'), encoding="utf-8")
+    assert erc(folder)[0] == 0
+    assert netlist(folder) != write_golden(read_golden(board))
 
 
 def test_the_design_rules_find_nothing(copy: Path) -> None:
@@ -97,31 +135,33 @@ def test_the_design_rules_find_nothing(copy: Path) -> None:
 
 
 def test_the_design_rules_find_a_track_that_comes_too_near(copy: Path) -> None:
-    change(copy / "hat.kicad_pcb", r"(\(segment\s+\(start [^)]*\)\s+\(end [^)]*\)\s+\(width )0\.15", r"\g<1>0.6")
+    change(layout(copy), r"(\(segment\s+\(start [^)]*\)\s+\(end [^)]*\)\s+\(width )0\.15", r"\g<1>0.9")
     code, report = drc(copy)
     assert code != 0
     assert "clearance" in report
 
 
-def test_the_design_rules_find_a_missing_track(copy: Path) -> None:
-    for _ in range(3):
-        change(copy / "hat.kicad_pcb", r"\t\(via\n.*?\n\t\)\n", "")
+def test_the_design_rules_find_missing_tracks(copy: Path) -> None:
+    text = layout(copy).read_text(encoding="utf-8")
+    layout(copy).write_text(re.sub(r"\t\(segment\n.*?\n\t\)\n", "", text, count=9, flags=re.DOTALL), encoding="utf-8")
     code, report = drc(copy)
     assert code != 0
     assert "unconnected" in report
 
 
 def test_parity_finds_a_value_that_only_one_side_has(copy: Path) -> None:
-    change(copy / "hat.kicad_sch", r'"Value" "110k"', '"Value" "120k"')
+    ref, shown = {"hat": ("R9", "110k"), "backplane": ("R2", "5k1")}[copy.name]
+    change(schematic(copy), f'"Value" "{shown}"', '"Value" "120k"')
     code, report = drc(copy)
     assert code != 0
-    assert "R9" in report
+    assert ref in report
 
 
 def test_the_step_that_the_case_is_built_around_is_the_board(copy: Path) -> None:
     (copy / "new").mkdir()
-    kicad("pcb", "export", "step", "--board-only", "-o", str(copy / "new" / "hat.step"), str(copy / "hat.kicad_pcb"))
-    fresh, committed = ((path / "hat.step").read_text(encoding="utf-8") for path in (copy / "new", copy))
+    name = f"{copy.name}.step"
+    kicad("pcb", "export", "step", "--board-only", "-o", str(copy / "new" / name), str(layout(copy)))
+    fresh, committed = ((path / name).read_text(encoding="utf-8") for path in (copy / "new", copy))
     assert fresh.partition("DATA;")[2] == committed.partition("DATA;")[2]  # the head has the hour
 
 
@@ -130,25 +170,40 @@ def test_the_power_path_holds(copy: Path) -> None:
     assert code == 0, table
 
 
-def test_the_power_path_finds_a_pour_that_is_too_thin(copy: Path) -> None:
-    # As if the 5 V went from the inductor to the ideal diode through 0.3 mm: the pour's filling shrinks to a strip.
-    board = copy / "hat.kicad_pcb"
+def thinned(board: Path, pour: str, strip: tuple[float, float, float, float]) -> None:
+    """Shrink what fills a pour to a strip: left, top, right, bottom on the page."""
     text = board.read_text(encoding="utf-8")
-    start = text.index('(name "5V_SUPPLY")')
-    filled = text.index("(filled_polygon", start)
-    points = text.index("(pts", filled)
-    numbers = re.findall(r"\(xy ([\d.]+) ([\d.]+)\)", text[points : text.index("\n\t\t)\n", points)])
-    left = min(float(x) for x, _ in numbers)
-    strip = f"(pts (xy {left} 98.5) (xy {left + 0.3} 98.5) (xy {left + 0.3} 107.6) (xy {left} 107.6))"
+    start = text.index(f'(name "{pour}")')
+    points = text.index("(pts", text.index("(filled_polygon", start))
     end = text.index("\n\t\t)\n", points)
-    board.write_text(text[:points] + strip + text[end:], encoding="utf-8")
-    code, table = power_path(copy)
+    left, top, right, bottom = strip
+    corners = f"(pts (xy {left} {top}) (xy {right} {top}) (xy {right} {bottom}) (xy {left} {bottom}))"
+    board.write_text(text[:points] + corners + text[end:], encoding="utf-8")
+
+
+def test_the_power_path_finds_a_pour_that_is_too_thin(hat: Path) -> None:
+    thinned(layout(hat), "5V_SUPPLY", (109.6, 98.5, 109.9, 107.6))  # 5 A through 0.3 mm
+    code, table = power_path(hat, "/5V_SUPPLY")
     assert code != 0
     assert "5V_SUPPLY" in table.splitlines()[-1]
 
 
-def test_the_power_path_finds_a_missing_pour(copy: Path) -> None:
-    change(copy / "hat.kicad_pcb", r"\t\(zone\n(?:(?!\n\t\)\n).)*?\(name \"5V_DIODE\"\).*?\n\t\)\n", "")
-    code, table = power_path(copy)
+def test_the_power_path_finds_a_missing_pour(hat: Path) -> None:
+    change(layout(hat), r"\t\(zone\n(?:(?!\n\t\)\n).)*?\(name \"5V_DIODE\"\).*?\n\t\)\n", "")
+    code, table = power_path(hat, "/5V_DIODE")
     assert code != 0
     assert "5V_DIODE" in table.splitlines()[-1]
+
+
+def test_the_power_path_finds_a_slot_whose_pour_misses_the_socket(backplane: Path) -> None:
+    thinned(layout(backplane), "VIN_3", (170.0, 90.7, 174.0, 94.0))
+    code, table = power_path(backplane, "/VIN_3")
+    assert code != 0
+    assert "/VIN_3" in table.splitlines()[-1]
+
+
+def test_pcbnew_loads_and_saves_a_board_without_a_change_that_matters(copy: Path) -> None:
+    saved = copy / "saved.kicad_pcb"
+    code = f"import pcbnew; pcbnew.SaveBoard({str(saved)!r}, pcbnew.LoadBoard({str(layout(copy))!r}))"
+    subprocess.run([PYTHON, "-c", code], check=True, capture_output=True)
+    assert saved.read_text(encoding="utf-8") == layout(copy).read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ from hardware.design.sexpr import Node, child, children, parse, value
 from hardware.netlist import BOARDS
 
 MECHANICS: dict[str, Any] = tomllib.loads((BOARDS.parent / "mechanics.toml").read_text(encoding="utf-8"))
-BOARD_NAMES = [name for name in ("hat", "backplane") if (BOARDS / name).exists()]
+BOARD_NAMES = ("hat", "backplane")
 Point = tuple[float, float]
 
 
@@ -103,3 +103,23 @@ def test_mated_the_rows_of_the_header_are_the_columns_of_the_socket() -> None:
         MECHANICS["backplane"]["slot_socket"]["height"] + header["face_x"]
     )
     assert (header["y_of_pin_1"] + header["y_of_pin_6"]) / 2 == 29.65
+
+
+@pytest.mark.parametrize("slot", range(1, MECHANICS["backplane"]["slots"] + 1))
+def test_a_slot_s_socket_is_where_its_tray_comes(slot: int) -> None:
+    socket = MECHANICS["backplane"]["slot_socket"]
+    corners = [place("backplane", f"J{slot}", pin) for pin in ("1", "6", "7", "12")]
+    middle = (sum(x for x, _ in corners) / 4, sum(y for _, y in corners) / 4)
+    pitch = MECHANICS["backplane"]["pitch"]
+    assert middle == pytest.approx((socket["first_x"] + (slot - 1) * pitch, socket["y"]), abs=0.001)
+    (one, six, seven, _) = corners
+    assert one[0] > seven[0]  # 1 to 6 on the right, 1 on top
+    assert one[1] < six[1]
+
+
+@pytest.mark.parametrize("cable", [*MECHANICS["backplane"]["cables"]], ids=lambda cable: cable["ref"])
+def test_a_cable_finds_its_connector(cable: dict[str, Any]) -> None:
+    pads = [str(pad[1]) for pad in children(footprints("backplane")[cable["ref"]], "pad") if pad[1]]
+    points = [place("backplane", cable["ref"], pad) for pad in pads]
+    middle = (sum(x for x, _ in points) / len(points), sum(y for _, y in points) / len(points))
+    assert math.dist(middle, cable["at"]) < 4.0

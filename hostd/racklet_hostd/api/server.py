@@ -42,6 +42,7 @@ _OPTIONS = (
     ("grpc.max_metadata_size", 16 << 10),
     ("grpc.keepalive_time_ms", 30_000),  # a caller that died without a word is let go within 40 s
     ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.ping_timeout_ms", 10_000),  # of the ping that the keepalive sends; without, it is a minute
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),  # callers may watch over us likewise
     ("grpc.keepalive_permit_without_calls", 1),
 )
