@@ -55,8 +55,11 @@ class PkiFolder:
         """Make the CA and hostd's certificate. Raises PkiError, also when there is a CA already."""
         if self.ca_certificate.exists() or self.ca_key.exists():
             raise PkiError(f"there is a CA in {self.path} already; `racklet pki issue` makes certificates with it")
-        for folder in (self.path, self.path / "issued", self.path / "clients"):
-            _make_folder(folder)
+        try:
+            for folder in (self.path, self.path / "issued", self.path / "clients"):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise PkiError(f"{self.path} cannot be made: {error.strerror}") from error
         ca = make_ca(name, now)
         replace_file(self.crl, make_crl(ca, {}, now), _PUBLIC)
         self._keep_server(issue_server(ca, hosts, now))
@@ -125,7 +128,10 @@ class PkiFolder:
 
 def write_bundle(folder: Path, ca: Issued, issued: Issued) -> None:
     """Write what a caller needs. Raises PkiError."""
-    _make_folder(folder)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise PkiError(f"{folder} cannot be made: {error.strerror}") from error
     replace_file(folder / "client.key", issued.key_pem(), _PRIVATE)
     replace_file(folder / "client.crt", issued.certificate_pem(), _PUBLIC)
     replace_file(folder / "ca.crt", ca.certificate_pem(), _PUBLIC)
@@ -133,16 +139,16 @@ def write_bundle(folder: Path, ca: Issued, issued: Issued) -> None:
 
 def copy_bundle(source: Path, target: Path) -> None:
     """Copy what a caller needs to where it looks for it. Raises PkiError."""
-    _make_folder(target)
+    try:
+        target.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise PkiError(f"{target} cannot be made: {error.strerror}") from error
     for name, mode in (("client.key", _PRIVATE), ("client.crt", _PUBLIC), ("ca.crt", _PUBLIC)):
         replace_file(target / name, file_bytes(source / name), mode)
 
 
 def replace_file(path: Path, content: bytes, mode: int) -> None:
-    """Put `content` in the place of a file, whole or not at all. Raises PkiFileError.
-
-    What root writes belongs to the owner of the folder, as a service's user must be able to read it.
-    """
+    """Put `content` in the place of a file, whole or not at all. Raises PkiFileError."""
     try:
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # mode 0600
         try:
@@ -150,7 +156,6 @@ def replace_file(path: Path, content: bytes, mode: int) -> None:
                 file.write(content)
                 file.flush()
                 os.fchmod(file.fileno(), mode)
-                _hand_over(file.fileno(), path.parent)
                 os.fsync(file.fileno())
             Path(name).replace(path)
         except BaseException:
@@ -158,23 +163,6 @@ def replace_file(path: Path, content: bytes, mode: int) -> None:
             raise
     except OSError as error:
         raise PkiFileError(path, f"cannot be written: {error.strerror}") from error
-
-
-def _make_folder(folder: Path) -> None:
-    """Make a folder and those above it, for their owner only. Raises PkiError."""
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    try:
-        for path in reversed(missing):
-            path.mkdir(mode=0o700)
-            _hand_over(path, path.parent)
-    except OSError as error:
-        raise PkiError(f"{folder} cannot be made: {error.strerror}") from error
-
-
-def _hand_over(file: int | Path, folder: Path) -> None:
-    if os.geteuid() == 0:
-        owner = folder.stat()
-        os.chown(file, owner.st_uid, owner.st_gid)
 
 
 def token_hash(token: str) -> str:
