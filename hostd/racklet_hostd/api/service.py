@@ -22,7 +22,7 @@ class RackService(rack_pb2_grpc.RackServicer):
 
     def __init__(self, rack: Rack, request_ids: RequestIds) -> None:
         self._rack = rack
-        self._shared = nodes.SharedResponses()
+        self._shared = nodes.SharedMessages()
         self._request_ids = request_ids
 
     async def GetRack(self, request: rack_pb2.GetRackRequest, context: Context) -> rack_pb2.GetRackResponse:  # noqa: ARG002
