@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -17,24 +18,30 @@ CHIP: Final = "armv6m"  # the RP2040
 COMPUTER: Final = "x64"  # where the virtual rack runs
 
 
-def build(architecture: str, version: str = "", security_version: int = 0) -> Bundle:
-    """Return the firmware for an architecture of mpy-cross, not signed yet. The version is the source's by default."""
+@cache
+def _compiled(architecture: str) -> dict[str, bytes]:
+    """Return every module by the path that it has in a slot. Done once for a program: it takes a second."""
     contents: dict[str, bytes] = {}
-    numbers = 0
     with tempfile.TemporaryDirectory() as folder:
         for source in hat_modules():
             if source.name == "main.py":  # racklet_boot takes its place
                 continue
             compiled = Path(folder, source.parent.name, f"{source.stem}.mpy")
             compile_module(source, compiled, architecture)
-            content = contents[f"{source.parent.name}/{compiled.name}"] = compiled.read_bytes()
-            numbers = max(numbers, content[1] | content[2] << 8)  # machine code names its architecture, bytecode none
+            contents[f"{source.parent.name}/{compiled.name}"] = compiled.read_bytes()
+    return contents
+
+
+def build(architecture: str, version: str = "", security_version: int = 0) -> Bundle:
+    """Return the firmware for an architecture of mpy-cross, not signed yet. The version is the source's by default."""
+    contents = _compiled(architecture)
     manifest = Manifest(
         version=version or config.FIRMWARE.decode(),
         security_version=security_version,
         boards=(config.BOARD.decode(),),
         protocol=(PROTOCOL_MIN, PROTOCOL_MAX),
-        mpy=numbers,
+        # Machine code names its architecture, bytecode none.
+        mpy=max(content[1] | content[2] << 8 for content in contents.values()),
         files=tuple(BundledFile.of(name, content) for name, content in contents.items()),
     )
     return Bundle(manifest, tuple(contents.values()))

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from racklet_bundle.bundle import Bundle
 
 BOOT_MODULES: Final = ("__init__", "constant", "lms", "selector", "slots")
-MAIN: Final = b'"""Starts the firmware: a slot that verifies."""\n\nfrom racklet_boot import selector\n\nselector.main()\n'
+MAIN: Final = b"""# Starts the firmware: the slot that verifies.
+from racklet_boot import selector
+
+selector.main()
+"""
 STATE: Final = json.dumps({"active": "a", "trial": "", "tried": "", "floor": 0}).encode()
 
 

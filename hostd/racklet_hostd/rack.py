@@ -18,6 +18,7 @@ from racklet_hostd.doctor.signatures import signatures_with
 from racklet_hostd.event_log import EventLog
 from racklet_hostd.faults.execution import Commons as FaultCommons
 from racklet_hostd.faults.runner import FaultRunner
+from racklet_hostd.firmware_rollout import Rollout
 from racklet_hostd.hat_settings import settings_of
 from racklet_hostd.model import PowerAction
 from racklet_hostd.node import Commons, Node
@@ -55,6 +56,7 @@ class Rack:
         energy_marks: where the nodes' energy counters stood in their boots.
         sync_problem: what the disk did not take, until it takes such again; "" when all is well.
         faults: the runs of faults.
+        firmware: the updates of the HATs' firmware.
     """
 
     def __init__(self, config: RackletConfig, store: Store, clock: Clock) -> None:
@@ -86,7 +88,7 @@ class Rack:
             self._prepare_shutdown(node)
         owed = Debts(config.state.folder)
         fault_commons = FaultCommons(self._set_power, self.events, self.changes, clock, owed)
-        self.faults = FaultRunner(self.nodes, claims, fault_commons)
+        self.faults, self.firmware = FaultRunner(self.nodes, claims, fault_commons), Rollout(self.events, clock)
 
     @property
     def nodes(self) -> list[Node]:

@@ -31,6 +31,7 @@ OPERATOR = VIEWER | {"/racklet.v1.Rack/IdentifyNode", "/racklet.v1.Rack/SetPower
 ADMIN = OPERATOR | {
     "/racklet.v1.Rack/RunFaults",
     "/racklet.v1.Rack/SetPowerBudget",
+    "/racklet.v1.Rack/UpdateFirmware",
     "/racklet.v1.Rack/VerifyAudit",
 }
 NOBODY: set[str] = set()

@@ -7,9 +7,10 @@ run, as behind a soft reset from the raw REPL.
 import asyncio
 import sys
 
+import vfs
+
 import machine  # noqa: F401 - from here, before the flash hides this folder
 import rp2  # noqa: F401 - likewise
-import vfs
 from flash import PAGE, SECTOR, FileStore, Flash
 
 SECTORS = 352  # of a Raspberry Pi Pico, behind MicroPython
@@ -22,8 +23,7 @@ def opened():
         return open("flash.img", "rb+")
     except OSError:
         file = open("flash.img", "wb+")
-        for _ in range(SECTORS):
-            file.write(b"\xff" * SECTOR)
+        file.writelines(b"\xff" * SECTOR for _ in range(SECTORS))
         return file
 
 
@@ -48,4 +48,4 @@ def main_script():
 mount()
 sys.path[:] = ["", ".frozen", "/lib"]
 if "repl" not in sys.argv:
-    exec(main_script(), {"__name__": "__main__"})
+    exec(main_script(), {"__name__": "__main__"})  # noqa: S102 - as a chip does

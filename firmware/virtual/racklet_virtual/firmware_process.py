@@ -74,7 +74,7 @@ def project_firmware(entry: Path | None = None) -> Firmware:
 
 
 def flash_firmware() -> Firmware:
-    """Return what starts HATs from their flashes, on which nothing is to begin with. Raises FirmwareUnavailableError."""
+    """Return what starts HATs from their flashes, which begin empty. Raises FirmwareUnavailableError."""
     stand_ins = project_firmware().search_path[0]
     return Firmware(
         micropython=find_micropython(),

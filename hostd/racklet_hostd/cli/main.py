@@ -8,7 +8,21 @@ import typer
 
 from racklet_client.address import ADDRESS_VARIABLE
 from racklet_client.credentials import CREDENTIALS_VARIABLE
-from racklet_hostd.cli import audit, boots, console, diagnose, doctor, events, faults, logs, nodes, pki, power, watch
+from racklet_hostd.cli import (
+    audit,
+    boots,
+    console,
+    diagnose,
+    doctor,
+    events,
+    faults,
+    firmware,
+    logs,
+    nodes,
+    pki,
+    power,
+    watch,
+)
 from racklet_hostd.cli.session import ADDRESS_HELP, CREDENTIALS
 
 _EPILOG = (
@@ -67,6 +81,7 @@ app.command()(nodes.nodes)
 app.command()(watch.watch)
 app.add_typer(power.app, name="power")
 app.add_typer(faults.app, name="faults")
+app.add_typer(firmware.app, name="firmware")
 app.command()(logs.logs)
 app.command()(boots.boots)
 app.command()(diagnose.diagnose)
