@@ -17,6 +17,7 @@ from racklet_hostd.cli import (
     events,
     faults,
     firmware,
+    hats,
     logs,
     nodes,
     pki,
@@ -80,6 +81,9 @@ def racklet(
 app.command()(nodes.nodes)
 app.command()(watch.watch)
 app.add_typer(power.app, name="power")
+app.command()(hats.hats)
+app.command()(hats.adopt)
+app.command()(hats.forget)
 app.add_typer(faults.app, name="faults")
 app.add_typer(firmware.app, name="firmware")
 app.command()(logs.logs)
