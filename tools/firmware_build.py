@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
+
+import typer
 
 from racklet_bundle.bundle import Bundle
 from racklet_bundle.manifest import BundledFile, Manifest
@@ -47,6 +50,30 @@ def build(architecture: str, version: str = "", security_version: int = 0) -> Bu
     return Bundle(manifest, tuple(contents.values()))
 
 
+def main(
+    *,
+    architecture: Annotated[str, typer.Option(help="Of mpy-cross: armv6m is the RP2040, x64 the virtual rack.")] = CHIP,
+    version: Annotated[str, typer.Option(help="For people.", show_default="the source's")] = "",
+    security_version: Annotated[int, typer.Option(min=0, help="Raise it when older firmware must not come back.")] = 0,
+    key: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="KEYFILE.pub", help="Trusted from this firmware on, instead of those before. Repeatable."),
+    ] = None,
+) -> None:
+    """Build a bundle of this checkout's firmware, to be signed."""
+    keys = tuple(bytes.fromhex(file.read_text("ascii").strip()) for file in key or [])
+    bundle = build(architecture, version, security_version)
+    bundle = replace(bundle, manifest=replace(bundle.manifest, keys=keys))
+    target = ROOT / "build" / "firmware" / f"racklet-{bundle.manifest.version}-{architecture}.bundle"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(bundle.encode())
+    typer.echo(f"{target.relative_to(ROOT)}: {bundle.manifest.size} bytes of code; `racklet firmware sign` signs it")
+
+
 def signed(bundle: Bundle, identity: bytes, signature: bytes) -> Bundle:
     """Return the bundle with its signature."""
     return Bundle(bundle.manifest, bundle.files, identity + signature)
+
+
+if __name__ == "__main__":
+    typer.run(main)
