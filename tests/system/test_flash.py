@@ -107,6 +107,16 @@ async def test_a_port_at_which_nobody_answers_is_the_wrong_one(strangers_port: s
     assert (code, "answers as MicroPython" in errors) == (5, True)
 
 
+# A module of MicroPython's own that a script can change.
+STAND_IN = """
+import sys, {module}
+class StandIn:
+    pass
+stand_in = StandIn()
+for name in dir({module}):
+    setattr(stand_in, name, getattr({module}, name))
+sys.modules["{module}"] = stand_in
+"""
 SCRIPTS = {
     "a board that is no HAT": (
         "import machine\nmachine.unique_id = None\ndel machine.unique_id\n",
@@ -114,19 +124,20 @@ SCRIPTS = {
         "no HAT",
     ),
     "an old MicroPython": (
-        """
+        STAND_IN.format(module="sys")
+        + """
 class Implementation:
     name = "micropython"
     version = (1, 22, 0)
     _machine = "a HAT of yesterday"
     _mpy = 2822
-sys.implementation = Implementation
+stand_in.implementation = Implementation
 """,
         7,
         "has MicroPython 1.22.0, and the firmware needs 1.26",
     ),
     "a full flash": (
-        "import os\nos.statvfs = lambda path: (4096, 4096, 352, 2)\n",
+        STAND_IN.format(module="os") + "stand_in.statvfs = lambda path: (4096, 4096, 352, 2)\n",
         8,
         "too few for the firmware",
     ),

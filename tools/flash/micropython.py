@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 OLDEST: Final = (1, 26)
 _ANSWER_S = 10
+_LEAVE: Final = b"\x03\x04\x03\x02"  # whatever is pasted or runs ends, and the REPL is the one for people
 _NOT_OPENED: Final = {
     errno.ENOENT: (NoPortError, "there is no port {port}; is the HAT plugged in?"),
     errno.EACCES: (NoPortError, "{port} may not be opened by you; on Debian, join the group dialout"),
@@ -84,22 +85,28 @@ class MicroPython:
         self._port = port
         _check_openable(port)
         try:
-            self._transport = SerialTransport(str(port))
+            self._transport = SerialTransport(str(port), timeout=_ANSWER_S)
         except (TransportError, OSError) as error:
             raise PortBusyError(f"{port} does not open: {error}") from error
 
     def __enter__(self) -> Self:
-        said = io.StringIO()
-        try:
-            with contextlib.redirect_stdout(said):  # it prints what it hears when that is no REPL
-                self._transport.enter_raw_repl(soft_reset=True, timeout_overall=_ANSWER_S)
-        except (TransportError, OSError) as error:
+        if not (self._reach_repl() or self._reach_repl()):  # somebody may have left it in the middle of something
             self._transport.close()
             raise NoMicroPythonError(
                 f"nothing at {self._port} answers as MicroPython; is it the HAT's port? A bare Pico needs MicroPython"
-                " first: docs/firmware.md"
-            ) from error
+                " first: docs/updates.md"
+            )
         return self
+
+    def _reach_repl(self) -> bool:
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):  # it prints what it hears when that is no REPL
+                self._transport.enter_raw_repl(soft_reset=True, timeout_overall=_ANSWER_S)
+        except (TransportError, OSError, serial.SerialException):
+            with contextlib.suppress(OSError, serial.SerialException):
+                self._transport.serial.write(_LEAVE)
+            return False
+        return True
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
