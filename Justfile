@@ -33,9 +33,22 @@ account *NAME: setup
 hardware *ARGS: setup
     @hardware/check {{ ARGS }}
 
+# Compute the printable case, prove it and write parts, pictures and bills into build/case. `--set rack.slots=3` changes a value.
+cad *ARGS: setup
+    @tools/cad-setup
+    @PYTHONPATH=cad .cache/cad/bin/python -m racklet_case {{ ARGS }}
+
 # Build the documentation as a web site into build/docs; fails on a link that leads nowhere.
 docs: setup
     @{{ python }} tools/make_docs.py
+
+# Put the firmware on a HAT at a serial port, by mpremote; its supply does not move. `--key KEYFILE.pub` names whom it trusts.
+flash PORT *ARGS: setup
+    @{{ python }} tools/flash {{ PORT }} {{ ARGS }}
+
+# Build a bundle of this checkout's firmware for `racklet firmware sign`, into build/firmware.
+firmware *ARGS: setup
+    @{{ python }} tools/firmware_build.py {{ ARGS }}
 
 # Run all tests. Arguments go to pytest.
 test *ARGS: setup

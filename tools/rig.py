@@ -120,7 +120,6 @@ class Rig:
         socket_path = json.dumps(str(self.socket))
         return "\n".join(
             (
-                '[rack]\nname = "virtual"\n',
                 f"[state]\nfolder = {json.dumps(str(self.folder / 'state'))}\n",
                 f'[grpc]\nsocket = {socket_path}\nplain_tcp = {json.dumps(self.tcp)}\nplain_tcp_role = "admin"\n',
                 f"[http]\naddress = {json.dumps(self.http)}\n",

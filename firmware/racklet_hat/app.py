@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from racklet_link.message import Message
 
 _CONSOLE_DATA_MAX = const(64)
+_KEY_SIZE = const(32)
 _HELLO_RESET_CAUSE = const(3)
 _HELLO_SUPPLY_STATE = const(4)
 _HELLO_BOOT_CONTINUES = const(8)
-_HELLO_HAT_ID = const(13)
 _HELLO_BOARD = const(15)
 _HELLO_FIRMWARE = const(17)
 _HELLO_COUNTERS_CONTINUE = const(19)
@@ -108,11 +108,12 @@ class App:
         is_on = board.rail.is_set()
         # The latch and the monitor live on the input: when the monitor kept its settings only the USB power was away.
         lost = self._reset_cause == _RESET_CAUSE_POWER_ON and not board.monitor.was_set_up
-        self._restore = Restore(board.load(), lost, is_on)
+        self._restore = Restore(board.load(hardware.RESTORE_FILE), lost, is_on)
         self._invalid_field = 0
         self._gate = PowerGate(board.rail, self._limits, self._report, self._finish, is_on)
         self._boot_continues = is_on
         self._capture = UartCapture(board.uart, self._log, self._report)
+        self.hat_id = hardware.unique_id()
         update = UpdateDuty(start, self._clock.now_ms)
         self._update = update
         # What `HatLink` wants of an update is that one's duty.
@@ -124,7 +125,6 @@ class App:
         self.fill_update = update.fill
         self._link = HatLink(hardware.new_session(), self._log, self._events, self)
         update.link = self._link
-        self._hat_id = hardware.unique_id()
         self._byte = bytearray(1)
         self._heard_ms = 0
         self._out_start = 0
@@ -277,7 +277,7 @@ class App:
             self._report(_EVENT_KIND_SUPPLY_RESTORED, restore.kept[0], 0, 0)
         if restore.is_new:
             restore.is_new = False
-            board.save(restore.kept)
+            board.save(hardware.RESTORE_FILE, restore.kept)
 
     def _turn_lights(self) -> None:
         """Status: on while the link is up, else blinking. Identify: blinking fast. The restore policy is as slow."""
@@ -304,6 +304,19 @@ class App:
         self._link.finish(request_id, result, duration_ms)
 
     # The duties of `HatLink`.
+
+    def load_key(self) -> bytes:
+        """Return the key that the HAT shares with its hostd."""
+        key = bytes(self._board.load(hardware.KEY_FILE))
+        return key if len(key) == _KEY_SIZE else b""
+
+    def keep_key(self, key: bytes) -> None:
+        """Keep the key in the flash."""
+        self._board.save(hardware.KEY_FILE, key)
+
+    def random(self, size: int) -> bytes:
+        """Return random bytes."""
+        return hardware.random(size)
 
     def set_power(self, request_id: int, action: int, grace_ms: int, force: int, off_ms: int) -> int:
         """Begin a power transaction."""
@@ -340,7 +353,6 @@ class App:
         hello.slots[_HELLO_SUPPLY_STATE] = self._gate.state
         hello.slots[_HELLO_BOOT_CONTINUES] = self._boot_continues
         hello.slots[_HELLO_COUNTERS_CONTINUE] = self._meter.continues
-        hello.put_bytes(_HELLO_HAT_ID, 0, self._hat_id)
         hello.put_bytes(_HELLO_BOARD, 1, config.BOARD)
         hello.put_bytes(_HELLO_FIRMWARE, 2, config.FIRMWARE)
         self._update.fill_hello(hello, _HELLO_FIRMWARE)
@@ -371,7 +383,7 @@ class App:
         slots[_TELEMETRY_INPUT_UV] = self._board.input_uv()
         slots[_TELEMETRY_LOG_HELD_BYTES] = self._log.held_bytes
         slots[_TELEMETRY_UART_LOST_BYTES] = self._log.uart_lost_bytes
-        slots[_TELEMETRY_FRAMES_BAD] = self._link.decoder.bad_frames
+        slots[_TELEMETRY_FRAMES_BAD] = self._link.decoder.bad_frames + self._link.forged
         slots[_TELEMETRY_LOOP_MAX_MS] = self._loop_max_ms
         slots[_TELEMETRY_HEAP_FREE_BYTES] = gc.mem_free()
         slots[_TELEMETRY_BOOT] = self._log.boot

@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from racklet_link.hat import HatLink
     from racklet_link.message import Message
 
-_HELLO_SLOT = const(20)
-_HELLO_ON_PROBATION = const(21)
-_HELLO_SECURITY_VERSION = const(22)
-_HELLO_FELL_BACK = const(23)
+_HELLO_SLOT = const(23)
+_HELLO_ON_PROBATION = const(24)
+_HELLO_SECURITY_VERSION = const(25)
+_HELLO_FELL_BACK = const(26)
 _BEGIN_UPDATE_DIGEST = const(3)
 _UPDATE_PROGRESS_OFFSET = const(0)
 _UPDATE_PROGRESS_STATE = const(1)

@@ -17,7 +17,7 @@ from racklet_client.boot_log import boot_log_pieces
 from racklet_client.connection import Connection, UnaryMethod, open_connection
 from racklet_client.console import Console, ConsoleNews
 from racklet_client.credentials import Credentials
-from racklet_client.names import boot_resource, node_resource, short_name
+from racklet_client.names import boot_resource, hat_resource, node_resource, short_name
 
 _PAGE = 1_000  # the most that hostd gives at once
 _MS_PER_S = 1_000
@@ -155,6 +155,24 @@ class Rack:
         request = rack_pb2.IdentifyNodeRequest(name=node_resource(node), duration=_duration(seconds))
         return await self.connection.ask(self._stub.IdentifyNode, request, short_name(node))
 
+    def hats(self, limit: int | None = None) -> AsyncGenerator[rack_pb2.SeenHat, None]:
+        """Yield the HATs that are plugged in or adopted, by id; at most `limit`."""
+        return self._listed(self._stub.ListHats, rack_pb2.ListHatsRequest(), lambda page: page.hats, limit)
+
+    async def adopt(self, hat_id: str, node: str, *, replace: bool = False) -> rack_pb2.AdoptHatResponse:
+        """Let a HAT be that of a node; with `replace` in the place of another, or with a new key."""
+        request = rack_pb2.AdoptHatRequest(name=hat_resource(hat_id), node=node_resource(node), replace=replace)
+        return await self.connection.ask(self._stub.AdoptHat, request, short_name(node))
+
+    async def forget(self, hat_id: str) -> rack_pb2.ForgetHatResponse:
+        """Know a HAT no more."""
+        return await self.connection.ask(self._stub.ForgetHat, rack_pb2.ForgetHatRequest(name=hat_resource(hat_id)))
+
+    async def identify_hat(self, hat_id: str, seconds: float = 10) -> rack_pb2.IdentifyHatResponse:
+        """Blink the LED of a HAT, also of one that nobody has adopted; 0 ends it."""
+        request = rack_pb2.IdentifyHatRequest(name=hat_resource(hat_id), duration=_duration(seconds))
+        return await self.connection.ask(self._stub.IdentifyHat, request)
+
     def boots(self, node: str, limit: int | None = None) -> AsyncGenerator[rack_pb2.Boot, None]:
         """Yield the boots of a node that are kept, newest first; at most `limit`."""
         request = rack_pb2.ListBootsRequest(parent=node_resource(node))
@@ -270,6 +288,15 @@ class Rack:
             script=script, file=file, seed=seed, dry_run=dry_run, request_id=request_id or _new_id()
         )
         return self.connection.stream(self._stub.RunFaults, request)
+
+    def update_firmware(self, bundle: bytes, *names: str) -> AsyncGenerator[rack_pb2.UpdateFirmwareResponse, None]:
+        """Update the firmware of these nodes' HATs, the canary first; of all without names. Yield how it goes.
+
+        Raises RefusedError when one fails; those behind it are left as they are. Closing it ends the update: a HAT that
+        is not through keeps its old firmware.
+        """
+        request = rack_pb2.UpdateFirmwareRequest(names=[node_resource(name) for name in names], bundle=bundle)
+        return self.connection.stream(self._stub.UpdateFirmware, request)
 
     async def _listed(
         self,

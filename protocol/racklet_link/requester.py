@@ -17,6 +17,7 @@ Operation = (
     | link_pb2.Identify
     | link_pb2.SetLimits
     | link_pb2.SetRestore
+    | link_pb2.ForgetKey
     | link_pb2.BeginUpdate
     | link_pb2.FinishUpdate
     | link_pb2.ConfirmUpdate
@@ -27,6 +28,7 @@ _FIELDS: dict[type[Operation], str] = {
     link_pb2.Identify: "identify",
     link_pb2.SetLimits: "set_limits",
     link_pb2.SetRestore: "set_restore",
+    link_pb2.ForgetKey: "forget_key",
     link_pb2.BeginUpdate: "begin_update",
     link_pb2.FinishUpdate: "finish_update",
     link_pb2.ConfirmUpdate: "confirm_update",
@@ -59,7 +61,9 @@ class Requester:
             raise RequestsFullError
         self._last_id += 1
         request = link_pb2.Request(id=self._last_id)
-        getattr(request, _FIELDS[type(operation)]).CopyFrom(operation)
+        field = getattr(request, _FIELDS[type(operation)])
+        field.CopyFrom(operation)
+        field.SetInParent()  # also one without fields
         self._outstanding[self._last_id] = _Outstanding(request, now_ms + timeout_ms, now_ms)
         return self._last_id
 

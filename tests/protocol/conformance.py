@@ -10,6 +10,7 @@ from array import array
 from racklet_link import kernels, messages
 from racklet_link.framing import FrameEncoder
 from racklet_link.message import Message
+from racklet_link.seal import Seal, agreed_key, talk_seals
 
 
 def text(data):
@@ -95,8 +96,8 @@ def pack(name, message, buf, out):
     return message.pack(out, end)
 
 
-def seal(name, number, word):
-    """Unpack a Frame, and let the encoder frame its body again."""
+def frame(name, number, word, key="", seal_number="0"):
+    """Unpack a Frame, and let the encoder frame its body again, sealed with a key and number if these are given."""
     name = constant(name)
     buf, size = padded(word, 0)
     frame = new("FRAME")
@@ -107,7 +108,35 @@ def seal(name, number, word):
     for index in range(len(body.blobs)):
         body.blobs[index] = buf
     encoder = FrameEncoder()
-    return text(encoder.wire[: encoder.seal(body, int(number) << 3 | 2)])
+    seal = None
+    if key:
+        seal = Seal(data(key))
+        seal.number = int(seal_number) - 1
+    return text(encoder.wire[: encoder.frame(body, int(number) << 3 | 2, seal)])
+
+
+def hmac(key, word, start, end):
+    buf, _ = padded(word, 0)
+    return text(kernels.hmac_sha256(kernels.hmac_key(data(key)), buf, int(start), int(end)))
+
+
+def opens(key, number, word):
+    """Tell whether a payload is sealed with a key, and the seal's number afterwards."""
+    buf, size = padded(word, 0)
+    seal = Seal(data(key))
+    seal.number = int(number)
+    return f"{int(seal.opens(buf, size))} {seal.number}"
+
+
+def talk(key, host_nonce, hat_nonce, hat_id):
+    """Seal 40 zeros with each of the seals of a talk, and a key that is agreed on."""
+    seals = talk_seals(data(key), data(host_nonce), data(hat_nonce), data(hat_id))
+    said = []
+    for seal in seals:
+        buf = bytearray(40 + 14)
+        seal.put(buf, 0, 40)
+        said.append(text(buf))
+    return " ".join(said) + " " + text(agreed_key(data(key), data(host_nonce), data(hat_id)))
 
 
 def slot_of(table, number):
@@ -163,7 +192,10 @@ OPERATIONS = {
     "cobs_decode": cobs_decode,
     "find_zero": find_zero,
     "repack": repack,
-    "seal": seal,
+    "frame": frame,
+    "hmac": hmac,
+    "opens": opens,
+    "talk": talk,
     "slots": slots,
     "numbers": numbers,
     "put_time": put_time,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _HOSTS_END = (
     "events",
     "frame_reader",
+    "handshake",
     "host",
     "kernels_host",
     "limits",

@@ -35,7 +35,8 @@ class VirtualRack:
 
     What the nodes sent stays in `folder`. Entering raises RackError when another rack uses the folder, and
     FirmwareUnavailableError from the constructor when there is nothing to run the firmware with. The nodes whose
-    numbers are in `qemu` are QEMU machines; QemuUnavailableError says what they lack here.
+    numbers are in `qemu` are QEMU machines; QemuUnavailableError says what they lack here. `flash` is what a new HAT
+    has on its flash, for a firmware that starts from there.
     """
 
     def __init__(  # noqa: PLR0913  a rack has many sides, each with a default
@@ -51,6 +52,7 @@ class VirtualRack:
         qemu: Collection[int] = (),
         inrush: Inrush = NO_INRUSH,
         firmware: Firmware | None = None,
+        flash: bytes = b"",
     ) -> None:
         if not 1 <= nodes <= MAX_NODES:
             raise RackError(f"a virtual rack has 1 to {MAX_NODES} nodes, not {nodes}")
@@ -66,6 +68,7 @@ class VirtualRack:
         self._inrush = inrush
         self._machines = dict.fromkeys(qemu, find_qemu()) if qemu else {}
         self._firmware = firmware or project_firmware()
+        self._flash = flash
         self._started_ns = time.monotonic_ns()
         self._stack = AsyncExitStack()
 
@@ -87,11 +90,13 @@ class VirtualRack:
         hat.replug(slot)
 
     def config_toml(self) -> str:
-        """Return the `racklet.toml` that makes hostd serve these HATs."""
+        """Return the `racklet.toml` that makes hostd serve these HATs, each as that of the node it came with."""
+        ports = json.dumps([str(self.ports / "*")])
+        rack = f'[rack]\nname = "virtual"\nadopt = "first-use"\nports = {ports}\n'
         entries = [
             f"[[node]]\nname = {json.dumps(hat.node.name)}\nport = {json.dumps(str(hat.port))}\n" for hat in self.hats
         ]
-        return "\n".join(entries)
+        return "\n".join((rack, *entries))
 
     async def __aenter__(self) -> Self:
         self.ports.mkdir(parents=True, exist_ok=True)
@@ -142,4 +147,8 @@ class VirtualRack:
         part = self._parts.get(number, MonitorPart.INA228)
         unique_id = b"\xe6" + seed.to_bytes(8, "big")[:7]
         setup = HatSetup(f"usb-1.{number}", unique_id, profile, seed, part, self._machines.get(number))
-        return VirtualHat(self.folder / "hats" / name, self.ports, setup, self._firmware, self.now_us)
+        hat = VirtualHat(self.folder / "hats" / name, self.ports, setup, self._firmware, self.now_us)
+        image = hat.chip.flash / "flash.img"
+        if self._flash and not image.exists():
+            image.write_bytes(self._flash)
+        return hat

@@ -23,7 +23,7 @@ PAGE_LIMIT = 1000
 NEWEST_BOOT = "-"
 
 _NOT_OURS = "expected the next_page_token of a call with the same arguments"
-_NODE = r"[^/\s]{1,63}"  # no config has a longer name
+_NODE = r"[a-z0-9-]{1,63}"  # no config has another name
 _SHOWN = 80  # characters of a wrong argument that are said back
 _NS_PER_S = 1_000_000_000
 _NS_PER_MS = 1_000_000
@@ -45,6 +45,14 @@ def boot_name(resource: str, field: str = "name") -> tuple[str, int | None]:
         expected = "nodes/NAME/boots/NUMBER, or nodes/NAME/boots/- for the newest"
         raise BadArgumentError(field, f"expected {expected}, found {_shown(resource)}")
     return match[1], None if match[2] == NEWEST_BOOT else int(match[2])
+
+
+def hat_id(resource: str, field: str = "name") -> str:
+    """Return the ID of hats/ID: 1 to 16 bytes in hex."""
+    match = re.fullmatch(r"hats/((?:[0-9a-f]{2}){1,16})", resource)
+    if match is None:
+        raise BadArgumentError(field, f"expected hats/ID, such as hats/e66118604b2f7a21, found {_shown(resource)}")
+    return match[1]
 
 
 def page_size(asked: int, default: int) -> int:
@@ -122,7 +130,7 @@ def min_interval_ms(request: rack_pb2.WatchNodesRequest) -> int:
     return max(asked_ms, INTERVAL_LEAST_MS) if asked_ms else INTERVAL_DEFAULT_MS
 
 
-def identify_ms(request: rack_pb2.IdentifyNodeRequest) -> int:
+def identify_ms(request: rack_pb2.IdentifyNodeRequest | rack_pb2.IdentifyHatRequest) -> int:
     """Return for how long the LED shall blink; 0 ends it."""
     if not request.HasField("duration"):
         return IDENTIFY_DEFAULT_MS

@@ -6,13 +6,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, TypeAlias, cast
 
 import grpc
-from google.protobuf import json_format
+from google.protobuf import json_format, text_format
 from google.protobuf.message import Message
 
 from racklet.v1 import rack_pb2
 from racklet_hostd.api import arguments, convert
 from racklet_hostd.api.callers import current_caller
 from racklet_hostd.api.faults import arguments_on_record
+from racklet_hostd.api.firmware import bundle_on_record
 from racklet_hostd.api.roles import METHODS, short_name
 from racklet_hostd.api.status import AuditUnreadableError
 from racklet_hostd.rack import Rack
@@ -167,7 +168,12 @@ def _described(request: Message) -> tuple[str, dict[str, Any]]:
     """Return the node and the arguments of a request."""
     if isinstance(request, rack_pb2.RunFaultsRequest):
         return "", arguments_on_record(request)
-    given = json_format.MessageToDict(request, preserving_proto_field_name=True)
+    if isinstance(request, rack_pb2.UpdateFirmwareRequest):
+        return "", bundle_on_record(request)
+    try:
+        given = json_format.MessageToDict(request, preserving_proto_field_name=True)
+    except json_format.SerializeToJsonError:  # a time or duration that none is; the call is about to be refused
+        return "", {"request": _cut(text_format.MessageToString(request, as_one_line=True))}
     node = _cut(str(given.pop("name", "")).removeprefix("nodes/"))
     enums = {field.name: field.enum_type.name for field in request.DESCRIPTOR.fields if field.enum_type}
     return node, {key: _argument(value, enums.get(key, "")) for key, value in given.items()}

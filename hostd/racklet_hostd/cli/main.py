@@ -8,7 +8,22 @@ import typer
 
 from racklet_client.address import ADDRESS_VARIABLE
 from racklet_client.credentials import CREDENTIALS_VARIABLE
-from racklet_hostd.cli import audit, boots, console, diagnose, doctor, events, faults, logs, nodes, pki, power, watch
+from racklet_hostd.cli import (
+    audit,
+    boots,
+    console,
+    diagnose,
+    doctor,
+    events,
+    faults,
+    firmware,
+    hats,
+    logs,
+    nodes,
+    pki,
+    power,
+    watch,
+)
 from racklet_hostd.cli.session import ADDRESS_HELP, CREDENTIALS
 
 _EPILOG = (
@@ -66,7 +81,11 @@ def racklet(
 app.command()(nodes.nodes)
 app.command()(watch.watch)
 app.add_typer(power.app, name="power")
+app.command()(hats.hats)
+app.command()(hats.adopt)
+app.command()(hats.forget)
 app.add_typer(faults.app, name="faults")
+app.add_typer(firmware.app, name="firmware")
 app.command()(logs.logs)
 app.command()(boots.boots)
 app.command()(diagnose.diagnose)

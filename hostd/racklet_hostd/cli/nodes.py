@@ -9,18 +9,20 @@ from rich.text import Text
 from racklet.v1 import rack_pb2
 from racklet_client.names import short_name
 from racklet_client.rack import Rack
-from racklet_hostd.cli.arguments import NodeArgument
+from racklet_hostd.cli.arguments import NodeOrHatArgument
 from racklet_hostd.cli.names import natural_key
 from racklet_hostd.cli.session import Session, command
 from racklet_hostd.cli.tables import nodes_table, problem, rack_table
 from racklet_hostd.cli.terminal_text import printable
 
 NO_NODES = """\
-No nodes yet. Add one to racklet.toml and start racklet-hostd again:
+No nodes yet. Add one to racklet.toml, start racklet-hostd again, and tell it which HAT is that node's:
 
 [[node]]
 name = "node-1"
-port = "/dev/ttyACM0"
+
+racklet hats
+racklet adopt HAT --node node-1
 """
 _LONGEST_IDENTIFY_S = 600
 
@@ -55,13 +57,14 @@ async def info(session: Session) -> None:
 @command
 async def identify(
     session: Session,
-    node: NodeArgument,
+    node: NodeOrHatArgument,
     seconds: Annotated[
         int, typer.Option("--seconds", min=0, max=_LONGEST_IDENTIFY_S, help="For how long; 0 ends it.")
     ] = 10,
 ) -> None:
-    """Blink the identify LED of a node's HAT."""
-    response = await session.rack.identify(node, seconds)
+    """Blink the identify LED of a node's HAT, or of hats/ID, also when nobody has adopted that."""
+    is_hat = node.startswith("hats/")
+    response = await (session.rack.identify_hat(node, seconds) if is_hat else session.rack.identify(node, seconds))
     if session.output.as_json:
         session.output.json(response, name=node)
     else:

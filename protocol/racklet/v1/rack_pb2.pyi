@@ -190,6 +190,90 @@ POWER_PHASE_ON: PowerPhase.ValueType  # 3
 """It counts its peak."""
 Global___PowerPhase: _TypeAlias = PowerPhase  # noqa: Y015
 
+class _UpdateStage:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _UpdateStageEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_UpdateStage.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    UPDATE_STAGE_UNSPECIFIED: _UpdateStage.ValueType  # 0
+    """Not known."""
+    UPDATE_STAGE_SENDING: _UpdateStage.ValueType  # 1
+    """The bundle is being sent."""
+    UPDATE_STAGE_WAITING: _UpdateStage.ValueType  # 2
+    """The HAT is not there; it is waited for."""
+    UPDATE_STAGE_CHECKING: _UpdateStage.ValueType  # 3
+    """The HAT checks what it has written."""
+    UPDATE_STAGE_STARTING: _UpdateStage.ValueType  # 4
+    """The HAT starts with it."""
+    UPDATE_STAGE_PROBATION: _UpdateStage.ValueType  # 5
+    """It runs on probation, and is listened to."""
+    UPDATE_STAGE_DONE: _UpdateStage.ValueType  # 6
+    """It is kept."""
+    UPDATE_STAGE_CURRENT: _UpdateStage.ValueType  # 7
+    """The HAT ran it already, so nothing was done."""
+    UPDATE_STAGE_FAILED: _UpdateStage.ValueType  # 8
+    """It came to nothing; the HAT has its old firmware."""
+    UPDATE_STAGE_LEFT: _UpdateStage.ValueType  # 9
+    """It was not begun, since another failed."""
+
+class UpdateStage(_UpdateStage, metaclass=_UpdateStageEnumTypeWrapper):
+    """How far an update of one HAT is."""
+
+UPDATE_STAGE_UNSPECIFIED: UpdateStage.ValueType  # 0
+"""Not known."""
+UPDATE_STAGE_SENDING: UpdateStage.ValueType  # 1
+"""The bundle is being sent."""
+UPDATE_STAGE_WAITING: UpdateStage.ValueType  # 2
+"""The HAT is not there; it is waited for."""
+UPDATE_STAGE_CHECKING: UpdateStage.ValueType  # 3
+"""The HAT checks what it has written."""
+UPDATE_STAGE_STARTING: UpdateStage.ValueType  # 4
+"""The HAT starts with it."""
+UPDATE_STAGE_PROBATION: UpdateStage.ValueType  # 5
+"""It runs on probation, and is listened to."""
+UPDATE_STAGE_DONE: UpdateStage.ValueType  # 6
+"""It is kept."""
+UPDATE_STAGE_CURRENT: UpdateStage.ValueType  # 7
+"""The HAT ran it already, so nothing was done."""
+UPDATE_STAGE_FAILED: UpdateStage.ValueType  # 8
+"""It came to nothing; the HAT has its old firmware."""
+UPDATE_STAGE_LEFT: UpdateStage.ValueType  # 9
+"""It was not begun, since another failed."""
+Global___UpdateStage: _TypeAlias = UpdateStage  # noqa: Y015
+
+class _HatStanding:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _HatStandingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_HatStanding.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    HAT_STANDING_UNSPECIFIED: _HatStanding.ValueType  # 0
+    """Not known."""
+    HAT_STANDING_UNADOPTED: _HatStanding.ValueType  # 1
+    """It has no key, and is not known here: it may blink, and be adopted."""
+    HAT_STANDING_ADOPTED: _HatStanding.ValueType  # 2
+    """It is that of a node."""
+    HAT_STANDING_FOREIGN: _HatStanding.ValueType  # 3
+    """It has the key of another hostd."""
+    HAT_STANDING_REFUSED: _HatStanding.ValueType  # 4
+    """It has the id of an adopted HAT and does not prove to be that, or speaks no version that hostd speaks."""
+
+class HatStanding(_HatStanding, metaclass=_HatStandingEnumTypeWrapper):
+    """How a HAT and this hostd stand."""
+
+HAT_STANDING_UNSPECIFIED: HatStanding.ValueType  # 0
+"""Not known."""
+HAT_STANDING_UNADOPTED: HatStanding.ValueType  # 1
+"""It has no key, and is not known here: it may blink, and be adopted."""
+HAT_STANDING_ADOPTED: HatStanding.ValueType  # 2
+"""It is that of a node."""
+HAT_STANDING_FOREIGN: HatStanding.ValueType  # 3
+"""It has the key of another hostd."""
+HAT_STANDING_REFUSED: HatStanding.ValueType  # 4
+"""It has the id of an adopted HAT and does not prove to be that, or speaks no version that hostd speaks."""
+Global___HatStanding: _TypeAlias = HatStanding  # noqa: Y015
+
 @_typing.final
 class RackInfo(_message.Message):
     """The rack and its daemon."""
@@ -313,6 +397,9 @@ class Hat(_message.Message):
     PROTOCOL_VERSION_FIELD_NUMBER: _builtins.int
     STATE_TIME_FIELD_NUMBER: _builtins.int
     BAD_FRAMES_FIELD_NUMBER: _builtins.int
+    SLOT_FIELD_NUMBER: _builtins.int
+    ON_PROBATION_FIELD_NUMBER: _builtins.int
+    SECURITY_VERSION_FIELD_NUMBER: _builtins.int
     hat_id: _builtins.str
     """The unique id of its microcontroller, in hex; empty when it has not been seen."""
     board: _builtins.str
@@ -329,6 +416,12 @@ class Hat(_message.Message):
     """The protocol version in use; 0 when offline."""
     bad_frames: _builtins.int
     """Damaged frames that came from it, since hostd started."""
+    slot: _builtins.str
+    """The slot whose firmware runs, "a" or "b"; empty when it runs from none, and cannot be updated from here."""
+    on_probation: _builtins.bool
+    """True while its firmware is on probation."""
+    security_version: _builtins.int
+    """The security version of its firmware: a lower one it does not take."""
     @_builtins.property
     def state_time(self) -> _timestamp_pb2.Timestamp:
         """Since when `state` holds."""
@@ -345,10 +438,13 @@ class Hat(_message.Message):
         protocol_version: _builtins.int = ...,
         state_time: _timestamp_pb2.Timestamp | None = ...,
         bad_frames: _builtins.int = ...,
+        slot: _builtins.str = ...,
+        on_probation: _builtins.bool = ...,
+        security_version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["state_time", b"state_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bad_frames", b"bad_frames", "board", b"board", "firmware", b"firmware", "hat_id", b"hat_id", "port", b"port", "problem", b"problem", "protocol_version", b"protocol_version", "state", b"state", "state_time", b"state_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bad_frames", b"bad_frames", "board", b"board", "firmware", b"firmware", "hat_id", b"hat_id", "on_probation", b"on_probation", "port", b"port", "problem", b"problem", "protocol_version", b"protocol_version", "security_version", b"security_version", "slot", b"slot", "state", b"state", "state_time", b"state_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2176,3 +2272,364 @@ class RunFaultsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_news) -> _WhichOneofReturnType_news | None: ...
 
 Global___RunFaultsResponse: _TypeAlias = RunFaultsResponse  # noqa: Y015
+
+@_typing.final
+class UpdateFirmwareRequest(_message.Message):
+    """Request of UpdateFirmware."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAMES_FIELD_NUMBER: _builtins.int
+    BUNDLE_FIELD_NUMBER: _builtins.int
+    bundle: _builtins.bytes
+    """The bundle, as `racklet firmware sign` has written it."""
+    @_builtins.property
+    def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Resource names of the nodes, the canary first; empty means all, in the order of their names."""
+
+    def __init__(
+        self,
+        *,
+        names: _abc.Iterable[_builtins.str] | None = ...,
+        bundle: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle", "names", b"names"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateFirmwareRequest: _TypeAlias = UpdateFirmwareRequest  # noqa: Y015
+
+@_typing.final
+class UpdateFirmwareResponse(_message.Message):
+    """Response of UpdateFirmware."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    STAGE_FIELD_NUMBER: _builtins.int
+    DONE_BYTES_FIELD_NUMBER: _builtins.int
+    TOTAL_BYTES_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The resource name of the node whose HAT this is about."""
+    stage: Global___UpdateStage.ValueType
+    """How far it is."""
+    done_bytes: _builtins.int
+    """What the HAT has taken of the bundle."""
+    total_bytes: _builtins.int
+    """All of it."""
+    message: _builtins.str
+    """The same as a sentence."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        stage: Global___UpdateStage.ValueType = ...,
+        done_bytes: _builtins.int = ...,
+        total_bytes: _builtins.int = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["done_bytes", b"done_bytes", "message", b"message", "name", b"name", "stage", b"stage", "total_bytes", b"total_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateFirmwareResponse: _TypeAlias = UpdateFirmwareResponse  # noqa: Y015
+
+@_typing.final
+class SeenHat(_message.Message):
+    """A HAT that is plugged in, or adopted, or both."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    STANDING_FIELD_NUMBER: _builtins.int
+    SLOT_FIELD_NUMBER: _builtins.int
+    NODE_FIELD_NUMBER: _builtins.int
+    PROBLEM_FIELD_NUMBER: _builtins.int
+    BOARD_FIELD_NUMBER: _builtins.int
+    FIRMWARE_FIELD_NUMBER: _builtins.int
+    SEEN_TIME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The resource name, "hats/" and its unique id in hex."""
+    standing: Global___HatStanding.ValueType
+    """How it and hostd stand."""
+    slot: _builtins.str
+    """The slot it is plugged in; empty when it is not."""
+    node: _builtins.str
+    """The resource name of its node; empty when it has none."""
+    problem: _builtins.str
+    """What keeps it from being used, for a person; empty when nothing does."""
+    board: _builtins.str
+    """The board and its revision, as it says."""
+    firmware: _builtins.str
+    """The firmware's version, as it says."""
+    @_builtins.property
+    def seen_time(self) -> _timestamp_pb2.Timestamp:
+        """Since when it is there so; of one that is not plugged in, when it was adopted."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        standing: Global___HatStanding.ValueType = ...,
+        slot: _builtins.str = ...,
+        node: _builtins.str = ...,
+        problem: _builtins.str = ...,
+        board: _builtins.str = ...,
+        firmware: _builtins.str = ...,
+        seen_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["seen_time", b"seen_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["board", b"board", "firmware", b"firmware", "name", b"name", "node", b"node", "problem", b"problem", "seen_time", b"seen_time", "slot", b"slot", "standing", b"standing"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SeenHat: _TypeAlias = SeenHat  # noqa: Y015
+
+@_typing.final
+class ListHatsRequest(_message.Message):
+    """Asks for the HATs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """The most to return; 0 means 100, at most 1000."""
+    page_token: _builtins.str
+    """From the response before; empty for the first page."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListHatsRequest: _TypeAlias = ListHatsRequest  # noqa: Y015
+
+@_typing.final
+class ListHatsResponse(_message.Message):
+    """Some HATs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HATS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """For the next page; empty when there is none."""
+    @_builtins.property
+    def hats(self) -> _containers.RepeatedCompositeFieldContainer[Global___SeenHat]:
+        """The HATs, by id."""
+
+    def __init__(
+        self,
+        *,
+        hats: _abc.Iterable[Global___SeenHat] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hats", b"hats", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListHatsResponse: _TypeAlias = ListHatsResponse  # noqa: Y015
+
+@_typing.final
+class GetHatRequest(_message.Message):
+    """Asks for one HAT."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its resource name."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetHatRequest: _TypeAlias = GetHatRequest  # noqa: Y015
+
+@_typing.final
+class GetHatResponse(_message.Message):
+    """One HAT."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HAT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def hat(self) -> Global___SeenHat:
+        """The HAT."""
+
+    def __init__(
+        self,
+        *,
+        hat: Global___SeenHat | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["hat", b"hat"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hat", b"hat"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetHatResponse: _TypeAlias = GetHatResponse  # noqa: Y015
+
+@_typing.final
+class AdoptHatRequest(_message.Message):
+    """Asks to adopt a HAT."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    NODE_FIELD_NUMBER: _builtins.int
+    REPLACE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The HAT's resource name."""
+    node: _builtins.str
+    """The node's resource name."""
+    replace: _builtins.bool
+    """Let it take the place of the node's HAT, or get another key when it has lost its own."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        node: _builtins.str = ...,
+        replace: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "node", b"node", "replace", b"replace"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AdoptHatRequest: _TypeAlias = AdoptHatRequest  # noqa: Y015
+
+@_typing.final
+class AdoptHatResponse(_message.Message):
+    """A HAT was adopted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HAT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def hat(self) -> Global___SeenHat:
+        """The HAT as it is now."""
+
+    def __init__(
+        self,
+        *,
+        hat: Global___SeenHat | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["hat", b"hat"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hat", b"hat"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AdoptHatResponse: _TypeAlias = AdoptHatResponse  # noqa: Y015
+
+@_typing.final
+class ForgetHatRequest(_message.Message):
+    """Asks to forget a HAT."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its resource name."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForgetHatRequest: _TypeAlias = ForgetHatRequest  # noqa: Y015
+
+@_typing.final
+class ForgetHatResponse(_message.Message):
+    """A HAT was forgotten."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FORGOTTEN_FIELD_NUMBER: _builtins.int
+    key_forgotten: _builtins.bool
+    """False when it was not plugged in: it holds its key until it is reset to factory state."""
+    def __init__(
+        self,
+        *,
+        key_forgotten: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_forgotten", b"key_forgotten"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForgetHatResponse: _TypeAlias = ForgetHatResponse  # noqa: Y015
+
+@_typing.final
+class IdentifyHatRequest(_message.Message):
+    """Asks to blink the LED of a HAT."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    DURATION_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its resource name."""
+    @_builtins.property
+    def duration(self) -> _duration_pb2.Duration:
+        """For how long, at most ten minutes; 0 ends it. Absent means 10 seconds."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        duration: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IdentifyHatRequest: _TypeAlias = IdentifyHatRequest  # noqa: Y015
+
+@_typing.final
+class IdentifyHatResponse(_message.Message):
+    """The LED blinks."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IdentifyHatResponse: _TypeAlias = IdentifyHatResponse  # noqa: Y015

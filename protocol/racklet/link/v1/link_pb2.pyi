@@ -302,6 +302,8 @@ class _ResultEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Result.ValueTy
     """Refused: the power monitor does not answer, so the supply is not switched on blind."""
     RESULT_OVERTAKEN: _Result.ValueType  # 10
     """OFF: a FORCE_OFF came while the node had time to shut down."""
+    RESULT_NOT_ADOPTED: _Result.ValueType  # 11
+    """Refused: nobody has adopted the HAT, so it does nothing but blink."""
     RESULT_UPDATE_REFUSED: _Result.ValueType  # 20
     """The update is refused; `detail` is the UpdateRefusal."""
 
@@ -330,6 +332,8 @@ RESULT_NO_MONITOR: Result.ValueType  # 9
 """Refused: the power monitor does not answer, so the supply is not switched on blind."""
 RESULT_OVERTAKEN: Result.ValueType  # 10
 """OFF: a FORCE_OFF came while the node had time to shut down."""
+RESULT_NOT_ADOPTED: Result.ValueType  # 11
+"""Refused: nobody has adopted the HAT, so it does nothing but blink."""
 RESULT_UPDATE_REFUSED: Result.ValueType  # 20
 """The update is refused; `detail` is the UpdateRefusal."""
 Global___Result: _TypeAlias = Result  # noqa: Y015
@@ -509,8 +513,15 @@ class Frame(_message.Message):
     ACKNOWLEDGE_FIELD_NUMBER: _builtins.int
     CONSOLE_INPUT_FIELD_NUMBER: _builtins.int
     CONSOLE_ACKNOWLEDGE_FIELD_NUMBER: _builtins.int
+    ADOPT_FIELD_NUMBER: _builtins.int
+    KEY_PART_FIELD_NUMBER: _builtins.int
     UPDATE_PROGRESS_FIELD_NUMBER: _builtins.int
     UPDATE_DATA_FIELD_NUMBER: _builtins.int
+    SEAL_FIELD_NUMBER: _builtins.int
+    seal: _builtins.bytes
+    """In every frame of a talk between ends that share a key, but Knock: 12 bytes. A number that grows with every frame of
+    the sender, low byte first, and the first 8 bytes of the HMAC-SHA-256 over the payload before them.
+    """
     @_builtins.property
     def hello(self) -> Global___Hello:
         """HAT to hostd: who I am and what I still hold."""
@@ -556,6 +567,14 @@ class Frame(_message.Message):
         """HAT to hostd: how much of the console input was taken."""
 
     @_builtins.property
+    def adopt(self) -> Global___Adopt:
+        """hostd to HAT: agree on a key with me. Only a HAT that has none does."""
+
+    @_builtins.property
+    def key_part(self) -> Global___KeyPart:
+        """HAT to hostd: my part of the key."""
+
+    @_builtins.property
     def update_progress(self) -> Global___UpdateProgress:
         """HAT to hostd: how an update stands."""
 
@@ -577,14 +596,17 @@ class Frame(_message.Message):
         acknowledge: Global___Acknowledge | None = ...,
         console_input: Global___ConsoleInput | None = ...,
         console_acknowledge: Global___ConsoleAcknowledge | None = ...,
+        adopt: Global___Adopt | None = ...,
+        key_part: Global___KeyPart | None = ...,
         update_progress: Global___UpdateProgress | None = ...,
         update_data: Global___UpdateData | None = ...,
+        seal: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["acknowledge", b"acknowledge", "body", b"body", "console_acknowledge", b"console_acknowledge", "console_input", b"console_input", "event", b"event", "hello", b"hello", "knock", b"knock", "log_record", b"log_record", "reply", b"reply", "request", b"request", "telemetry", b"telemetry", "update_data", b"update_data", "update_progress", b"update_progress", "welcome", b"welcome"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acknowledge", b"acknowledge", "adopt", b"adopt", "body", b"body", "console_acknowledge", b"console_acknowledge", "console_input", b"console_input", "event", b"event", "hello", b"hello", "key_part", b"key_part", "knock", b"knock", "log_record", b"log_record", "reply", b"reply", "request", b"request", "telemetry", b"telemetry", "update_data", b"update_data", "update_progress", b"update_progress", "welcome", b"welcome"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledge", b"acknowledge", "body", b"body", "console_acknowledge", b"console_acknowledge", "console_input", b"console_input", "event", b"event", "hello", b"hello", "knock", b"knock", "log_record", b"log_record", "reply", b"reply", "request", b"request", "telemetry", b"telemetry", "update_data", b"update_data", "update_progress", b"update_progress", "welcome", b"welcome"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledge", b"acknowledge", "adopt", b"adopt", "body", b"body", "console_acknowledge", b"console_acknowledge", "console_input", b"console_input", "event", b"event", "hello", b"hello", "key_part", b"key_part", "knock", b"knock", "log_record", b"log_record", "reply", b"reply", "request", b"request", "seal", b"seal", "telemetry", b"telemetry", "update_data", b"update_data", "update_progress", b"update_progress", "welcome", b"welcome"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["hello", "welcome", "knock", "request", "reply", "log_record", "event", "telemetry", "acknowledge", "console_input", "console_acknowledge", "update_progress", "update_data"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["hello", "welcome", "knock", "request", "reply", "log_record", "event", "telemetry", "acknowledge", "console_input", "console_acknowledge", "adopt", "key_part", "update_progress", "update_data"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
@@ -611,6 +633,8 @@ class Hello(_message.Message):
     BOARD_FIELD_NUMBER: _builtins.int
     FIRMWARE_FIELD_NUMBER: _builtins.int
     COUNTERS_CONTINUE_FIELD_NUMBER: _builtins.int
+    HAS_KEY_FIELD_NUMBER: _builtins.int
+    NONCE_FIELD_NUMBER: _builtins.int
     SLOT_FIELD_NUMBER: _builtins.int
     ON_PROBATION_FIELD_NUMBER: _builtins.int
     SECURITY_VERSION_FIELD_NUMBER: _builtins.int
@@ -647,6 +671,10 @@ class Hello(_message.Message):
     """True when energy and charge of this session count on from those of the HAT's session before: the power monitor kept
     its counters. Those hold 40 bits, so they go on modulo 2^40 mJ and 2^35 * 625 uC.
     """
+    has_key: _builtins.bool
+    """True when the HAT holds a key: somebody has adopted it. It hears nothing then that is not sealed, but Knock."""
+    nonce: _builtins.bytes
+    """16 random bytes, new for every Knock that is answered."""
     slot: _builtins.int
     """The slot whose firmware runs: 1 is a, 2 is b; 0 when it runs from no slot and cannot be updated over the link."""
     on_probation: _builtins.bool
@@ -675,6 +703,8 @@ class Hello(_message.Message):
         board: _builtins.str = ...,
         firmware: _builtins.str = ...,
         counters_continue: _builtins.bool = ...,
+        has_key: _builtins.bool = ...,
+        nonce: _builtins.bytes = ...,
         slot: _builtins.int = ...,
         on_probation: _builtins.bool = ...,
         security_version: _builtins.int = ...,
@@ -682,7 +712,7 @@ class Hello(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ms", b"at_ms", "board", b"board", "boot", b"boot", "boot_continues", b"boot_continues", "counters_continue", b"counters_continue", "event_sequence", b"event_sequence", "fell_back", b"fell_back", "firmware", b"firmware", "hat_id", b"hat_id", "log_boot", b"log_boot", "log_offset", b"log_offset", "on_probation", b"on_probation", "protocol_max", b"protocol_max", "protocol_min", b"protocol_min", "reset_cause", b"reset_cause", "security_version", b"security_version", "session", b"session", "slot", b"slot", "supply_state", b"supply_state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ms", b"at_ms", "board", b"board", "boot", b"boot", "boot_continues", b"boot_continues", "counters_continue", b"counters_continue", "event_sequence", b"event_sequence", "fell_back", b"fell_back", "firmware", b"firmware", "has_key", b"has_key", "hat_id", b"hat_id", "log_boot", b"log_boot", "log_offset", b"log_offset", "nonce", b"nonce", "on_probation", b"on_probation", "protocol_max", b"protocol_max", "protocol_min", b"protocol_min", "reset_cause", b"reset_cause", "security_version", b"security_version", "session", b"session", "slot", b"slot", "supply_state", b"supply_state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -696,19 +726,23 @@ class Knock(_message.Message):
 
     PROTOCOL_MIN_FIELD_NUMBER: _builtins.int
     PROTOCOL_MAX_FIELD_NUMBER: _builtins.int
+    NONCE_FIELD_NUMBER: _builtins.int
     protocol_min: _builtins.int
     """The oldest protocol version hostd speaks."""
     protocol_max: _builtins.int
     """The newest protocol version hostd speaks."""
+    nonce: _builtins.bytes
+    """16 random bytes, new for every talk."""
     def __init__(
         self,
         *,
         protocol_min: _builtins.int = ...,
         protocol_max: _builtins.int = ...,
+        nonce: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["protocol_max", b"protocol_max", "protocol_min", b"protocol_min"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["nonce", b"nonce", "protocol_max", b"protocol_max", "protocol_min", b"protocol_min"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -783,6 +817,7 @@ class Request(_message.Message):
     IDENTIFY_FIELD_NUMBER: _builtins.int
     SET_LIMITS_FIELD_NUMBER: _builtins.int
     SET_RESTORE_FIELD_NUMBER: _builtins.int
+    FORGET_KEY_FIELD_NUMBER: _builtins.int
     BEGIN_UPDATE_FIELD_NUMBER: _builtins.int
     FINISH_UPDATE_FIELD_NUMBER: _builtins.int
     CONFIRM_UPDATE_FIELD_NUMBER: _builtins.int
@@ -804,6 +839,10 @@ class Request(_message.Message):
     @_builtins.property
     def set_restore(self) -> Global___SetRestore:
         """Set what happens when the input power comes back."""
+
+    @_builtins.property
+    def forget_key(self) -> Global___ForgetKey:
+        """Forget the key."""
 
     @_builtins.property
     def begin_update(self) -> Global___BeginUpdate:
@@ -829,16 +868,17 @@ class Request(_message.Message):
         identify: Global___Identify | None = ...,
         set_limits: Global___SetLimits | None = ...,
         set_restore: Global___SetRestore | None = ...,
+        forget_key: Global___ForgetKey | None = ...,
         begin_update: Global___BeginUpdate | None = ...,
         finish_update: Global___FinishUpdate | None = ...,
         confirm_update: Global___ConfirmUpdate | None = ...,
         abort_update: Global___AbortUpdate | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["abort_update", b"abort_update", "begin_update", b"begin_update", "confirm_update", b"confirm_update", "finish_update", b"finish_update", "identify", b"identify", "op", b"op", "set_limits", b"set_limits", "set_power", b"set_power", "set_restore", b"set_restore"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["abort_update", b"abort_update", "begin_update", b"begin_update", "confirm_update", b"confirm_update", "finish_update", b"finish_update", "forget_key", b"forget_key", "identify", b"identify", "op", b"op", "set_limits", b"set_limits", "set_power", b"set_power", "set_restore", b"set_restore"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["abort_update", b"abort_update", "begin_update", b"begin_update", "confirm_update", b"confirm_update", "finish_update", b"finish_update", "id", b"id", "identify", b"identify", "op", b"op", "set_limits", b"set_limits", "set_power", b"set_power", "set_restore", b"set_restore"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abort_update", b"abort_update", "begin_update", b"begin_update", "confirm_update", b"confirm_update", "finish_update", b"finish_update", "forget_key", b"forget_key", "id", b"id", "identify", b"identify", "op", b"op", "set_limits", b"set_limits", "set_power", b"set_power", "set_restore", b"set_restore"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_op: _TypeAlias = _typing.Literal["set_power", "identify", "set_limits", "set_restore", "begin_update", "finish_update", "confirm_update", "abort_update"]  # noqa: Y015
+    _WhichOneofReturnType_op: _TypeAlias = _typing.Literal["set_power", "identify", "set_limits", "set_restore", "forget_key", "begin_update", "finish_update", "confirm_update", "abort_update"]  # noqa: Y015
     _WhichOneofArgType_op: _TypeAlias = _typing.Literal["op", b"op"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_op) -> _WhichOneofReturnType_op | None: ...
 
@@ -989,6 +1029,23 @@ class SetRestore(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SetRestore: _TypeAlias = SetRestore  # noqa: Y015
+
+@_typing.final
+class ForgetKey(_message.Message):
+    """Makes the HAT forget its key: whoever comes next may adopt it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForgetKey: _TypeAlias = ForgetKey  # noqa: Y015
 
 @_typing.final
 class BeginUpdate(_message.Message):
@@ -1514,3 +1571,49 @@ class ConsoleAcknowledge(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ConsoleAcknowledge: _TypeAlias = ConsoleAcknowledge  # noqa: Y015
+
+@_typing.final
+class Adopt(_message.Message):
+    """hostd begins to agree on a key. Repeated until KeyPart comes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NONCE_FIELD_NUMBER: _builtins.int
+    nonce: _builtins.bytes
+    """32 random bytes."""
+    def __init__(
+        self,
+        *,
+        nonce: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["nonce", b"nonce"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Adopt: _TypeAlias = Adopt  # noqa: Y015
+
+@_typing.final
+class KeyPart(_message.Message):
+    """The HAT's part of the key, which is HMAC-SHA-256(secret, "racklet key" ‖ Adopt.nonce ‖ hat_id). The HAT keeps it when
+    hostd has shown that it has it as well, by a sealed Welcome.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SECRET_FIELD_NUMBER: _builtins.int
+    secret: _builtins.bytes
+    """32 random bytes."""
+    def __init__(
+        self,
+        *,
+        secret: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["secret", b"secret"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KeyPart: _TypeAlias = KeyPart  # noqa: Y015
