@@ -79,6 +79,11 @@ class UartCapture:
         if cause == _BOOT_CAUSE_HAT_START:
             self._shown = _RUNNING
 
+    def forget(self) -> None:
+        """Take what came since the last turn for nothing."""
+        self._seen = self._uart.total()
+        self._drop(self._waiting(self._seen))
+
     def turn(self, now_ms: int, turns: int, is_supplied: bool) -> None:
         """Take what came."""
         for _ in range(_STEPS):

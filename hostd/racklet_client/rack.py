@@ -22,6 +22,7 @@ from racklet_client.names import boot_resource, node_resource, short_name
 
 _PAGE = 1_000  # the most that hostd gives at once
 _MS_PER_S = 1_000
+_SELF_TEST_S = 60  # a rail takes up to 3 s each way; the rest is for a power budget
 
 Item = TypeVar("Item")
 Presence = Callable[[bool], None]
@@ -155,6 +156,11 @@ class Rack:
         """Blink the LED of a node's HAT; 0 ends it."""
         request = rack_pb2.IdentifyNodeRequest(name=node_resource(node), duration=_duration(seconds))
         return await self.connection.ask(self._stub.IdentifyNode, request, short_name(node))
+
+    async def self_test_hat(self, node: str, *, interrupt: bool = False) -> rack_pb2.SelfTestHatResponse:
+        """Test a node's HAT, for some seconds; `interrupt` cuts a node that is on, and gives its supply back."""
+        request = rack_pb2.SelfTestHatRequest(name=node_resource(node), interrupt_node=interrupt)
+        return await self.connection.ask(self._stub.SelfTestHat, request, short_name(node), _SELF_TEST_S)
 
     def boots(self, node: str, limit: int | None = None) -> AsyncGenerator[rack_pb2.Boot, None]:
         """Yield the boots of a node that are kept, newest first; at most `limit`."""

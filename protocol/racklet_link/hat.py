@@ -53,6 +53,7 @@ _REQUEST_SET_POWER = const(1)
 _REQUEST_IDENTIFY = const(3)
 _REQUEST_SET_LIMITS = const(5)
 _REQUEST_SET_RESTORE = const(7)
+_REQUEST_SELF_TEST = const(9)
 _REPLY_ID = const(0)
 _REPLY_RESULT = const(1)
 _REPLY_DURATION_MS = const(5)
@@ -316,15 +317,25 @@ class HatLink:
         elif slots[_REQUEST_SET_LIMITS]:
             slot, form = _REQUEST_SET_LIMITS, messages.SET_LIMITS
         else:
-            slot, form = _REQUEST_SET_RESTORE, messages.SET_RESTORE
+            return self._execute_rare(buf)
         start = slots[slot]
-        if start == 0 or not heard.unpack(form, buf, start, start + slots[slot + 1]):
+        if not heard.unpack(form, buf, start, start + slots[slot + 1]):
             return _RESULT_INVALID
         if slot == _REQUEST_SET_POWER:
             return self._duties.set_power(request_id, slots[0], slots[1], slots[2], slots[3])
-        if slot == _REQUEST_SET_RESTORE:
-            return self._duties.set_restore(slots[0], slots[1])
         return self._duties.identify(slots[0]) if slot == _REQUEST_IDENTIFY else self._duties.set_limits(slots)
+
+    def _execute_rare(self, buf: bytearray) -> int:
+        heard = self._heard
+        slots = heard.slots
+        is_test = slots[_REQUEST_SELF_TEST] != 0
+        slot, form = (
+            (_REQUEST_SELF_TEST, messages.SELF_TEST) if is_test else (_REQUEST_SET_RESTORE, messages.SET_RESTORE)
+        )
+        start = slots[slot]
+        if start == 0 or not heard.unpack(form, buf, start, start + slots[slot + 1]):
+            return _RESULT_INVALID
+        return self._duties.self_test(slots[0]) if is_test else self._duties.set_restore(slots[0], slots[1])
 
     def _on_console_input(self, buf: bytearray, start: int, size: int) -> None:
         console_input = self._heard

@@ -32,6 +32,9 @@ class Duties(Protocol):
     def set_restore(self, policy: int, delay_ms: int, /) -> int:
         """Take a restore policy; return the result."""
 
+    def self_test(self, step: int, /) -> int:
+        """Test a part of the HAT; return the result."""
+
     def set_clock(self, unix_ms: int, /) -> None:
         """Set the wall clock."""
 

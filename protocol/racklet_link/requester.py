@@ -12,12 +12,13 @@ REPEAT_EVERY_MS = 300  # until the HAT has answered at all
 POLL_EVERY_MS = 1000  # while it says that the request is pending
 CONSOLE_BUFFER = 1024  # bytes typed and not yet taken; more are refused
 
-Operation = link_pb2.SetPower | link_pb2.Identify | link_pb2.SetLimits | link_pb2.SetRestore
+Operation = link_pb2.SetPower | link_pb2.Identify | link_pb2.SetLimits | link_pb2.SetRestore | link_pb2.SelfTest
 _FIELDS: dict[type[Operation], str] = {
     link_pb2.SetPower: "set_power",
     link_pb2.Identify: "identify",
     link_pb2.SetLimits: "set_limits",
     link_pb2.SetRestore: "set_restore",
+    link_pb2.SelfTest: "self_test",
 }
 
 

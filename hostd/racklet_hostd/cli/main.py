@@ -8,12 +8,26 @@ import typer
 
 from racklet_client.address import ADDRESS_VARIABLE
 from racklet_client.credentials import CREDENTIALS_VARIABLE
-from racklet_hostd.cli import audit, boots, console, diagnose, doctor, events, faults, logs, nodes, pki, power, watch
+from racklet_hostd.cli import (
+    audit,
+    boots,
+    console,
+    diagnose,
+    doctor,
+    events,
+    faults,
+    hat,
+    logs,
+    nodes,
+    pki,
+    power,
+    watch,
+)
 from racklet_hostd.cli.session import ADDRESS_HELP, CREDENTIALS
 
 _EPILOG = (
-    "Exit codes: 0 done; 1 the request failed, or `diagnose`, `doctor` or `audit --verify` found something; "
-    "2 wrong usage; 3 hostd cannot be reached; 4 not found; 130 Ctrl-C."
+    "Exit codes: 0 done; 1 the request failed, or `diagnose`, `doctor`, `hat selftest` or `audit --verify` found "
+    "something; 2 wrong usage; 3 hostd cannot be reached; 4 not found; 130 Ctrl-C."
 )
 
 app = typer.Typer(
@@ -74,6 +88,7 @@ app.command()(console.console)
 app.command()(events.events)
 app.command()(audit.audit)
 app.command()(nodes.identify)
+app.add_typer(hat.app, name="hat")
 app.command()(nodes.info)
 app.add_typer(pki.app, name="pki")
 app.command()(doctor.doctor)

@@ -95,6 +95,12 @@ class RackStub:
     INVALID_ARGUMENT when the script is wrong, with a line for each reason; FAILED_PRECONDITION when the rack cannot run
     it now, or another run is on; PERMISSION_DENIED over plain TCP.
     """
+    SelfTestHat: _grpc.UnaryUnaryMultiCallable[_rack_pb2.SelfTestHatRequest, _rack_pb2.SelfTestHatResponse]
+    """Tests a node's HAT: its power monitor, its pins, its latch, its UART, and its gate, which switches the supply on for a
+    moment and off again. Takes some seconds. What is found wrong is in the response, not a status.
+
+    FAILED_PRECONDITION while the node is on, unless `interrupt_node` is set; else as SetPower.
+    """
 
 @_typing.type_check_only
 class RackAsyncStub(RackStub):
@@ -154,6 +160,12 @@ class RackAsyncStub(RackStub):
 
     INVALID_ARGUMENT when the script is wrong, with a line for each reason; FAILED_PRECONDITION when the rack cannot run
     it now, or another run is on; PERMISSION_DENIED over plain TCP.
+    """
+    SelfTestHat: _aio.UnaryUnaryMultiCallable[_rack_pb2.SelfTestHatRequest, _rack_pb2.SelfTestHatResponse]  # type: ignore[assignment]
+    """Tests a node's HAT: its power monitor, its pins, its latch, its UART, and its gate, which switches the supply on for a
+    moment and off again. Takes some seconds. What is found wrong is in the response, not a status.
+
+    FAILED_PRECONDITION while the node is on, unless `interrupt_node` is set; else as SetPower.
     """
 
 class RackServicer(metaclass=_abc_1.ABCMeta):
@@ -313,6 +325,18 @@ class RackServicer(metaclass=_abc_1.ABCMeta):
 
         INVALID_ARGUMENT when the script is wrong, with a line for each reason; FAILED_PRECONDITION when the rack cannot run
         it now, or another run is on; PERMISSION_DENIED over plain TCP.
+        """
+
+    @_abc_1.abstractmethod
+    def SelfTestHat(
+        self,
+        request: _rack_pb2.SelfTestHatRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rack_pb2.SelfTestHatResponse, _abc.Awaitable[_rack_pb2.SelfTestHatResponse]]:
+        """Tests a node's HAT: its power monitor, its pins, its latch, its UART, and its gate, which switches the supply on for a
+        moment and off again. Takes some seconds. What is found wrong is in the response, not a status.
+
+        FAILED_PRECONDITION while the node is on, unless `interrupt_node` is set; else as SetPower.
         """
 
 def add_RackServicer_to_server(servicer: RackServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
