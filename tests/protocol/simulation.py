@@ -54,6 +54,9 @@ class Duties:
     def set_restore(self, _policy: int, _delay_ms: int) -> int:
         return link_pb2.RESULT_DONE
 
+    def self_test(self, _step: int) -> int:
+        return link_pb2.RESULT_DONE
+
     def fill_hello(self, hello: Message) -> None:
         hello.put_bytes(13, 0, b"\x01\x02\x03\x04\x05\x06\x07\x08")
         hello.put_bytes(15, 1, b"hat-a")
