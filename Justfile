@@ -33,6 +33,11 @@ account *NAME: setup
 hardware *ARGS: setup
     @hardware/check {{ ARGS }}
 
+# Compute the printable case, prove it and write parts, pictures and bills into build/case. `--set rack.slots=3` changes a value.
+cad *ARGS: setup
+    @tools/cad-setup
+    @PYTHONPATH=cad .cache/cad/bin/python -m racklet_case {{ ARGS }}
+
 # Build the documentation as a web site into build/docs; fails on a link that leads nowhere.
 docs: setup
     @{{ python }} tools/make_docs.py

@@ -26,6 +26,7 @@ LIMITS = "racklet_link/limits.py"
 MESSAGES = "racklet_link/messages.py"
 SEVEN_BITS = 127  # of a varint's byte
 STATED_IN = ("racklet_link", "../firmware/racklet_hat")
+CUT_OFF_BEFORE = ("Frame", "seal")  # a HAT opens a seal and cuts it off before it reads a frame
 STATEMENT = re.compile(r"^_([A-Z0-9_]+) = const\((\d+)\)", re.MULTILINE)
 
 Field = descriptor_pb2.FieldDescriptorProto
@@ -141,6 +142,8 @@ def hat_module(link: descriptor_pb2.FileDescriptorProto) -> str:
 def _message(message: descriptor_pb2.DescriptorProto) -> str:
     table, slot, blobs, last = bytearray(), 0, 0, (False, 0)
     for field in message.field:
+        if (message.name, field.name) == CUT_OFF_BEFORE:
+            continue
         kind = _kind(message.name, field)
         order = (kind == MESSAGE, field.number)
         if order < last:

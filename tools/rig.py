@@ -79,13 +79,14 @@ class Rig:
             self.rack = await stack.enter_async_context(self._make_rack())
             self.tcp = f"127.0.0.1:{_free_port(_DEFAULT_TCP)}"
             self.http = f"127.0.0.1:{_free_port(_DEFAULT_HTTP)}"
+            self.socket = self.folder / "racklet.sock"  # nobody else's hostd answers there
             self.config = self.folder / "racklet.toml"
             self.config.write_text(self._config())
             self.log = self.folder / "hostd.log"
             await self._spawn_hostd()
             stack.push_async_callback(self._end_hostd)
             await self._wait_until_ready()
-            self.client: Rack = await stack.enter_async_context(connect(self.tcp))
+            self.client: Rack = await stack.enter_async_context(connect(f"unix:{self.socket}"))
             self._stack = stack.pop_all()
         return self
 
@@ -115,10 +116,9 @@ class Rig:
 
     def _config(self) -> str:
         """Return hostd's config. The addresses are the defaults where they are free."""
-        socket_path = json.dumps(str(self.folder / "racklet.sock"))
+        socket_path = json.dumps(str(self.socket))
         return "\n".join(
             (
-                '[rack]\nname = "virtual"\n',
                 f"[state]\nfolder = {json.dumps(str(self.folder / 'state'))}\n",
                 f'[grpc]\nsocket = {socket_path}\nplain_tcp = {json.dumps(self.tcp)}\nplain_tcp_role = "admin"\n',
                 f"[http]\naddress = {json.dumps(self.http)}\n",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 HASH_BYTES = const(32)
 KEY_BYTES = const(56)  # of a public key: two types, I, T[1]
-_I_BYTES = const(16)
+IDENTITY_BYTES = const(16)
 _I_AT = const(8)  # in a public key
 _ROOT_AT = const(24)
 _LMS_H5 = const(5)  # to 9: a height of 5, 10, 15, 20, 25
@@ -37,6 +37,11 @@ _SHIFTS = (7, 6, 4, 0)
 
 class MalformedError(Exception):
     """This is no key, or no signature, of a kind known here."""
+
+
+def identity_of(public_key: bytes) -> bytes:
+    """Return what tells a key from others: the I of its tree."""
+    return public_key[_I_AT:_ROOT_AT]
 
 
 def width_of(ots_type: int) -> "tuple[int, int, int]":
@@ -100,8 +105,8 @@ class Chains:
 
     def __init__(self, identity: bytes, q: bytes) -> None:
         self._block = bytearray(_CHAIN_BYTES)
-        self._block[:_I_BYTES] = identity
-        self._block[_I_BYTES:_CHAIN_I_AT] = q
+        self._block[:IDENTITY_BYTES] = identity
+        self._block[IDENTITY_BYTES:_CHAIN_I_AT] = q
 
     def walk(self, chain: int, start: int, end: int, value: bytes) -> bytes:
         """Return where a chain gets from step `start` to step `end`."""
@@ -155,7 +160,7 @@ class Verification:
         self._node = (1 << self._height) + q
         self._signature = signature
         self._root = public_key[_ROOT_AT:]
-        self._identity = bytes(public_key[_I_AT:_ROOT_AT])
+        self._identity = identity_of(public_key)
         q_bytes = bytes(signature[:4])
         self._digits = message_digits(self._identity, q_bytes, signature[_C_AT:_Y_AT], message, ots_type)
         self._chains = Chains(self._identity, q_bytes)

@@ -12,6 +12,7 @@ from racklet_hat.meter import Meter
 from racklet_hat.power_gate import PowerGate
 from racklet_hat.restore import Restore
 from racklet_hat.uart_capture import UartCapture
+from racklet_hat.update_duty import UpdateDuty
 from racklet_hat.waveform import Waveform
 from racklet_link.event_queue import EventQueue
 from racklet_link.hat import HatLink
@@ -22,16 +23,18 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from array import array
 
+    from racklet_boot.selector import Start
     from racklet_link.message import Message
 
 _CONSOLE_DATA_MAX = const(64)
+_KEY_SIZE = const(32)
 _HELLO_RESET_CAUSE = const(3)
 _HELLO_SUPPLY_STATE = const(4)
 _HELLO_BOOT_CONTINUES = const(8)
-_HELLO_HAT_ID = const(13)
 _HELLO_BOARD = const(15)
 _HELLO_FIRMWARE = const(17)
 _HELLO_COUNTERS_CONTINUE = const(19)
+_RESULT_UPDATE_REFUSED = const(20)
 _REPLY_SUPPLY_STATE = const(2)
 _REPLY_SUPPLY_UV = const(3)
 _REPLY_SUPPLY_UA = const(4)
@@ -88,7 +91,7 @@ _HALF_TURN = const(0x20000000)  # of the clock: what is less behind is past, wha
 class App:
     """One start of the firmware, on one board."""
 
-    def __init__(self, board: hardware.Board) -> None:
+    def __init__(self, board: hardware.Board, start: "Start | None") -> None:
         self._board = board
         self._clock = Clock()
         self._clock.turn(time.ticks_ms())  # pyright: ignore[reportArgumentType] - milliseconds are an integer
@@ -105,13 +108,23 @@ class App:
         is_on = board.rail.is_set()
         # The latch and the monitor live on the input: when the monitor kept its settings only the USB power was away.
         lost = self._reset_cause == _RESET_CAUSE_POWER_ON and not board.monitor.was_set_up
-        self._restore = Restore(board.load(), lost, is_on)
+        self._restore = Restore(board.load(hardware.RESTORE_FILE), lost, is_on)
         self._detail = 0  # of the next reply
         self._gate = PowerGate(board.rail, self._limits, self._report, self._finish, is_on)
         self._boot_continues = is_on
         self._capture = UartCapture(board.uart, self._log, self._report)
+        self.hat_id = hardware.unique_id()
+        update = UpdateDuty(start, self._clock.now_ms)
+        self._update = update
+        # What `HatLink` wants of an update is that one's duty.
+        self.begin_update = update.begin
+        self.take_update = update.take
+        self.finish_update = update.finish
+        self.confirm_update = update.confirm
+        self.abort_update = update.abort
+        self.fill_update = update.fill
         self._link = HatLink(hardware.new_session(), self._log, self._events, self)
-        self._hat_id = hardware.unique_id()
+        update.link = self._link
         self._byte = bytearray(1)
         self._heard_ms = 0
         self._out_start = 0
@@ -144,7 +157,7 @@ class App:
         running = [asyncio.create_task(self._repeat(index)) for index in range(len(self._tasks))]
         all_turned = (1 << len(running)) - 1
         while not self._repl_wanted:
-            if self._turned == all_turned:
+            if self._turned == all_turned and not self._update.is_over(self._clock.now_ms):
                 self._turned = 0
                 self._board.feed_watchdog()
             await asyncio.sleep_ms(_LIGHTS_MS)  # pyright: ignore[reportAttributeAccessIssue] - MicroPython has it
@@ -185,6 +198,8 @@ class App:
         self._hear(now_ms)
         if self._repl_wanted:
             return
+        if self._update.turn(now_ms):
+            self._board.restart()
         for _ in range(_FRAMES_MAX):
             self._listen()  # a frame takes 3 ms
             if not self._say(now_ms):
@@ -262,7 +277,7 @@ class App:
             self._report(_EVENT_KIND_SUPPLY_RESTORED, restore.kept[0], 0, 0)
         if restore.is_new:
             restore.is_new = False
-            board.save(restore.kept)
+            board.save(hardware.RESTORE_FILE, restore.kept)
 
     def _turn_lights(self) -> None:
         """Status: on while the link is up, else blinking. Identify: blinking fast. The restore policy is as slow."""
@@ -289,6 +304,19 @@ class App:
         self._link.finish(request_id, result, duration_ms)
 
     # The duties of `HatLink`.
+
+    def load_key(self) -> bytes:
+        """Return the key that the HAT shares with its hostd."""
+        key = bytes(self._board.load(hardware.KEY_FILE))
+        return key if len(key) == _KEY_SIZE else b""
+
+    def keep_key(self, key: bytes) -> None:
+        """Keep the key in the flash."""
+        self._board.save(hardware.KEY_FILE, key)
+
+    def random(self, size: int) -> bytes:
+        """Return random bytes."""
+        return hardware.random(size)
 
     def set_power(self, request_id: int, action: int, grace_ms: int, force: int, off_ms: int) -> int:
         """Begin a power transaction."""
@@ -334,9 +362,9 @@ class App:
         hello.slots[_HELLO_SUPPLY_STATE] = self._gate.state
         hello.slots[_HELLO_BOOT_CONTINUES] = self._boot_continues
         hello.slots[_HELLO_COUNTERS_CONTINUE] = self._meter.continues
-        hello.put_bytes(_HELLO_HAT_ID, 0, self._hat_id)
         hello.put_bytes(_HELLO_BOARD, 1, config.BOARD)
         hello.put_bytes(_HELLO_FIRMWARE, 2, config.FIRMWARE)
+        self._update.fill_hello(hello, _HELLO_FIRMWARE)
 
     def fill_reply(self, reply: "Message") -> None:
         """Tell the supply as measured, of a power transaction what it did, of a refusal the field."""
@@ -346,7 +374,9 @@ class App:
         if self._meter.valid:
             slots[_REPLY_SUPPLY_UV] = gate.supply_uv
             slots[_REPLY_SUPPLY_UA] = gate.supply_ua
-        if self._detail:
+        if slots[_REPLY_RESULT] == _RESULT_UPDATE_REFUSED:
+            slots[_REPLY_DETAIL] = self._update.refusal
+        elif self._detail:
             slots[_REPLY_DETAIL] = self._detail
             self._detail = 0
         elif slots[_REPLY_ID] == gate.told_id:
@@ -362,7 +392,7 @@ class App:
         slots[_TELEMETRY_INPUT_UV] = self._board.input_uv()
         slots[_TELEMETRY_LOG_HELD_BYTES] = self._log.held_bytes
         slots[_TELEMETRY_UART_LOST_BYTES] = self._log.uart_lost_bytes
-        slots[_TELEMETRY_FRAMES_BAD] = self._link.decoder.bad_frames
+        slots[_TELEMETRY_FRAMES_BAD] = self._link.decoder.bad_frames + self._link.forged
         slots[_TELEMETRY_LOOP_MAX_MS] = self._loop_max_ms
         slots[_TELEMETRY_HEAP_FREE_BYTES] = gc.mem_free()
         slots[_TELEMETRY_BOOT] = self._log.boot
@@ -385,10 +415,10 @@ class App:
         return size
 
 
-def main() -> None:
-    """Run the firmware; return when a person wants the REPL."""
+def main(start: "Start | None" = None) -> None:
+    """Run the firmware; return when a person wants the REPL. `start` says which slot it is in, if it is in one."""
     board = hardware.Board()
-    app = App(board)
+    app = App(board, start)
     gc.collect()
     asyncio.run(app.run())
     board.give_to_person()

@@ -41,8 +41,9 @@ _DIE_ID = const(0xFF)  # of an INA226; an INA228 has nothing there and reads as 
 _INA226 = const(0x2260)
 _SCRATCH = const(0x4005800C)  # 4.7.6: SCRATCH0 keeps what it holds over every reset but that of a power loss
 _WITNESS = const(0x5241434B)
-_KEPT = "restore"
-_KEPT_MAX = const(16)
+RESTORE_FILE = "restore"
+KEY_FILE = "link-key"  # removed by whoever resets the HAT to factory state: docs/hotswap.md
+_KEPT_MAX = const(64)
 _CTRL_C = const(3)
 _USB_PACKET = const(64)
 
@@ -81,23 +82,27 @@ class Board:
             self._watchdog = machine.WDT(timeout=_WATCHDOG_MS)
         self._watchdog.feed()
 
+    def restart(self) -> None:
+        """Start anew, as the watchdog does it. The supply's latch holds."""
+        machine.reset()
+
     def give_to_person(self) -> None:
         """Make the REPL usable for as long as somebody wants it: Ctrl-C interrupts, the watchdog sleeps."""
         self.uart.stop()
         micropython.kbd_intr(_CTRL_C)
         machine.mem32[_WATCHDOG_CLEAR] = _WATCHDOG_ENABLE
 
-    def load(self) -> bytearray:
-        """Return what `save` kept in the flash; nothing when there is nothing."""
+    def load(self, name: str) -> bytearray:
+        """Return what `save` kept in the flash by this name; nothing when there is nothing."""
         try:
-            with open(_KEPT, "rb") as file:  # noqa: PTH123 - MicroPython has no pathlib
+            with open(name, "rb") as file:  # noqa: PTH123 - MicroPython has no pathlib
                 return bytearray(file.read(_KEPT_MAX))
         except OSError:
             return bytearray()
 
-    def save(self, kept: bytearray) -> None:
+    def save(self, name: str, kept: "bytes | bytearray") -> None:
         """Keep some bytes in the flash. Raises OSError. A Pico hears nothing meanwhile, for 50 ms or so."""
-        with open(_KEPT, "wb") as file:  # noqa: PTH123 - likewise
+        with open(name, "wb") as file:  # noqa: PTH123 - likewise
             file.write(kept)
 
     def set_clock(self, unix_ms: int) -> None:
@@ -268,6 +273,11 @@ def reset_cause() -> int:
     if cause == machine.PWRON_RESET:
         return _RESET_CAUSE_POWER_ON
     return _RESET_CAUSE_WATCHDOG if cause == machine.WDT_RESET else _RESET_CAUSE_SOFT
+
+
+def random(size: int) -> bytes:
+    """Return random bytes. An RP2040 makes them from the jitter of its ring oscillator."""
+    return os.urandom(size)
 
 
 def new_session() -> int:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import grpc
 
@@ -33,6 +33,9 @@ _GOING = frozenset({"SHUTTING_DOWN", "CONNECTION_ENDED"})  # the reasons of a ho
 Request = TypeVar("Request")
 Response = TypeVar("Response", covariant=True)  # noqa: PLC0105 - the word of the API
 _ConsoleCall: TypeAlias = grpc.aio.StreamStreamCall[rack_pb2.AttachConsoleRequest, rack_pb2.AttachConsoleResponse]
+
+
+UnaryMethod: TypeAlias = "grpc.aio.UnaryUnaryMultiCallable[Any, Any]"
 
 
 class _ReadableCall(Protocol[Response]):

@@ -1,11 +1,17 @@
 """Resource names, and the short names that people use."""
 
 _NODES = "nodes/"
+_HATS = "hats/"
 
 
 def node_resource(name: str) -> str:
     """Return "nodes/node-3" for "node-3" or "nodes/node-3"."""
     return _NODES + short_name(name)
+
+
+def hat_resource(hat_id: str) -> str:
+    """Return "hats/e661" for "e661" or "hats/e661"."""
+    return _HATS + hat_id.removeprefix(_HATS)
 
 
 def short_name(resource: str) -> str:

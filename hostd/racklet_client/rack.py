@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 from uuid import uuid4
 
-import grpc
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -15,10 +14,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from racklet.v1 import rack_pb2
 from racklet_client.address import Address
 from racklet_client.boot_log import boot_log_pieces
-from racklet_client.connection import Connection, open_connection
+from racklet_client.connection import Connection, UnaryMethod, open_connection
 from racklet_client.console import Console, ConsoleNews
 from racklet_client.credentials import Credentials
-from racklet_client.names import boot_resource, node_resource, short_name
+from racklet_client.names import boot_resource, hat_resource, node_resource, short_name
 
 _PAGE = 1_000  # the most that hostd gives at once
 _MS_PER_S = 1_000
@@ -162,6 +161,24 @@ class Rack:
         request = rack_pb2.SelfTestHatRequest(name=node_resource(node), interrupt_node=interrupt)
         return await self.connection.ask(self._stub.SelfTestHat, request, short_name(node), _SELF_TEST_S)
 
+    def hats(self, limit: int | None = None) -> AsyncGenerator[rack_pb2.SeenHat, None]:
+        """Yield the HATs that are plugged in or adopted, by id; at most `limit`."""
+        return self._listed(self._stub.ListHats, rack_pb2.ListHatsRequest(), lambda page: page.hats, limit)
+
+    async def adopt(self, hat_id: str, node: str, *, replace: bool = False) -> rack_pb2.AdoptHatResponse:
+        """Let a HAT be that of a node; with `replace` in the place of another, or with a new key."""
+        request = rack_pb2.AdoptHatRequest(name=hat_resource(hat_id), node=node_resource(node), replace=replace)
+        return await self.connection.ask(self._stub.AdoptHat, request, short_name(node))
+
+    async def forget(self, hat_id: str) -> rack_pb2.ForgetHatResponse:
+        """Know a HAT no more."""
+        return await self.connection.ask(self._stub.ForgetHat, rack_pb2.ForgetHatRequest(name=hat_resource(hat_id)))
+
+    async def identify_hat(self, hat_id: str, seconds: float = 10) -> rack_pb2.IdentifyHatResponse:
+        """Blink the LED of a HAT, also of one that nobody has adopted; 0 ends it."""
+        request = rack_pb2.IdentifyHatRequest(name=hat_resource(hat_id), duration=_duration(seconds))
+        return await self.connection.ask(self._stub.IdentifyHat, request)
+
     def boots(self, node: str, limit: int | None = None) -> AsyncGenerator[rack_pb2.Boot, None]:
         """Yield the boots of a node that are kept, newest first; at most `limit`."""
         request = rack_pb2.ListBootsRequest(parent=node_resource(node))
@@ -280,7 +297,7 @@ class Rack:
 
     async def _listed(
         self,
-        method: grpc.aio.UnaryUnaryMultiCallable[Any, Any],
+        method: UnaryMethod,
         request: Any,  # noqa: ANN401 - one with page_size and page_token
         items_of: Callable[[Any], Sequence[Item]],
         limit: int | None,

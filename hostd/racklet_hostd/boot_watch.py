@@ -1,6 +1,6 @@
 """The boot doctor at work: on a boot log that is stored, and on the one that is growing."""
 
-from racklet_hostd.doctor.diagnosis import Diagnosis, Finding
+from racklet_hostd.doctor.diagnosis import BATCH_MS, Diagnosis, Finding
 from racklet_hostd.doctor.phases import Phase, PhaseStart
 from racklet_hostd.doctor.signatures import SignatureTable
 from racklet_hostd.event_log import EventLog
@@ -41,13 +41,18 @@ class LogDiagnosis:
         self._read(end)
         self.diagnosis.look()
 
-    def follow(self, data: bytes) -> None:
-        """Take `data`, which was just appended to the log; what else is new in it is read."""
-        if self.log.end - self._offset != len(data) or self._is_broken:
+    def follow(self, data: bytes) -> bool:
+        """Take `data`, which was just appended to the log; what else is new in it is read.
+
+        Return whether any of it was looked at.
+        """
+        end = self.log.end
+        if end - self._offset != len(data) or self._is_broken:
             self.catch_up(CATCH_UP_BYTES)
-            return
-        self.diagnosis.feed(self._offset, self.log.last_byte_ms, data)
-        self._offset = self.log.end
+            return True
+        is_looked_at = self.diagnosis.feed(self._offset, self.log.last_byte_ms, data)
+        self._offset = end
+        return is_looked_at
 
     def _read(self, end: int) -> None:
         while self._offset < end and (pieces := self.log.read(self._offset, _READ_BYTES)):
@@ -114,12 +119,11 @@ class BootWatch:
             self._now = self._begin(log)
             self._energy.begin(log.number, BEFORE_LOG, log.start_ms)
         phase = self._now.diagnosis.phase
-        self._now.follow(data)
-        return self._has_news(self._now, phase) or is_new
+        return (self._now.follow(data) and self._has_news(self._now, phase)) or is_new
 
     def listen(self, now_ms: int, since_ms: int) -> bool:
         """Take note that the node is on and said nothing until now; it was heard since `since_ms`."""
-        if self._now is None:
+        if self._now is None or now_ms - self._now.log.last_byte_ms < BATCH_MS:
             return False
         phase = self._now.diagnosis.phase
         self._now.diagnosis.listen(now_ms, since_ms)

@@ -34,6 +34,15 @@ class RackConfig(_Section):
     """The rack as a whole."""
 
     name: Annotated[str, AfterValidator(only_title)] = Field(default="rack", description="The rack's name, for people.")
+    ports: Annotated[tuple[str, ...], Field(strict=False)] = Field(
+        default=("/dev/racklet/*",),
+        description="Where HATs may be plugged in besides the ports of nodes: patterns of serial ports, each a slot.",
+    )
+    adopt: Literal["command", "first-use"] = Field(
+        default="command",
+        description="How a HAT comes to a node: by the command `racklet adopt`; or first-use: also one without a key"
+        " that is plugged into the port of a node that has none. Whoever plugs in first is trusted then.",
+    )
 
 
 class LimitsConfig(_Section):
@@ -86,8 +95,9 @@ class NodeConfig(_Section):
     name: NodeName = Field(
         description="The node's name in the API, metrics and folders: lowercase letters, digits and hyphens."
     )
-    port: PathFromText = Field(
-        description="The serial port of its HAT. Under /dev/serial/by-path it is a slot, whichever HAT is in it."
+    port: PathFromText | None = Field(
+        default=None,
+        description="The serial port where its HAT is expected. The node is where its HAT is, also in another slot.",
     )
     restore: Literal["kept", "off", "last", "on"] = Field(
         default="kept",

@@ -57,6 +57,8 @@ def _repetitions(config: RackletConfig, file: ConfigFile) -> Iterator[ConfigProb
         first: dict[object, int] = {}
         for index, node in enumerate(config.nodes):
             value = getattr(node, key)
+            if value is None:
+                continue
             if value in first:
                 yield file.problem(
                     ("node", index, key),

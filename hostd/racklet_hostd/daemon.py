@@ -86,12 +86,13 @@ class Daemon:
             log.log(level, "hostd is up", extra={"version": self.rack.version, "nodes": len(self.rack.nodes)})
             async with asyncio.TaskGroup() as tasks:
                 period_ms = self._config.telemetry.period_ms
-                nodes = [tasks.create_task(node.run(period_ms), name=node.name) for node in self.rack.nodes]
+                slots = tasks.create_task(self.rack.slots.run(period_ms), name="slots")
+                node_count = len(self.rack.nodes)
                 policies = tasks.create_task(self.rack.run_policies(), name="policies")
                 syncing = tasks.create_task(self._sync(), name="sync")
                 certificates = tasks.create_task(self._tend_certificates(), name="certificates")
                 watching = tasks.create_task(self._manager.watch(), name="service manager")
-                self._manager.ready(f"{len(nodes)} node{'s'[: len(nodes) != 1]}")
+                self._manager.ready(f"{node_count} node{'s'[: node_count != 1]}")
                 await stop.wait()
                 log.info("hostd is shutting down")
                 self._manager.stopping()
@@ -100,7 +101,7 @@ class Daemon:
                 self._is_over = True
                 self.rack.sync_wanted.set()
                 await syncing
-                for task in (policies, certificates, watching, *nodes):
+                for task in (policies, certificates, watching, slots):
                     task.cancel()
 
     @asynccontextmanager

@@ -21,6 +21,7 @@ class HatClock:
         self._begin_ms = monotonic_ms
         self._least_ms: int | None = None  # of this window
         self._readings = 0
+        self._wall_ms = 0  # the wall clock less the one that never jumps
 
     def hear(self, hat_ms: int, monotonic_ms: int) -> None:
         """Take the HAT's time from a message that came now."""
@@ -37,5 +38,7 @@ class HatClock:
 
         It is never in the future, whatever the HAT says, nor before 1970.
         """
-        ago_ms = max(0, monotonic_ms - (self._offset_ms + hat_ms))
-        return max(0, unix_ms - ago_ms)
+        wall_ms = unix_ms - monotonic_ms
+        if abs(wall_ms - self._wall_ms) > 1:  # both are cut to whole milliseconds
+            self._wall_ms = wall_ms
+        return max(0, min(unix_ms, self._wall_ms + self._offset_ms + hat_ms))

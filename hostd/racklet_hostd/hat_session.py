@@ -11,7 +11,7 @@ from racklet_hostd.clock import Clock
 from racklet_hostd.errors import StoreError
 from racklet_hostd.refusals import HatOfflineError, NoAnswerError, RefusedError, TooManyRequestsError
 from racklet_hostd.serial_port import SerialPort
-from racklet_link.events import ConsoleTaken, LinkEvent, RequestEnded, RequestTimedOut
+from racklet_link.events import ConsoleTaken, LinkEvent, LogData, RequestEnded, RequestTimedOut
 from racklet_link.host import HostLink
 from racklet_link.requester import Operation, RequestsFullError
 
@@ -41,14 +41,24 @@ class HatSession:
 
     A port that brings more than READ_BUDGET_BYTES in TICK_MS is left unread for the rest of it. When `take_news` raises
     a StoreError the talk ends: what a HAT sends and the store refuses is not acknowledged, and comes again.
+
+    Attributes:
+        node: whom its refusals are about: the node, or while that is not known the slot.
     """
 
-    def __init__(self, node: str, telemetry_period_ms: int, clock: Clock, take_news: Callable[[HatNews], None]) -> None:
-        self._node = node
+    def __init__(
+        self,
+        node: str,
+        telemetry_period_ms: int,
+        clock: Clock,
+        take_news: Callable[[HatNews], None],
+        key_of: Callable[[bytes], bytes | None],
+    ) -> None:
+        self.node = node
         self._clock = clock
         self._take_news = take_news
         host_session = 1 + secrets.randbelow(_HOST_SESSIONS)
-        self.link = HostLink(host_session, telemetry_period_ms, clock.monotonic_ms())
+        self.link = HostLink(host_session, telemetry_period_ms, clock.monotonic_ms(), key_of, secrets.token_bytes)
         self._port: SerialPort | None = None
         self._answers: dict[int, asyncio.Future[Answer]] = {}
         self._budget_bytes = READ_BUDGET_BYTES
@@ -74,8 +84,24 @@ class HatSession:
                 self._timer.cancel()
             await self._port.close()
             self._port = None
-            self.end_requests(HatOfflineError(self._node, "it went away before it answered"))
+            self.end_requests(HatOfflineError(self.node, "it went away before it answered"))
         return self._end or "it was unplugged"
+
+    def adopt(self, hat_id: bytes) -> None:
+        """Agree on a key with the HAT; KeyAgreed tells when it has."""
+        self.link.adopt(hat_id, self._clock.monotonic_ms())
+        self._ask()
+
+    def knock(self) -> None:
+        """Begin the talk anew."""
+        self.link.knock(self._clock.monotonic_ms())
+        self._ask()
+
+    def end(self, why: str) -> None:
+        """Close the port, for this reason."""
+        self._end = self._end or why
+        if self._port is not None:
+            self._port.abort()
 
     @property
     def sends_garbage(self) -> bool:
@@ -88,7 +114,7 @@ class HatSession:
         try:
             request_id = self.link.request(operation, timeout_ms, self._clock.monotonic_ms())
         except RequestsFullError:
-            answer.set_result(TooManyRequestsError(self._node))
+            answer.set_result(TooManyRequestsError(self.node))
             return answer
         self._answers[request_id] = answer
         self._ask()
@@ -177,11 +203,13 @@ class HatSession:
 
     def _take(self, event: LinkEvent | GarbageStarted) -> None:
         match event:
+            case LogData():  # first, since most are
+                self._take_news(event)
             case RequestEnded(request_id, reply):
                 self._settle(request_id, reply)
             case RequestTimedOut(request_id, hat_restarted):
                 why = "restarted before it answered" if hat_restarted else "gave no final answer in time"
-                self._settle(request_id, NoAnswerError(self._node, why))
+                self._settle(request_id, NoAnswerError(self.node, why))
             case ConsoleTaken():
                 self._take_news(ConsoleRoom())
             case _:

@@ -26,7 +26,7 @@ class ConsoleTail:
 
     def feed(self, data: bytes) -> None:
         """Take what the console showed."""
-        self._tail = (self._tail + data)[-TAIL_BYTES:]
+        self._tail = data[-TAIL_BYTES:] if len(data) >= TAIL_BYTES else (self._tail + data)[-TAIL_BYTES:]
         self._line = None
 
     @property

@@ -1,18 +1,19 @@
 """What Prometheus reads. The only place with base units."""
 
+from collections import Counter
 from collections.abc import Iterator
 from platform import python_version
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 
-from racklet_hostd.model import HatState, Measurement, SupplyState
+from racklet_hostd.model import HatStanding, HatState, Measurement, SupplyState
 from racklet_hostd.node import Node
 from racklet_hostd.rack import Rack
 from racklet_hostd.rack_budget import RackBudget
 
 _MICRO = 1_000_000
 _MILLI = 1_000
-_LINK_ERRORS = ("cobs", "crc", "garbage", "malformed", "oversize", "unexpected")
+_LINK_ERRORS = ("cobs", "crc", "garbage", "malformed", "oversize", "seal", "unexpected")
 _UART_ERRORS = ("break", "framing", "overrun", "parity")
 _STATES = tuple((state, state.name.lower()) for state in SupplyState if state is not SupplyState.UNSPECIFIED)
 _NODE = ("node",)
@@ -33,12 +34,28 @@ class Snapshot:
             failures.add_metric((reason,), count)
         build = InfoMetricFamily("racklet_build", "The version of hostd.")
         build.add_metric((), {"version": rack.version, "python": python_version()})
-        everything = (*families, failures, build, *_budget_metrics(rack.budget))
+        everything = (*families, failures, build, *_hat_metrics(rack), *_budget_metrics(rack.budget))
         self._metrics = [metric for metric in everything if metric.samples]
 
     def collect(self) -> list[Metric]:
         """Return the metrics that have samples."""
         return self._metrics
+
+
+def _hat_metrics(rack: Rack) -> Iterator[Metric]:
+    """Yield what is known of HATs, whether they have a node or not."""
+    standings = Counter(seen.standing for seen in rack.hats.seen() if seen.slot)
+    plugged = GaugeMetricFamily("racklet_hats_plugged", "HATs that are plugged in, by standing.", labels=("standing",))
+    for standing in HatStanding:
+        plugged.add_metric((standing.name.lower(),), standings[standing])
+    yield plugged
+    refusals = CounterMetricFamily("racklet_hat_refusals", _REFUSALS_HELP, labels=("slot",))
+    for slot, count in rack.hats.refusals.items():
+        refusals.add_metric((slot,), count)
+    yield refusals
+
+
+_REFUSALS_HELP = "Times somebody had the id of an adopted HAT and did not prove to be it, by slot."
 
 
 def _budget_metrics(budget: RackBudget | None) -> Iterator[Metric]:
@@ -75,7 +92,7 @@ class _Families:
         self._celsius = gauge("racklet_hat_temperature_celsius", celsius, labels=_NODE)
         state = "1 for the state the supply is in, 0 for the others."
         self._state = gauge("racklet_supply_state", state, labels=("node", "state"))
-        self._hat = InfoMetricFamily("racklet_hat", "The HAT that is in the node's slot, or was last.", labels=_NODE)
+        self._hat = InfoMetricFamily("racklet_hat", "The HAT of the node, and the slot it is in.", labels=_NODE)
         self._joules = counter("racklet_energy_joules", "Energy the node took, over all restarts.", labels=_NODE)
         self._coulombs = counter("racklet_charge_coulombs", "Charge the node took, over all restarts.", labels=_NODE)
         self._boots = counter("racklet_boots", "Boots of the node that were recorded.", labels=_NODE)
@@ -100,7 +117,8 @@ class _Families:
         if node.measurement is not None:
             self._add_measurement(label, node.measurement)
         if node.hat.hat_id:
-            about = {"hat_id": node.hat.hat_id, "board": node.hat.board, "firmware": node.hat.firmware}
+            slot = node.port.name if is_online and node.port else ""
+            about = {"hat_id": node.hat.hat_id, "slot": slot, "board": node.hat.board, "firmware": node.hat.firmware}
             self._hat.add_metric(label, about)
         totals = node.store.totals
         self._joules.add_metric(label, totals.energy_uj / _MICRO)

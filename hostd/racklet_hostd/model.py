@@ -61,6 +61,42 @@ class Hat:
     firmware: str = ""
 
 
+class HatStanding(IntEnum):
+    """How a HAT and this hostd stand. The numbers are those of rack.proto's HatStanding."""
+
+    UNADOPTED = 1
+    ADOPTED = 2
+    FOREIGN = 3
+    REFUSED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class SeenHat:
+    """A HAT that is plugged in, or one that is adopted and is not: `slot` is "" then.
+
+    Attributes:
+        hat_id: its unique id in hex, as it says.
+        standing: how it and hostd stand.
+        slot: where it is.
+        node: whose it is; "" when nobody's.
+        problem: what keeps it from being used, for a person.
+        board: the board and its revision.
+        firmware: the firmware's version.
+        seen_ms: unix time since when it is there so; of one that is not, when it was adopted.
+        is_keyless: whether it says to have no key.
+    """
+
+    hat_id: str
+    standing: HatStanding
+    slot: str
+    node: str
+    problem: str
+    board: str
+    firmware: str
+    seen_ms: int
+    is_keyless: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Measurement:
     """What a HAT measured over one telemetry period. `measure_ms` is the unix time of the period's end."""

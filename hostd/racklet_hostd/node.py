@@ -24,7 +24,6 @@ from racklet_hostd.power import PowerSwitch, PowerWish, Transaction
 from racklet_hostd.rack_budget import RackBudget
 from racklet_hostd.recorder import HatRecord, Recorder
 from racklet_hostd.refusals import HatOfflineError, PowerFailedError, RefusedError
-from racklet_hostd.serial_port import PortUnavailableError
 from racklet_hostd.store import BootLog, Chunk, NodeStore
 from racklet_link.events import (
     BootStarted,
@@ -42,9 +41,6 @@ from racklet_link.requester import Operation
 
 log = logging.getLogger(__name__)
 
-# Doubling, up to half of the 2 s in which a HAT that is plugged in must be served.
-BACKOFF_MS = (100, 200, 400, 800, 1000)
-STEADY_MS = 10_000  # a talk of this length was a good one: the next opening is not held back
 REQUEST_TIMEOUT_MS = 5_000
 # A HAT holds 32 KiB of what its node said: 220 ms at 1 500 000 baud. Long before, it wants an acknowledgement.
 URGENT_BYTES = 8 << 10
@@ -81,14 +77,14 @@ class Node:
         watch: the boot doctor at work on the newest boot.
     """
 
-    def __init__(self, name: str, port: Path, store: NodeStore, watch: BootWatch, commons: Commons) -> None:
+    def __init__(self, name: str, home: Path | None, store: NodeStore, watch: BootWatch, commons: Commons) -> None:
         events, changes, clock = commons.events, commons.changes, commons.clock
         self.name = name
-        self.port = port
+        self.home = self.port = home
         self.store = store
         self.supply_state = SupplyState.UNSPECIFIED
         self.measurement: Measurement | None = None
-        self.hat = Hat(HatState.OFFLINE, f"{port} was not opened yet", clock.unix_ms())
+        self.hat = Hat(HatState.OFFLINE, self._where_it_is_missing(), clock.unix_ms())
         self.settings: tuple[Operation, ...] = ()
         self.console = Console(name, lambda: self._online_session)
         self.watch = watch
@@ -102,30 +98,57 @@ class Node:
         self.budget = commons.budget
         self._claims = commons.claims
         self._power = PowerSwitch(name, clock, commons.budget, self._take_reply, lambda end: commons.late(name, end))
-        self._session: HatSession | None = None
+        self._session: HatSession | None = None  # with its HAT, or with whoever is at its home
         self._earlier = LinkCounters()
         self._supply_hat_ms = 0  # the HAT's time of `supply_state`
         self.uart_errors: Counter[str] = Counter()
         self._tail = ConsoleTail(_stored_tail(store.newest))
 
-    async def run(self, telemetry_period_ms: int) -> None:
-        """Serve the node's port for ever, whether it is there or not. Cancelling closes it."""
-        failures = 0
-        while True:
-            session = HatSession(self.name, telemetry_period_ms, self._clock, self.take_news)
-            try:
-                await session.open(self.port)
-            except PortUnavailableError as error:
-                level = logging.DEBUG if failures else logging.WARNING
-                log.log(level, "port does not open", extra={"node": self.name, "problem": str(error)})
-                self._go_offline(str(error))
-                failures += 1
-            else:
-                opened_ms = self._clock.monotonic_ms()
-                await self._serve(session)
-                lasted_ms = self._clock.monotonic_ms() - opened_ms
-                failures = 0 if lasted_ms >= STEADY_MS else failures + 1
-            await asyncio.sleep(BACKOFF_MS[min(failures, len(BACKOFF_MS) - 1)] / 1000)
+    def port_failed(self, problem: str) -> None:
+        """Its home does not open. That matters when its HAT is nowhere else."""
+        if self._session is None:
+            self._go_offline(problem)
+
+    def lend(self, session: HatSession) -> bool:
+        """Take a talk at its home in which nobody has introduced himself, unless its HAT is somewhere else."""
+        if self._session is not None:
+            return False
+        self._session, self.port = session, self.home
+        self._go_offline(f"no HAT answers on {self.home}")
+        return True
+
+    def take_session(self, session: HatSession, port: Path) -> HatSession | None:
+        """Its HAT has proved itself on this port; return the talk at another one that this ends."""
+        before = self._session
+        if before is session:
+            return None
+        self._session, self.port = session, port
+        session.node = self.name
+        if before is not None:
+            self._earlier = _sum(self._earlier, before.link.counters)
+        return before
+
+    def leave(self, session: HatSession, why: str) -> None:
+        """Note that a talk has ended, or turned out not to be that of its HAT."""
+        if self._session is session:
+            self._earlier = _sum(self._earlier, session.link.counters)
+            self._session = None
+            self.port = self.home
+            self._go_offline(why)
+
+    def is_served_by(self, session: HatSession | None) -> bool:
+        """Tell whether this talk is that of its HAT, or at its home."""
+        return session is not None and self._session is session
+
+    def report(self, problem: str) -> None:
+        """Say why its HAT is not there, for a person."""
+        if self.hat.state is not HatState.ONLINE:
+            self._go_offline(problem)
+
+    def _where_it_is_missing(self) -> str:
+        if self.home is None:
+            return f"no HAT of {self.name} is plugged in; `racklet hats` lists those that are"
+        return f"{self.home} was not opened yet"
 
     @property
     def last_line(self) -> str:
@@ -188,9 +211,10 @@ class Node:
         is_on = self._online_session is not None and self.supply_state is SupplyState.ON
         if is_on and self.watch.listen(self._clock.unix_ms(), self.hat.state_ms):
             self._mark()
-        if self._session is not None and self._session.link.is_up:
-            self._session.link.acknowledge(self._recorder.positions(), self._clock.monotonic_ms())
-            self._session.write_output()
+        session = self._online_session
+        if session is not None and session.link.is_up:
+            session.link.acknowledge(self._recorder.positions(), self._clock.monotonic_ms())
+            session.write_output()
 
     def end_calls(self) -> None:
         """Let go of every caller, for hostd is shutting down."""
@@ -201,6 +225,8 @@ class Node:
     def take_news(self, news: HatNews) -> None:
         """Act on what the HAT told. Raises StoreError when it cannot be recorded."""
         match news:
+            case LogData() | BootStarted() | LogGap() | EventReceived():
+                self._on_record(news)
             case HelloReceived(hello):
                 self._on_hello(hello)
             case Incompatible(hello):
@@ -213,8 +239,6 @@ class Node:
                 self.console.bell.ring()
             case TelemetryReceived(telemetry):
                 self._on_telemetry(telemetry)
-            case BootStarted() | LogData() | LogGap() | EventReceived():
-                self._on_record(news)
             case _:
                 log.debug("news for nobody", extra={"node": self.name, "news": type(news).__name__})
 
@@ -227,18 +251,6 @@ class Node:
         if session is None:
             raise HatOfflineError(self.name, self.hat.problem)
         return session
-
-    async def _serve(self, session: HatSession) -> None:
-        log.info("port opened", extra={"node": self.name, "port": str(self.port)})
-        self._session = session
-        self._go_offline(f"no HAT answers on {self.port}")
-        try:
-            end = await session.serve()
-        finally:
-            self._earlier = _sum(self._earlier, session.link.counters)
-            self._session = None
-        log.info("port closed", extra={"node": self.name, "port": str(self.port), "why": end})
-        self._go_offline(end)
 
     def _on_hello(self, hello: link_pb2.Hello) -> None:
         stored = self._recorder.attach(hello)

@@ -18,7 +18,9 @@ from racklet_hostd.doctor.signatures import signatures_with
 from racklet_hostd.event_log import EventLog
 from racklet_hostd.faults.execution import Commons as FaultCommons
 from racklet_hostd.faults.runner import FaultRunner
+from racklet_hostd.hat_session import HatSession
 from racklet_hostd.hat_settings import settings_of
+from racklet_hostd.hats import Hats
 from racklet_hostd.model import PowerAction
 from racklet_hostd.node import Commons, Node
 from racklet_hostd.node_shutdown import NodeShutdown
@@ -26,6 +28,8 @@ from racklet_hostd.phase_energy import PhaseEnergy
 from racklet_hostd.power import PowerWish, Transaction
 from racklet_hostd.rack_budget import RackBudget
 from racklet_hostd.refusals import RefusedError, UnknownNodeError
+from racklet_hostd.slot import Slot, SlotCommons
+from racklet_hostd.slots import Slots
 from racklet_hostd.store import LogFailure, Store, SyncReport
 from racklet_hostd.store.debts import Debts
 from racklet_hostd.watchdog.guard import Guard
@@ -55,11 +59,12 @@ class Rack:
         energy_marks: where the nodes' energy counters stood in their boots.
         sync_problem: what the disk did not take, until it takes such again; "" when all is well.
         faults: the runs of faults.
+        slots: where HATs may be plugged in.
+        hats: the HATs, and whose they are.
     """
 
     def __init__(self, config: RackletConfig, store: Store, clock: Clock) -> None:
-        self.name = config.rack.name
-        self.version = __version__
+        self.name, self.version = config.rack.name, __version__
         self.clock = clock
         self.start_ms = clock.unix_ms()
         self.events = EventLog(store.events)
@@ -80,6 +85,7 @@ class Rack:
             node.name: Node(node.name, node.port, store.node(node.name), self._watch(node.name, store), commons)
             for node in sorted(config.nodes, key=lambda node: name_order(node.name))
         }
+        self.slots, self.hats = self._make_slots(config, store)
         self._shutdowns: list[NodeShutdown] = []
         for node in config.nodes:
             self._nodes[node.name].settings = settings_of(node)
@@ -87,6 +93,22 @@ class Rack:
         owed = Debts(config.state.folder)
         fault_commons = FaultCommons(self._set_power, self.events, self.changes, clock, owed)
         self.faults = FaultRunner(self.nodes, claims, fault_commons)
+
+    def _slot_of(self, session: HatSession) -> Slot | None:
+        return self.slots.of_session(session)
+
+    def _make_slots(self, config: RackletConfig, store: Store) -> tuple[Slots, Hats]:
+        commons = SlotCommons(
+            adoptions=store.adoptions,
+            node_of=self._nodes.get,
+            slot_of=self._slot_of,
+            events=self.events,
+            clock=self.clock,
+            first_use=config.rack.adopt == "first-use",
+        )
+        configured = [Slot(node.home, node, commons) for node in self.nodes if node.home is not None]
+        slots = Slots(configured, config.rack.ports, lambda port: Slot(port, None, commons))
+        return slots, Hats(slots, store.adoptions, self.events, self.clock)
 
     @property
     def nodes(self) -> list[Node]:

@@ -60,11 +60,11 @@ class Recorder:
     def take(self, record: HatRecord) -> None:
         """Record what the HAT tells."""
         match record:
-            case BootStarted():
-                self._begin_boot(record)
-            case LogData(boot, offset, at_ms, data, damage):
+            case LogData(boot, offset, at_ms, data, damage):  # first, since most are
                 if log := self._log_of(boot):
                     log.append(offset, self._unix_ms(at_ms), data, damage)
+            case BootStarted():
+                self._begin_boot(record)
             case LogGap(boot, offset, at_ms, lost_bytes, reason):
                 if log := self._log_of(boot):
                     word = reason.removeprefix("GAP_REASON_").lower()

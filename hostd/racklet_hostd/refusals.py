@@ -11,6 +11,8 @@ RefusedError
 ├── QueueFullError         the callers: too many starts wait for the power budget
 ├── NodeTakenError         whoever has taken the node, or a force-off
 ├── NodeIsOnError          the caller: a self-test would cut a node that is on
+├── UnknownHatError        the caller: there is no such HAT
+├── AdoptionRefusedError   the person at the rack: what the HAT or the node is, it cannot be adopted so
 ├── PowerFailedError       the node or its rail did not follow, or the HAT refused
 └── ConsoleInUseError      the caller: somebody else writes on the console
 """
@@ -35,6 +37,22 @@ class UnknownNodeError(RefusedError):
         shown = ", ".join(names[:_NAMES_SHOWN]) or "none"
         more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
         super().__init__(f"there is no node {name}; the nodes are {shown}{more}")
+
+
+class UnknownHatError(RefusedError):
+    """There is no HAT of that id, neither plugged in nor adopted."""
+
+    def __init__(self, hat_id: str) -> None:
+        self.hat_id = hat_id
+        super().__init__(f"there is no HAT {hat_id}; `racklet hats` lists those that are plugged in or adopted")
+
+
+class AdoptionRefusedError(RefusedError):
+    """A HAT is not adopted. `why` says what to do first."""
+
+    def __init__(self, hat_id: str, why: str) -> None:
+        self.hat_id = hat_id
+        super().__init__(f"the HAT {hat_id} is not adopted: {why}")
 
 
 class HatOfflineError(RefusedError):

@@ -33,6 +33,28 @@ class Incompatible:
 
 
 @dataclass(frozen=True, slots=True)
+class Stranger:
+    """A HAT came of which we hold no key. One that has none either can be adopted, or, when welcome, asked to blink."""
+
+    hello: link_pb2.Hello
+
+
+@dataclass(frozen=True, slots=True)
+class Unproven:
+    """Somebody says to be a HAT of which we hold the key, and does not prove it. Told once until the talk begins."""
+
+    hello: link_pb2.Hello
+
+
+@dataclass(frozen=True, slots=True)
+class KeyAgreed:
+    """A HAT has agreed on a key with us. Keep it, then `HostLink.knock`: from then on it must prove to have it."""
+
+    hat_id: bytes
+    key: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class LinkLost:
     """Nothing valid came for LINK_LOST_AFTER_MS."""
 
@@ -118,9 +140,19 @@ class ConsoleTaken:
     offset: int
 
 
+@dataclass(frozen=True, slots=True)
+class UpdateProgressed:
+    """The HAT tells how an update stands."""
+
+    progress: link_pb2.UpdateProgress
+
+
 LinkEvent = (
     HelloReceived
     | Incompatible
+    | Stranger
+    | Unproven
+    | KeyAgreed
     | LinkLost
     | BootStarted
     | LogData
@@ -130,4 +162,5 @@ LinkEvent = (
     | RequestEnded
     | RequestTimedOut
     | ConsoleTaken
+    | UpdateProgressed
 )

@@ -15,10 +15,12 @@ from racklet_link.message import Message
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from racklet_link.ports import TakePayload
+    from racklet_link.seal import Seal
 
 _CRC_SIZE = const(4)
 _MAX_FRAME = const(519)
 _WIRE = const(520)  # MAX_FRAME and the closing 0x00
+_SEAL_SIZE = const(14)
 
 
 class FrameDecoder:
@@ -99,10 +101,15 @@ class FrameEncoder:
     def __init__(self) -> None:
         self.wire = bytearray(_WIRE)
 
-    def seal(self, body: Message, tag: int) -> int:
-        """Frame `body` as the Frame field of `tag`; return how many bytes of `wire` that takes."""
+    def frame(self, body: Message, tag: int, seal: "Seal | None") -> int:
+        """Frame `body` as the Frame field of `tag`, sealed if need be; return how many bytes of `wire` that takes."""
         wire = self.wire
         end = _WIRE - _CRC_SIZE  # packed from the buffer's end, stuffed from its start: the one never reaches the other
-        start = pack_header(wire, body.pack(wire, end), end, tag)
+        if seal is None:
+            start = pack_header(wire, body.pack(wire, end), end, tag)
+        else:
+            sealed = end - _SEAL_SIZE
+            start = pack_header(wire, body.pack(wire, sealed), sealed, tag)
+            seal.put(wire, start, sealed)
         crc32_append(wire, start, end, end)
         return cobs_encode(wire, start, _WIRE, wire)

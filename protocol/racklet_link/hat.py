@@ -7,16 +7,20 @@ from racklet_link.kernels import const, elapsed_ms, put_time
 from racklet_link.log_ring import LogRing
 from racklet_link.message import Message
 from racklet_link.reply_cache import ReplyCache
+from racklet_link.seal import agreed_key, talk_seals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from array import array
+
     from racklet_link.ports import Duties
+    from racklet_link.seal import Seal
 
 _HELLO_EVERY_MS = const(1000)
 _KEEPALIVE_EVERY_MS = const(1000)  # telemetry may be asked for more seldom than hostd waits for a sign of life
 _LINK_LOST_AFTER_MS = const(2500)
-_PROTOCOL_MAX = const(1)
-_PROTOCOL_MIN = const(1)
+_PROTOCOL_MAX = const(2)
+_PROTOCOL_MIN = const(2)
 _REPLIES_KEPT = const(8)
 _RESEND_AFTER_MS = const(3000)
 _TELEMETRY_PERIOD_MAX_MS = const(60000)
@@ -27,11 +31,15 @@ _FRAME_LOG_RECORD_TAG = const(50)
 _FRAME_EVENT_TAG = const(58)
 _FRAME_TELEMETRY_TAG = const(66)
 _FRAME_CONSOLE_ACKNOWLEDGE_TAG = const(90)
+_FRAME_UPDATE_PROGRESS_TAG = const(122)
 _FRAME_WELCOME = const(2)
 _FRAME_KNOCK = const(4)
 _FRAME_REQUEST = const(6)
 _FRAME_ACKNOWLEDGE = const(16)
 _FRAME_CONSOLE_INPUT = const(18)
+_FRAME_ADOPT = const(22)
+_FRAME_KEY_PART_TAG = const(114)
+_FRAME_UPDATE_DATA = const(28)
 _HELLO_PROTOCOL_MIN = const(0)
 _HELLO_PROTOCOL_MAX = const(1)
 _HELLO_SESSION = const(2)
@@ -40,6 +48,17 @@ _HELLO_BOOT = const(7)
 _HELLO_LOG_BOOT = const(9)
 _HELLO_LOG_OFFSET = const(10)
 _HELLO_EVENT_SEQUENCE = const(12)
+_HELLO_HAT_ID = const(13)
+_HELLO_HAS_KEY = const(20)
+_HELLO_NONCE = const(21)
+_HELLO_ID_BLOB = const(0)
+_HELLO_NONCE_BLOB = const(3)
+_KNOCK_NONCE = const(2)
+_ADOPT_NONCE = const(0)
+_KEY_PART_SECRET = const(0)
+_NONCE_SIZE = const(16)
+_KEY_SIZE = const(32)
+_SEAL_SIZE = const(14)
 _WELCOME_VERSION = const(0)
 _WELCOME_SESSION = const(3)
 _WELCOME_HOST_SESSION = const(4)
@@ -53,12 +72,19 @@ _REQUEST_SET_POWER = const(1)
 _REQUEST_IDENTIFY = const(3)
 _REQUEST_SET_LIMITS = const(5)
 _REQUEST_SET_RESTORE = const(7)
-_REQUEST_SELF_TEST = const(9)
+_REQUEST_FORGET_KEY = const(9)
+_REQUEST_BEGIN_UPDATE = const(11)
+_REQUEST_FINISH_UPDATE = const(13)
+_REQUEST_CONFIRM_UPDATE = const(15)
+_REQUEST_ABORT_UPDATE = const(17)
+_REQUEST_SELF_TEST = const(19)
 _REPLY_ID = const(0)
 _REPLY_RESULT = const(1)
 _REPLY_DURATION_MS = const(5)
 _RESULT_INVALID = const(4)
 _RESULT_STALE = const(5)
+_RESULT_DONE = const(1)
+_RESULT_NOT_ADOPTED = const(11)
 _TELEMETRY_SEQUENCE = const(0)
 _TELEMETRY_AT_MS = const(1)
 _ACKNOWLEDGE_LOG_BOOT = const(0)
@@ -72,6 +98,8 @@ _ACKNOWLEDGE_RESEND_SEQUENCE = const(9)
 _CONSOLE_INPUT_OFFSET = const(0)
 _CONSOLE_INPUT_DATA = const(2)
 _CONSOLE_ACKNOWLEDGE_OFFSET = const(0)
+_UPDATE_DATA_OFFSET = const(0)
+_UPDATE_DATA_DATA = const(1)
 
 
 class HatLink:
@@ -81,11 +109,15 @@ class HatLink:
     |---|---|---|
     | alone | Knock, Welcome | Hello, every _HELLO_EVERY_MS and at each Knock |
     | incompatible | Knock, Welcome | Hello at each Knock |
-    | up | everything | replies, events, telemetry, log records, in this order, and at least every second |
+    | up | everything | replies, how an update stands, events, telemetry, log records, in this order, and every second |
 
     It is alone at start and when nothing valid came for _LINK_LOST_AFTER_MS, incompatible when a Welcome had no version
     in common, and up when one named this session.
 
+    With a key it hears nothing but Knock unless that is sealed, and seals what it says from the first Knock on. Without
+    one it hears Adopt as well, and when it is up it answers requests, of which it only blinks, and says nothing else.
+
+    `update_due` may be set at any time to tell how an update stands.
     `duties` does what requests ask for, and fills in what only the HAT knows.
     `receive` takes bytes, `poll` gives one frame at a time in `wire`: the line's pace is the only queue.
     """
@@ -94,15 +126,26 @@ class HatLink:
         self.decoder = FrameDecoder(self._on_payload)
         encoder = FrameEncoder()
         self.wire = encoder.wire
-        self._seal = encoder.seal  # bound once: a method taken as a value is a heap object
+        self._frame = encoder.frame  # bound once: a method taken as a value is a heap object
         self._session = session
         self._log = log
         self._events = events
         self._duties = duties
         self._host_session = 0
         self.is_up = False
+        self.version = 0  # of this talk; 0 before the first
         self.is_incompatible = False
         self.unexpected = 0  # good frames that made no sense here
+        self.forged = 0  # good frames without the seal that they must have
+        self._key = duties.load_key()
+        self._offered_key = b""  # that hostd has not shown to have
+        self._offered_ms = 0
+        self._secret = b""
+        self._key_part_due = False
+        self._host_nonce = b""
+        self._nonce = b""
+        self._host_seal: "Seal | None" = None
+        self._hat_seal: "Seal | None" = None
         self._now_ms = 0
         self._alive_ms = 0
         self._hello_due = True
@@ -115,9 +158,10 @@ class HatLink:
         self._event_progress_ms = 0
         self._console_offset = 0
         self._console_due = False
+        self.update_due = False
         self._replies = ReplyCache(_REPLIES_KEPT)
         self._heard = Message(messages.FRAME[1], 1)
-        self._said = Message(messages.TELEMETRY[1], messages.HELLO[2])
+        self._said = Message(max(messages.TELEMETRY[1], messages.HELLO[1]), messages.HELLO[2])
 
     def receive(self, data: "bytes | bytearray", size: int, now_ms: int) -> None:
         """Take the first `size` bytes of `data`, whatever they are."""
@@ -130,6 +174,13 @@ class HatLink:
         if self.is_up and elapsed_ms(now_ms, self._alive_ms) > _LINK_LOST_AFTER_MS:
             self.is_up = False
             self._hello_due = True
+        if self._offered_key and elapsed_ms(now_ms, self._offered_ms) > _LINK_LOST_AFTER_MS:
+            self._offered_key = b""
+            self._knocked(b"")
+        if self._hat_seal is not None and self._hat_seal.is_used_up:
+            self._knocked(b"")  # hostd knocks at a Hello without a seal
+        if self._key_part_due:
+            return self._say_key_part()
         if not self.is_up:
             alone = not self.is_incompatible and elapsed_ms(now_ms, self._hello_ms) >= _HELLO_EVERY_MS
             return self._say_hello(now_ms, turns) if self._hello_due or alone else 0
@@ -157,22 +208,27 @@ class HatLink:
 
     def _poll_up(self, now_ms: int, turns: int) -> int:
         said = self._said
-        seal = self._seal
         if self._replies.next_reply(said):
-            return seal(said, _FRAME_REPLY_TAG)
-        if self._console_due:
-            return self._say_console_acknowledge()
+            return self._frame(said, _FRAME_REPLY_TAG, self._hat_seal)
+        return self._poll_reports(now_ms, turns) if self._key else 0
+
+    def _poll_reports(self, now_ms: int, turns: int) -> int:
+        said = self._said
+        if self._console_due or self.update_due:
+            return self._say_console_acknowledge() if self._console_due else self._say_update_progress()
         if self._events.next_event(said):
             self._event_progress_ms = now_ms
-            return seal(said, _FRAME_EVENT_TAG)
+            return self._frame(said, _FRAME_EVENT_TAG, self._hat_seal)
         if elapsed_ms(now_ms, self._telemetry_ms) >= self._telemetry_period_ms:
             return self._say_telemetry(now_ms, turns)
         if self._log.next_record(said, now_ms):
             self._log_progress_ms = now_ms
-            return seal(said, _FRAME_LOG_RECORD_TAG)
+            return self._frame(said, _FRAME_LOG_RECORD_TAG, self._hat_seal)
         return 0
 
     def _say_hello(self, now_ms: int, turns: int) -> int:
+        if not self._nonce:
+            self._meet()
         self._hello_due = False
         self._hello_ms = now_ms
         hello = self._said
@@ -186,15 +242,32 @@ class HatLink:
         slots[_HELLO_LOG_BOOT] = self._log.acked_boot
         hello.put_number(_HELLO_LOG_OFFSET, self._log.acked_offset)
         slots[_HELLO_EVENT_SEQUENCE] = self._events.acked_sequence
+        slots[_HELLO_HAS_KEY] = bool(self._key or self._offered_key)
+        hello.put_bytes(_HELLO_HAT_ID, _HELLO_ID_BLOB, self._duties.hat_id)
+        hello.put_bytes(_HELLO_NONCE, _HELLO_NONCE_BLOB, self._nonce)
         self._duties.fill_hello(hello)
-        return self._seal(hello, _FRAME_HELLO_TAG)
+        return self._frame(hello, _FRAME_HELLO_TAG, self._hat_seal)
+
+    def _say_key_part(self) -> int:
+        self._key_part_due = False
+        part = self._said
+        part.begin(messages.KEY_PART)
+        part.put_bytes(_KEY_PART_SECRET, 0, self._secret)
+        return self._frame(part, _FRAME_KEY_PART_TAG, None)
 
     def _say_console_acknowledge(self) -> int:
         self._console_due = False
         acknowledge = self._said
         acknowledge.begin(messages.CONSOLE_ACKNOWLEDGE)
         acknowledge.put_number(_CONSOLE_ACKNOWLEDGE_OFFSET, self._console_offset)
-        return self._seal(acknowledge, _FRAME_CONSOLE_ACKNOWLEDGE_TAG)
+        return self._frame(acknowledge, _FRAME_CONSOLE_ACKNOWLEDGE_TAG, self._hat_seal)
+
+    def _say_update_progress(self) -> int:
+        self.update_due = False
+        progress = self._said
+        progress.begin(messages.UPDATE_PROGRESS)
+        self._duties.fill_update(progress)
+        return self._frame(progress, _FRAME_UPDATE_PROGRESS_TAG, self._hat_seal)
 
     def _say_telemetry(self, now_ms: int, turns: int) -> int:
         self._telemetry_ms = now_ms
@@ -204,7 +277,7 @@ class HatLink:
         telemetry.slots[_TELEMETRY_SEQUENCE] = self._telemetry_sequence
         put_time(telemetry.slots, _TELEMETRY_AT_MS, turns, now_ms)
         self._duties.fill_telemetry(telemetry)
-        return self._seal(telemetry, _FRAME_TELEMETRY_TAG)
+        return self._frame(telemetry, _FRAME_TELEMETRY_TAG, self._hat_seal)
 
     def _resend_unheard(self, now_ms: int) -> None:
         """Go back to what was sent and not acknowledged for too long."""
@@ -217,27 +290,88 @@ class HatLink:
             self._events.rewind(self._events.acked_sequence)
 
     def _on_payload(self, buf: bytearray, end: int) -> None:
+        seal = self._host_seal
+        opened = seal is not None and seal.opens(buf, end)
+        if opened:
+            end -= _SEAL_SIZE
         frame = self._heard
         if not frame.unpack(messages.FRAME, buf, 0, end):
             self.decoder.bad_cobs += 1
             return
         slots = frame.slots
         if slots[_FRAME_KNOCK]:
-            self._hello_due = True
-            self.is_incompatible = False
-            self.is_up = False
+            self._on_knock(buf, slots[_FRAME_KNOCK], slots[_FRAME_KNOCK + 1])
+        elif slots[_FRAME_ADOPT]:
+            self._on_adopt(buf, slots[_FRAME_ADOPT], slots[_FRAME_ADOPT + 1])
+        elif not opened and (self._key or self._offered_key):
+            self.forged += 1
         elif slots[_FRAME_WELCOME]:
             self._on_welcome(buf, slots[_FRAME_WELCOME], slots[_FRAME_WELCOME + 1])
-        elif not self.is_up:
+        else:
+            self._on_talk(buf, slots)
+
+    def _on_talk(self, buf: bytearray, slots: "array[int]") -> None:
+        if not self.is_up:
             self.unexpected += 1
         elif slots[_FRAME_ACKNOWLEDGE]:
             self._on_acknowledge(buf, slots[_FRAME_ACKNOWLEDGE], slots[_FRAME_ACKNOWLEDGE + 1])
-        elif slots[_FRAME_REQUEST]:
+        else:
+            self._on_order(buf)
+
+    def _on_order(self, buf: bytearray) -> None:
+        slots = self._heard.slots
+        if slots[_FRAME_REQUEST]:
             self._on_request(buf, slots[_FRAME_REQUEST], slots[_FRAME_REQUEST + 1])
-        elif slots[_FRAME_CONSOLE_INPUT]:
+        elif slots[_FRAME_CONSOLE_INPUT] and self._key:
             self._on_console_input(buf, slots[_FRAME_CONSOLE_INPUT], slots[_FRAME_CONSOLE_INPUT + 1])
+        elif slots[_FRAME_UPDATE_DATA] and self._key:
+            self._on_update_data(buf, slots[_FRAME_UPDATE_DATA], slots[_FRAME_UPDATE_DATA + 1])
         else:
             self.unexpected += 1
+
+    def _on_knock(self, buf: bytearray, start: int, size: int) -> None:
+        knock = self._heard
+        if not knock.unpack(messages.KNOCK, buf, start, start + size):
+            self.unexpected += 1
+            return
+        start = knock.slots[_KNOCK_NONCE]
+        self._knocked(bytes(buf[start : start + knock.slots[_KNOCK_NONCE + 1]]))
+
+    def _knocked(self, host_nonce: bytes) -> None:
+        """Begin a talk anew: the next thing said is Hello, sealed for who made `host_nonce` if both have a key."""
+        self.is_incompatible = False
+        self.is_up = False
+        self._hello_due = True
+        self._host_nonce = host_nonce
+        self._nonce = b""
+        self._host_seal = self._hat_seal = None
+
+    def _meet(self) -> None:
+        """Make the seals of the talk that Hello is to begin."""
+        self._nonce = self._duties.random(_NONCE_SIZE)
+        key = self._offered_key or self._key
+        if key and len(self._host_nonce) == _NONCE_SIZE:
+            seals = talk_seals(key, self._host_nonce, self._nonce, self._duties.hat_id)
+            self._host_seal, self._hat_seal = seals
+
+    def _on_adopt(self, buf: bytearray, start: int, size: int) -> None:
+        adopt = self._heard
+        understood = adopt.unpack(messages.ADOPT, buf, start, start + size)
+        if self._key or not understood or adopt.slots[_ADOPT_NONCE + 1] != _KEY_SIZE:
+            self.unexpected += 1
+            return
+        if not self._offered_key:
+            self._secret = self._duties.random(_KEY_SIZE)
+        start = adopt.slots[_ADOPT_NONCE]
+        self._offered_key = agreed_key(self._secret, bytes(buf[start : start + _KEY_SIZE]), self._duties.hat_id)
+        self._offered_ms = self._now_ms
+        self._key_part_due = True
+
+    def _take_offered_key(self) -> None:
+        """Keep the key that hostd has shown to have."""
+        self._key = self._offered_key
+        self._offered_key = self._secret = b""
+        self._duties.keep_key(self._key)
 
     def _on_welcome(self, buf: bytearray, start: int, size: int) -> None:
         welcome = self._heard
@@ -250,17 +384,22 @@ class HatLink:
             self.is_incompatible = True
             self.is_up = False
             return
+        if self._offered_key:
+            self._take_offered_key()
         if slots[_WELCOME_HOST_SESSION] != self._host_session:
             self._host_session = slots[_WELCOME_HOST_SESSION]
             self._replies.clear()
             self._console_offset = 0
         self.is_incompatible = False
         self.is_up = True
+        self.version = slots[_WELCOME_VERSION]
         self._alive_ms = self._now_ms
         self._telemetry_period_ms = min(
             max(slots[_WELCOME_TELEMETRY_PERIOD_MS], _TELEMETRY_PERIOD_MIN_MS), _TELEMETRY_PERIOD_MAX_MS
         )
         self._telemetry_ms = self._now_ms - self._telemetry_period_ms
+        if not self._key:
+            return  # what a stranger says is stored is not
         self._duties.set_clock(welcome.number(_WELCOME_UNIX_MS))
         boot = slots[_WELCOME_LOG_BOOT]
         offset = welcome.number(_WELCOME_LOG_OFFSET)
@@ -276,6 +415,8 @@ class HatLink:
             self.unexpected += 1
             return
         self._alive_ms = self._now_ms
+        if not self._key:
+            return
         slots = acknowledge.slots
         log = self._log
         boot, offset = log.acked_boot, log.acked_offset
@@ -308,34 +449,75 @@ class HatLink:
 
     def _execute(self, request_id: int, buf: bytearray) -> int:
         """Do what the request that was heard asks for; return the result."""
+        slots = self._heard.slots
+        start = slots[_REQUEST_IDENTIFY]
+        if start:
+            understood = self._heard.unpack(messages.IDENTIFY, buf, start, start + slots[_REQUEST_IDENTIFY + 1])
+            return self._duties.identify(slots[0]) if understood else _RESULT_INVALID
+        return self._execute_adopted(request_id, buf) if self._key else _RESULT_NOT_ADOPTED
+
+    def _execute_adopted(self, request_id: int, buf: bytearray) -> int:
         heard = self._heard
         slots = heard.slots
         if slots[_REQUEST_SET_POWER]:
             slot, form = _REQUEST_SET_POWER, messages.SET_POWER
-        elif slots[_REQUEST_IDENTIFY]:
-            slot, form = _REQUEST_IDENTIFY, messages.IDENTIFY
         elif slots[_REQUEST_SET_LIMITS]:
             slot, form = _REQUEST_SET_LIMITS, messages.SET_LIMITS
+        elif slots[_REQUEST_SET_RESTORE]:
+            slot, form = _REQUEST_SET_RESTORE, messages.SET_RESTORE
+        elif slots[_REQUEST_FORGET_KEY]:
+            return self._forget_key()
         else:
-            return self._execute_rare(buf)
+            return self._execute_rare(request_id, buf)
         start = slots[slot]
         if not heard.unpack(form, buf, start, start + slots[slot + 1]):
             return _RESULT_INVALID
         if slot == _REQUEST_SET_POWER:
             return self._duties.set_power(request_id, slots[0], slots[1], slots[2], slots[3])
-        return self._duties.identify(slots[0]) if slot == _REQUEST_IDENTIFY else self._duties.set_limits(slots)
+        if slot == _REQUEST_SET_RESTORE:
+            return self._duties.set_restore(slots[0], slots[1])
+        return self._duties.set_limits(slots)
 
-    def _execute_rare(self, buf: bytearray) -> int:
+    def _forget_key(self) -> int:
+        """Be a HAT without a key from the next Knock on; until then this talk's seals hold, for the reply."""
+        self._key = b""
+        self._duties.keep_key(b"")
+        return _RESULT_DONE
+
+    def _execute_rare(self, request_id: int, buf: bytearray) -> int:
+        heard = self._heard
+        start = heard.slots[_REQUEST_SELF_TEST]
+        if start == 0:
+            return self._execute_update(request_id, buf)
+        if not heard.unpack(messages.SELF_TEST, buf, start, start + heard.slots[_REQUEST_SELF_TEST + 1]):
+            return _RESULT_INVALID
+        return self._duties.self_test(heard.slots[0])
+
+    def _execute_update(self, request_id: int, buf: bytearray) -> int:
         heard = self._heard
         slots = heard.slots
-        is_test = slots[_REQUEST_SELF_TEST] != 0
-        slot, form = (
-            (_REQUEST_SELF_TEST, messages.SELF_TEST) if is_test else (_REQUEST_SET_RESTORE, messages.SET_RESTORE)
-        )
-        start = slots[slot]
-        if start == 0 or not heard.unpack(form, buf, start, start + slots[slot + 1]):
+        if slots[_REQUEST_FINISH_UPDATE]:
+            return self._duties.finish_update(request_id)
+        if slots[_REQUEST_CONFIRM_UPDATE]:
+            return self._duties.confirm_update()
+        if slots[_REQUEST_ABORT_UPDATE]:
+            return self._duties.abort_update()
+        start = slots[_REQUEST_BEGIN_UPDATE]
+        size = slots[_REQUEST_BEGIN_UPDATE + 1]
+        if start == 0 or not heard.unpack(messages.BEGIN_UPDATE, buf, start, start + size):
             return _RESULT_INVALID
-        return self._duties.self_test(slots[0]) if is_test else self._duties.set_restore(slots[0], slots[1])
+        return self._duties.begin_update(slots, buf)
+
+    def _on_update_data(self, buf: bytearray, start: int, size: int) -> None:
+        heard = self._heard
+        if not heard.unpack(messages.UPDATE_DATA, buf, start, start + size):
+            self.unexpected += 1
+            return
+        self._alive_ms = self._now_ms
+        self.update_due = True
+        slots = heard.slots
+        at = slots[_UPDATE_DATA_DATA]
+        self._duties.take_update(slots[_UPDATE_DATA_OFFSET], buf, at, slots[_UPDATE_DATA_DATA + 1])
 
     def _on_console_input(self, buf: bytearray, start: int, size: int) -> None:
         console_input = self._heard

@@ -13,12 +13,17 @@ from racklet.link.v1 import link_pb2
 from racklet_link.events import (
     HelloReceived,
     Incompatible,
+    KeyAgreed,
     LinkEvent,
     LinkLost,
     StoredPositions,
+    Stranger,
     TelemetryReceived,
+    Unproven,
+    UpdateProgressed,
 )
 from racklet_link.frame_reader import FrameReader
+from racklet_link.handshake import Handshake
 from racklet_link.kernels_host import crc32_append
 from racklet_link.limits import (
     KEEPALIVE_EVERY_MS,
@@ -27,20 +32,31 @@ from racklet_link.limits import (
     OFFSET_MAX,
     PROTOCOL_MAX,
     PROTOCOL_MIN,
+    SEAL_SIZE,
     SEQUENCE_MAX,
 )
 from racklet_link.receiver import EventReceiver, LogReceiver, Missing, told_together
 from racklet_link.requester import ConsoleTyper, Operation, Requester
+from racklet_link.update_sender import UpdateSender
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from racklet_link.seal import Seal
 
 KNOCK_EVERY_MS: Final = 500
+KNOCK_AGAIN_MS: Final = 100  # at a Hello without proof: who cannot prove does not make us talk at the line's speed
+UNPROVEN_HELLOS: Final = 3  # one may be on its way already when we knock, and one be lost
+_OF_STRANGERS: Final = ("reply", "console_acknowledge")
 
 
 @dataclass(slots=True)
 class LinkCounters:
-    """What went over a link. Errors: crc, cobs and oversize of damaged frames, malformed and unexpected of contents."""
+    """What went over a link.
+
+    Errors: crc, cobs and oversize of damaged frames, malformed and unexpected of contents, seal of frames that did not
+    come from the HAT, or came before.
+    """
 
     frames_received: int = 0
     frames_sent: int = 0
@@ -52,9 +68,20 @@ class HostLink:
 
     Feed it with `receive` and `tick`, act on the events they return, and write what `take_output` gives. It knocks
     until a HAT says Hello; then it wants `welcome`, and later `acknowledge` whenever more is stored.
+
+    `key_of` returns the key of a HAT that is adopted, by its id, and `random` so many random bytes. A HAT with a key is
+    told of when it has proved to know it, and everything it says from then on is sealed; a Hello of any other is a
+    Stranger or Unproven.
     """
 
-    def __init__(self, host_session: int, telemetry_period_ms: int, now_ms: int) -> None:
+    def __init__(
+        self,
+        host_session: int,
+        telemetry_period_ms: int,
+        now_ms: int,
+        key_of: Callable[[bytes], bytes | None],
+        random: Callable[[int], bytes],
+    ) -> None:
         self.counters = LinkCounters()
         self.is_up = False
         self.version = 0
@@ -67,7 +94,9 @@ class HostLink:
         self._heard_ms = now_ms
         self._knock_ms = now_ms - KNOCK_EVERY_MS
         self._said_ms = now_ms
+        self._handshake = Handshake(key_of, random)
         self._hat_session = 0
+        self._recorded_session = 0  # of the HAT session whose records are received
         self._hello = link_pb2.Hello()
         self._stored = StoredPositions()
         self._log = LogReceiver(0, 0)
@@ -76,6 +105,7 @@ class HostLink:
         self._event_missing = Missing()
         self._requester = Requester()
         self._typer = ConsoleTyper()
+        self._sender: UpdateSender | None = None
 
     def receive(self, data: bytes, now_ms: int) -> list[LinkEvent]:
         """Take bytes from the line, whatever they are; return what they tell."""
@@ -92,11 +122,12 @@ class HostLink:
             self._end_talk()
             self._events.append(LinkLost())
         self._events += self._requester.expire(now_ms)
+        if self._handshake.is_adopt_due(now_ms):
+            self._say(link_pb2.Frame(adopt=link_pb2.Adopt(nonce=self._handshake.adopting)), None)
+        if self._handshake.host_seal is not None and self._handshake.host_seal.is_used_up:
+            self._end_talk()
         if not self.is_up:
-            if now_ms - self._knock_ms >= KNOCK_EVERY_MS:
-                self._knock_ms = now_ms
-                knock = link_pb2.Knock(protocol_min=PROTOCOL_MIN, protocol_max=PROTOCOL_MAX)
-                self._say(link_pb2.Frame(knock=knock))
+            self._say_knock(KNOCK_EVERY_MS)
             return self._take_events()
         self._say_requests()
         if now_ms - self._said_ms >= KEEPALIVE_EVERY_MS:
@@ -122,32 +153,33 @@ class HostLink:
         """Answer the newest Hello: the HAT frees what is stored and sends what follows."""
         self._now_ms = now_ms
         hello = self._hello
-        if hello.session != self._hat_session:
-            self._hat_session = hello.session
+        if hello.session != self._recorded_session:
+            self._recorded_session = hello.session
             self._log = LogReceiver(stored.log_boot, stored.log_offset)
             self._event_receiver = EventReceiver(stored.event_sequence)
         self._events += self._log.skip_to(hello.log_boot, hello.log_offset, hello.at_ms)
         self._event_receiver.sequence = max(self._event_receiver.sequence, hello.event_sequence)
         self._stored = stored
-        self.version = min(PROTOCOL_MAX, hello.protocol_max)
-        self._say(
-            link_pb2.Frame(
-                welcome=link_pb2.Welcome(
-                    version=self.version,
-                    protocol_min=PROTOCOL_MIN,
-                    protocol_max=PROTOCOL_MAX,
-                    session=hello.session,
-                    host_session=self._host_session,
-                    unix_ms=unix_ms,
-                    telemetry_period_ms=self._telemetry_period_ms,
-                    log_boot=stored.log_boot,
-                    log_offset=stored.log_offset,
-                    event_sequence=stored.event_sequence,
-                )
-            )
-        )
-        self.is_up = True
-        self._heard_ms = now_ms
+        self._say_welcome(hello, stored, unix_ms)
+
+    def welcome_stranger(self, now_ms: int) -> None:
+        """Answer the newest Stranger that has no key: it can be asked to blink then, and tells nothing."""
+        self._now_ms = now_ms
+        self._say_welcome(self._hello, StoredPositions(), 0)
+
+    def adopt(self, hat_id: bytes, now_ms: int) -> None:
+        """Agree on a key with the HAT on the line; KeyAgreed tells when it has."""
+        self._handshake.adopt(hat_id, now_ms)
+
+    def stop_adopting(self) -> None:
+        """Give it up."""
+        self._handshake.adopting = b""
+
+    def knock(self, now_ms: int) -> None:
+        """End the talk, if there is one, and begin another."""
+        self._now_ms = now_ms
+        self._end_talk()
+        self._say_knock(0)
 
     def acknowledge(self, stored: StoredPositions, now_ms: int) -> None:
         """Tell the HAT that it may free what is stored durably."""
@@ -175,29 +207,70 @@ class HostLink:
             self._say_requests()
         return count
 
+    def send_update(self, stream: bytes, now_ms: int) -> None:
+        """Send the stream of an update that the HAT has begun; empty ends it. UpdateProgressed tells how it goes."""
+        self._now_ms = now_ms
+        self._sender = UpdateSender(stream, now_ms) if stream else None
+        if self.is_up:
+            self._say_requests()
+
     @property
     def is_busy(self) -> bool:
-        """True while a request or console input waits for the HAT's answer."""
-        return self._requester.is_busy or self._typer.is_busy
+        """True while a request, console input, an update or an adoption waits for the HAT's answer."""
+        is_asked = self._requester.is_busy or self._typer.is_busy
+        return is_asked or self._sender is not None or bool(self._handshake.adopting)
 
     def _take_events(self) -> list[LinkEvent]:
         events, self._events = self._events, []
         return told_together(events) if len(events) > 1 else events
 
-    def _say(self, frame: link_pb2.Frame) -> None:
-        payload = frame.SerializeToString()
-        sealed = bytearray(payload)
-        crc32_append(sealed, 0, len(payload), len(payload))
-        self._output += cobs.encode(sealed)
+    def _say(self, frame: link_pb2.Frame, seal: Seal | None) -> None:
+        payload = bytearray(frame.SerializeToString())
+        size = len(payload)
+        if seal is not None:
+            payload += bytes(SEAL_SIZE)
+            seal.put(payload, 0, size)
+            size += SEAL_SIZE
+        crc32_append(payload, 0, size, size)
+        self._output += cobs.encode(payload)
         self._output.append(0)
         self.counters.frames_sent += 1
 
+    def _say_knock(self, after_ms: int) -> None:
+        """Knock, unless that was done in the last `after_ms`."""
+        if self._now_ms - self._knock_ms >= after_ms:
+            self._knock_ms = self._now_ms
+            knock = link_pb2.Knock(protocol_min=PROTOCOL_MIN, protocol_max=PROTOCOL_MAX, nonce=self._handshake.nonce)
+            self._say(link_pb2.Frame(knock=knock), None)
+
+    def _say_welcome(self, hello: link_pb2.Hello, stored: StoredPositions, unix_ms: int) -> None:
+        self._stored = stored
+        self.version = min(PROTOCOL_MAX, hello.protocol_max)
+        welcome = link_pb2.Welcome(
+            version=self.version,
+            protocol_min=PROTOCOL_MIN,
+            protocol_max=PROTOCOL_MAX,
+            session=hello.session,
+            host_session=self._host_session,
+            unix_ms=unix_ms,
+            telemetry_period_ms=self._telemetry_period_ms,
+            log_boot=stored.log_boot,
+            log_offset=stored.log_offset,
+            event_sequence=stored.event_sequence,
+        )
+        self._say(link_pb2.Frame(welcome=welcome), self._handshake.host_seal)
+        self.is_up = True
+        self._heard_ms = self._now_ms
+
     def _say_requests(self) -> None:
         for request in self._requester.due(self._now_ms):
-            self._say(link_pb2.Frame(request=request))
+            self._say(link_pb2.Frame(request=request), self._handshake.host_seal)
         console_input = self._typer.due(self._now_ms)
         if console_input is not None:
-            self._say(link_pb2.Frame(console_input=console_input))
+            self._say(link_pb2.Frame(console_input=console_input), self._handshake.host_seal)
+        if self._sender is not None:
+            for piece in self._sender.due(self._now_ms):
+                self._say(link_pb2.Frame(update_data=piece), self._handshake.host_seal)
 
     def _say_acknowledge(self, *, log_resend: bool = False, event_resend: bool = False) -> None:
         self._said_ms = self._now_ms
@@ -213,7 +286,7 @@ class HostLink:
         if event_resend:
             acknowledge.event_resend = True
             acknowledge.resend_sequence = self._event_receiver.sequence
-        self._say(link_pb2.Frame(acknowledge=acknowledge))
+        self._say(link_pb2.Frame(acknowledge=acknowledge), self._handshake.host_seal)
 
     def _count_frames(self) -> None:
         reader, counters = self._reader, self.counters
@@ -226,22 +299,74 @@ class HostLink:
             reader.bad_crc = reader.bad_cobs = reader.oversize = 0
 
     def _on_payload(self, payload: bytes) -> None:
+        seal = self._handshake.hat_seal
+        is_open = seal is not None and seal.opens(payload, len(payload))
         try:
             frame = link_pb2.Frame.FromString(payload)
         except DecodeError:
             self.counters.errors["malformed"] += 1
             return
         body = frame.WhichOneof("body")
+        if is_open and self.is_up and body != "hello":
+            self._heard_ms = self._now_ms
+            if body == "log_record":
+                record = frame.log_record
+                data = self._log.take_next(record)  # most are
+                if data is None:
+                    self._events += self._on_log_record(record)
+                else:
+                    self._log_missing.asked_ms = None
+                    self._events.append(data)
+            else:
+                self._on_body(frame, body)
+        else:
+            self._on_other(frame, payload, is_open=is_open)
+
+    def _on_other(self, frame: link_pb2.Frame, payload: bytes, *, is_open: bool) -> None:
+        """Take what is no part of a talk that is up with a HAT that has proved itself."""
+        body = frame.WhichOneof("body")
         if body == "hello":
-            self._on_hello(frame.hello)
-        elif not self.is_up:
+            self._on_any_hello(frame.hello, payload, is_open=is_open)
+        elif body == "key_part" and (agreed := self._handshake.take_part(frame.key_part.secret)):
+            self._events.append(KeyAgreed(*agreed))
+        elif self._handshake.hat_seal is not None and not is_open:
+            self.counters.errors["seal"] += 1
+        elif not self.is_up or body not in _OF_STRANGERS:
             self.counters.errors["unexpected"] += 1
         else:
             self._heard_ms = self._now_ms
-            if body == "log_record":  # most are
-                self._events += self._on_log_record(frame.log_record)
-            else:
-                self._on_body(frame, body)
+            self._on_body(frame, body)
+
+    def _on_any_hello(self, hello: link_pb2.Hello, payload: bytes, *, is_open: bool) -> None:
+        if is_open and hello.hat_id == self._hello.hat_id:  # again, within the talk
+            self._on_hello(hello)
+            return
+        is_in_talk = self._handshake.hat_seal is not None and self.is_up
+        if not is_in_talk and not _common_version(hello):
+            self._refuse(hello, None)
+            return
+        if self._handshake.is_proved(hello, payload):
+            self._on_hello(hello)
+        elif is_in_talk:  # the HAT has restarted, or it is not the HAT: the one that proves itself may go on
+            self.counters.errors["seal"] += 1
+            self._say_knock(KNOCK_AGAIN_MS)
+        elif self._handshake.knows(hello):
+            self._on_unproven(hello)
+        else:
+            self._on_stranger(hello)
+
+    def _on_unproven(self, hello: link_pb2.Hello) -> None:
+        self._handshake.unproven += 1
+        if self._handshake.unproven == UNPROVEN_HELLOS:
+            self._hello = hello
+            self._events.append(Unproven(hello))
+        self._say_knock(KNOCK_AGAIN_MS)
+
+    def _on_stranger(self, hello: link_pb2.Hello) -> None:
+        self._handshake.drop_seals()
+        self._take_up(hello)
+        self._end_talk()
+        self._events.append(Stranger(hello))
 
     def _on_body(self, frame: link_pb2.Frame, body: str | None) -> None:
         news: Sequence[LinkEvent] = ()
@@ -255,9 +380,17 @@ class HostLink:
             case "console_acknowledge":
                 news = self._typer.take(frame.console_acknowledge, self._now_ms)
                 self._say_requests()
+            case "update_progress":
+                news = self._on_update_progress(frame.update_progress)
             case _:
                 self.counters.errors["unexpected"] += 1
         self._events += news
+
+    def _on_update_progress(self, progress: link_pb2.UpdateProgress) -> Sequence[LinkEvent]:
+        if self._sender is not None:
+            self._sender.take(progress, self._now_ms)
+            self._say_requests()
+        return [UpdateProgressed(progress)]
 
     def _end_talk(self) -> None:
         self.is_up = False
@@ -267,19 +400,29 @@ class HostLink:
         if hello.log_offset > OFFSET_MAX or hello.event_sequence > SEQUENCE_MAX:
             self.counters.errors["unexpected"] += 1
             return
+        self._take_up(hello)
+        if _common_version(hello):
+            self._events.append(HelloReceived(hello))
+        else:
+            self._refuse(hello, self._handshake.host_seal)
+
+    def _take_up(self, hello: link_pb2.Hello) -> None:
+        """Note who speaks; give up what an earlier start of it was asked for."""
         self._heard_ms = self._now_ms
+        is_new = (hello.session, hello.hat_id) != (self._hat_session, self._hello.hat_id)
         self._hello = hello
-        if hello.session != self._hat_session:
+        if is_new:
             self._end_talk()
             self._events += self._requester.abandon()
+            self._sender = None
             self._events += self._typer.restart() if self._hat_session else []
-        if min(PROTOCOL_MAX, hello.protocol_max) < max(PROTOCOL_MIN, hello.protocol_min):
-            self._end_talk()
-            refusal = link_pb2.Welcome(protocol_min=PROTOCOL_MIN, protocol_max=PROTOCOL_MAX, session=hello.session)
-            self._say(link_pb2.Frame(welcome=refusal))
-            self._events.append(Incompatible(hello))
-            return
-        self._events.append(HelloReceived(hello))
+            self._hat_session = hello.session
+
+    def _refuse(self, hello: link_pb2.Hello, seal: Seal | None) -> None:
+        self._end_talk()
+        refusal = link_pb2.Welcome(protocol_min=PROTOCOL_MIN, protocol_max=PROTOCOL_MAX, session=hello.session)
+        self._say(link_pb2.Frame(welcome=refusal), seal)
+        self._events.append(Incompatible(hello))
 
     def _on_log_record(self, record: link_pb2.LogRecord) -> Sequence[LinkEvent]:
         if record.offset > OFFSET_MAX or record.lost_bytes > LOST_BYTES_MAX:
@@ -304,3 +447,7 @@ class HostLink:
         if self._event_missing.should_ask(self._now_ms):
             self._say_acknowledge(event_resend=True)
         return ()
+
+
+def _common_version(hello: link_pb2.Hello) -> bool:
+    return min(PROTOCOL_MAX, hello.protocol_max) >= max(PROTOCOL_MIN, hello.protocol_min)

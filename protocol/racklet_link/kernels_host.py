@@ -11,6 +11,7 @@ are), 5 + n bytes in blob n (two slots likewise).
 
 from __future__ import annotations
 
+import hmac
 import zlib
 from typing import TYPE_CHECKING
 
@@ -64,6 +65,21 @@ def cobs_decode(buf: bytearray, end: int) -> int:
 def copy(dst: bytearray, dst_pos: int, src: bytes | bytearray, src_pos: int, size: int) -> None:
     """Copy `size` bytes from `src[src_pos:]` to `dst[dst_pos:]`. The two do not overlap."""
     dst[dst_pos : dst_pos + size] = src[src_pos : src_pos + size]
+
+
+def hmac_key(key: bytes) -> bytes:
+    """Return `key`, of at most 64 bytes, in the form that `hmac_sha256` takes."""
+    return key
+
+
+def hmac_sha256(key: bytes, buf: bytes | bytearray, start: int, end: int) -> bytes:
+    """Return the HMAC-SHA-256 of `buf[start:end]`, 32 bytes."""
+    return hmac.digest(key, memoryview(buf)[start:end], "sha256")
+
+
+def hmac_matches(key: bytes, buf: bytes | bytearray, end: int) -> bool:
+    """Tell whether the eight bytes at `end` begin the HMAC-SHA-256 of `buf[:end]`; it takes as long if they do not."""
+    return hmac.compare_digest(hmac.digest(key, memoryview(buf)[:end], "sha256")[:8], bytes(buf[end : end + 8]))
 
 
 def find_zero(buf: bytes | bytearray, pos: int, end: int) -> int:

@@ -6,6 +6,7 @@ more does not compile on a 32-bit part, so there is none.
 """
 
 from array import array
+from hashlib import sha256
 
 import micropython
 
@@ -99,6 +100,31 @@ def copy(dst: ptr8, dst_pos: int, src: ptr8, src_pos: int, size: int):
         dst[dst_pos] = src[src_pos]
         dst_pos += 1
         src_pos += 1
+
+
+def hmac_key(key):
+    inner = bytearray(b"\x36" * 64)
+    outer = bytearray(b"\x5c" * 64)
+    for index in range(len(key)):
+        inner[index] ^= key[index]
+        outer[index] ^= key[index]
+    return inner, outer
+
+
+def hmac_sha256(key, buf, start, end):  # a hash can be neither reset nor copied here, so each takes heap
+    inner = sha256(key[0])
+    inner.update(memoryview(buf)[start:end])
+    outer = sha256(key[1])
+    outer.update(inner.digest())
+    return outer.digest()
+
+
+def hmac_matches(key, buf, end):
+    mac = hmac_sha256(key, buf, 0, end)
+    differ = 0
+    for index in range(8):
+        differ |= mac[index] ^ buf[end + index]
+    return differ == 0
 
 
 def find_zero(buf, pos, end):  # bytes of hostd come one at a time: a loop of machine code would not pay

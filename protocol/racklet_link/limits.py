@@ -3,15 +3,21 @@
 hostd's end imports them. The HAT's end states those it needs, as it does the numbers of link.proto.
 """
 
-PROTOCOL_MIN = 1
-PROTOCOL_MAX = 1
+PROTOCOL_MIN = 2  # version 1 had no seals
+PROTOCOL_MAX = 2
 
 MAX_PAYLOAD = 512  # bytes of one protobuf Frame
 CRC_SIZE = 4
 MAX_FRAME = 519  # on the wire, without the closing 0x00: payload, CRC and one COBS code byte in 254
 
+SEAL_SIZE = 14  # at a frame's end: tag, length, number, 8 bytes of HMAC-SHA-256
+SEAL_NUMBER_MAX = 0x3FFFFFFF  # the largest small integer of a HAT: a month at full rate, then the talk begins anew
+NONCE_SIZE = 16
+KEY_SIZE = 32
+
 LOG_DATA_MAX = 448  # what fits into a LogRecord when every other field is at its longest
 CONSOLE_DATA_MAX = 64  # of one ConsoleInput: a HAT holds one
+UPDATE_DATA_MAX = 448  # of one UpdateData
 REPLIES_KEPT = 8
 REQUESTS_OUTSTANDING_MAX = 4  # fewer than REPLIES_KEPT, so that a repeat always finds its reply
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from racklet.link.v1 import link_pb2
 from racklet_link.events import BootStarted, Damage, EventReceived, LogData, LogGap
+from racklet_link.limits import OFFSET_MAX
 
 if TYPE_CHECKING:
     from racklet_link.events import LinkEvent
@@ -40,6 +41,17 @@ class LogReceiver:
         self.offset = offset
         self._first_boot = boot
         self._ends: dict[int, int] = {}  # how many bytes the newest BOOTS_REMEMBERED boots had
+
+    def take_next(self, record: link_pb2.LogRecord) -> LogData | None:
+        """Return the data of a record that goes on where the last one ended; None, and nothing is taken, of others."""
+        offset, boot = self.offset, self.boot
+        if record.offset != offset or record.boot != boot or record.lost_bytes or record.boot_cause:
+            return None
+        data = record.data
+        if not data or offset > OFFSET_MAX:
+            return None
+        self.offset = offset + len(data)
+        return LogData(boot, offset, record.at_ms, data, _damage(record))
 
     def take(self, record: link_pb2.LogRecord) -> list[LinkEvent] | None:
         """Return what is new in `record`; None when records before it are missing."""
@@ -108,8 +120,8 @@ class LogReceiver:
 
 
 def _damage(record: link_pb2.LogRecord) -> Damage | None:
-    damage = Damage(record.framing_errors, record.parity_errors, record.breaks)
-    return damage if any(damage) else None
+    framing_errors, parity_errors, breaks = record.framing_errors, record.parity_errors, record.breaks
+    return Damage(framing_errors, parity_errors, breaks) if framing_errors or parity_errors or breaks else None
 
 
 def _gap_reason(reason: link_pb2.GapReason.ValueType) -> str:
@@ -142,28 +154,37 @@ def told_together(events: list[LinkEvent]) -> list[LinkEvent]:
     of TOLD_TOGETHER_MS. Damage stays at its byte.
     """
     told: list[LinkEvent] = []
-    run: list[LogData] = []
-    for index, event in enumerate(events):
-        after = events[index + 1] if index + 1 < len(events) else None
-        if run and not (isinstance(event, LogData) and _goes_on(run[0], event, after)):
-            told.append(_joined(run))
-            run = []
-        if isinstance(event, LogData):
-            run.append(event)
-        else:
-            told.append(event)
-    return [*told, _joined(run)] if run else told
+    index, count = 0, len(events)
+    while index < count:
+        event = events[index]
+        end = _end_of_run(event, events, index + 1) if isinstance(event, LogData) else index + 1
+        told.append(event if end == index + 1 else _joined(events[index:end]))
+        index = end
+    return told
 
 
-def _goes_on(first: LogData, data: LogData, after: LinkEvent | None) -> bool:
-    end_ms = data.at_ms + RECORD_MS
-    if isinstance(after, LogData) and after.boot == data.boot:
-        end_ms = min(end_ms, max(after.at_ms, data.at_ms))  # the bytes of a record came before those of the next
-    is_near = first.at_ms <= data.at_ms and end_ms - first.at_ms <= TOLD_TOGETHER_MS
-    is_small = data.offset + len(data.data) - first.offset <= TOLD_TOGETHER_BYTES
-    return data.boot == first.boot and is_near and is_small and data.damage is None
+def _end_of_run(first: LogData, events: list[LinkEvent], end: int) -> int:
+    """Return up to where what stands from `end` on goes on from `first`, and is told with it."""
+    boot, at_ms = first.boot, first.at_ms
+    size, latest_ms = len(first.data), at_ms + TOLD_TOGETHER_MS
+    count = len(events)
+    while end < count:
+        data = events[end]
+        if not isinstance(data, LogData) or data.boot != boot or data.damage is not None:
+            break
+        size += len(data.data)
+        data_ms = data.at_ms
+        end_ms = data_ms + RECORD_MS
+        if end_ms > latest_ms and end + 1 < count:  # the bytes of a record came before those of the next
+            after = events[end + 1]
+            if isinstance(after, LogData) and after.boot == boot:
+                end_ms = min(end_ms, max(after.at_ms, data_ms))
+        if data_ms < at_ms or end_ms > latest_ms or size > TOLD_TOGETHER_BYTES:
+            break
+        end += 1
+    return end
 
 
-def _joined(run: list[LogData]) -> LogData:
-    first = run[0]
-    return first._replace(data=b"".join([data.data for data in run])) if run[1:] else first
+def _joined(run: list[LinkEvent]) -> LogData:
+    parts = [data for data in run if isinstance(data, LogData)]
+    return parts[0]._replace(data=b"".join([data.data for data in parts]))

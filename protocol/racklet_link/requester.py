@@ -12,12 +12,28 @@ REPEAT_EVERY_MS = 300  # until the HAT has answered at all
 POLL_EVERY_MS = 1000  # while it says that the request is pending
 CONSOLE_BUFFER = 1024  # bytes typed and not yet taken; more are refused
 
-Operation = link_pb2.SetPower | link_pb2.Identify | link_pb2.SetLimits | link_pb2.SetRestore | link_pb2.SelfTest
+Operation = (
+    link_pb2.SetPower
+    | link_pb2.Identify
+    | link_pb2.SetLimits
+    | link_pb2.SetRestore
+    | link_pb2.ForgetKey
+    | link_pb2.BeginUpdate
+    | link_pb2.FinishUpdate
+    | link_pb2.ConfirmUpdate
+    | link_pb2.AbortUpdate
+    | link_pb2.SelfTest
+)
 _FIELDS: dict[type[Operation], str] = {
     link_pb2.SetPower: "set_power",
     link_pb2.Identify: "identify",
     link_pb2.SetLimits: "set_limits",
     link_pb2.SetRestore: "set_restore",
+    link_pb2.ForgetKey: "forget_key",
+    link_pb2.BeginUpdate: "begin_update",
+    link_pb2.FinishUpdate: "finish_update",
+    link_pb2.ConfirmUpdate: "confirm_update",
+    link_pb2.AbortUpdate: "abort_update",
     link_pb2.SelfTest: "self_test",
 }
 
@@ -47,7 +63,9 @@ class Requester:
             raise RequestsFullError
         self._last_id += 1
         request = link_pb2.Request(id=self._last_id)
-        getattr(request, _FIELDS[type(operation)]).CopyFrom(operation)
+        field = getattr(request, _FIELDS[type(operation)])
+        field.CopyFrom(operation)
+        field.SetInParent()  # also one without fields
         self._outstanding[self._last_id] = _Outstanding(request, now_ms + timeout_ms, now_ms)
         return self._last_id
 

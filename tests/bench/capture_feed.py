@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from racklet.link.v1 import link_pb2
-from tests.bench.wire import hello, seal, telemetry, unseal
+from tests.bench.wire import HatSeal, measured, unseal
 
 PIECE_BYTES = 448  # what a HAT puts into one record
 HELD_BYTES = 32 << 10  # what a HAT's ring holds, and no less than what an adapter and its driver do
@@ -74,7 +74,11 @@ class Feed(ABC):
 
     @abstractmethod
     def render(self, number: int) -> bytes:
-        """Return what stands on the line for a piece."""
+        """Return what is to be said for a piece, as far as it is known beforehand."""
+
+    def on_the_line(self, rendered: bytes) -> bytes:
+        """Return what is written of a piece now."""
+        return rendered
 
     @abstractmethod
     def hear(self, data: bytes) -> None:
@@ -93,7 +97,7 @@ class Feed(ABC):
         self._rest += self.keep_alive()
         while self._rest or self._said < due:
             if not self._rest:
-                self._rest = self._pieces[self._said]
+                self._rest = self.on_the_line(self._pieces[self._said])
                 self._said += 1
             try:
                 self._rest = self._rest[os.write(self.master, self._rest) :]
@@ -129,6 +133,7 @@ class LinkFeed(Feed):
         super().__init__(port)
         self._begin_s = time.monotonic()
         self._heard = b""
+        self._seal = HatSeal(1)
         self._is_up = False
         self._acked_bytes = 0
         self._telemetry_s = 0.0
@@ -140,10 +145,14 @@ class LinkFeed(Feed):
         }
 
     def render(self, number: int) -> bytes:
-        """Return the frame of a record."""
+        """Return a record."""
         at_ms = self._ms()
         data = link_pb2.LogRecord(boot=1, offset=number * PIECE_BYTES, at_ms=at_ms, data=piece(number))
-        return seal(link_pb2.Frame(log_record=data).SerializeToString())
+        return link_pb2.Frame(log_record=data).SerializeToString()
+
+    def on_the_line(self, rendered: bytes) -> bytes:
+        """Return the frame of a record."""
+        return self._seal.seal(link_pb2.Frame.FromString(rendered))
 
     def hear(self, data: bytes) -> None:
         """Take frames."""
@@ -164,7 +173,7 @@ class LinkFeed(Feed):
             return b""
         self._telemetry_s = now_s
         self._telemetries += 1
-        return telemetry(self._telemetries, self._ms())
+        return self._seal.seal(link_pb2.Frame(telemetry=measured(self._telemetries, self._ms())))
 
     def _lose(self, oldest: int) -> None:
         lost = oldest - self._said
@@ -176,20 +185,21 @@ class LinkFeed(Feed):
                 lost_bytes=lost * PIECE_BYTES,
                 gap_reason=link_pb2.GAP_REASON_RING_FULL,
             )
-            self._rest += seal(link_pb2.Frame(log_record=record).SerializeToString())
+            self._rest += self._seal.seal(link_pb2.Frame(log_record=record))
             self._said = oldest
 
     def _ms(self) -> int:
         return int((time.monotonic() - self._begin_s) * 1000) + 1
 
-    def _on_knock(self, _frame: link_pb2.Frame) -> None:
-        self._rest += hello(1)
+    def _on_knock(self, frame: link_pb2.Frame) -> None:
+        self._seal.hear(frame)
+        self._rest += self._seal.hello()
 
     def _on_welcome(self, _frame: link_pb2.Frame) -> None:
         self._is_up = True
         if self._said == 0:
             start = link_pb2.LogRecord(boot=1, at_ms=self._ms(), boot_cause=link_pb2.BOOT_CAUSE_SUPPLY_ON)
-            self._rest += seal(link_pb2.Frame(log_record=start).SerializeToString())
+            self._rest += self._seal.seal(link_pb2.Frame(log_record=start))
 
     def _on_acknowledge(self, frame: link_pb2.Frame) -> None:
         self._acked_bytes = frame.acknowledge.log_offset

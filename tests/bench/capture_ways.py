@@ -13,6 +13,7 @@ from socket import create_connection
 
 from racklet_hostd.store import Chunk, Store, StoreLimits
 from tests.bench.process import free_tcp_port, running, until
+from tests.bench.wire import adopt
 
 SETTLED_S = 0.3  # after a port was opened, which no peer tells
 DEBIAN_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
@@ -71,6 +72,7 @@ class Way:
 async def _hostd(folder: Path, port: Path) -> AsyncIterator[list[int]]:
     config = folder / "racklet.toml"
     config.write_text(_HOSTD_CONFIG.format(port=port, folder=folder), encoding="utf-8")
+    adopt(folder / "state", {1: "node-1"})
     command = (sys.executable, "-m", "racklet_hostd", "--config", config)
     async with running(*command, log=folder / "log") as process:
         await until(lambda: b"link up" in (folder / "log").read_bytes())

@@ -11,16 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from racklet.link.v1 import link_pb2
 from tests.bench.fanin_reader import ports
 from tests.bench.measured import Measured, Reading, measured
 from tests.bench.report import Report, Row
-from tests.bench.wire import hello, telemetry
+from tests.bench.wire import HatSeal, unseal
+from tests.bench.wire import measured as telemetry
 
 WAYS = ("hostd", "asyncio", "bare")  # ours, peer, limit
 TIMEOUT_S = 15
 LOOK_S = 0.05
 US = 1e6
 MS = 1e3
+FRAME_BYTES = 22  # around a message: Frame, seal, checksum, stuffing
 PERCENT = 100
 
 
@@ -53,6 +56,7 @@ class Cables:
 
     def __init__(self, folder: Path, hats: int, opened: ExitStack) -> None:
         self._masters: list[int] = []
+        self._seals = [HatSeal(number) for number in range(hats)]
         (folder / "ports").mkdir(parents=True)
         for port in ports(folder, hats):
             master, slave = os.openpty()
@@ -64,11 +68,19 @@ class Cables:
             self._masters.append(master)
 
     def introduce(self) -> None:
-        """Throw away what was heard, and let every HAT say Hello."""
-        for number, master in enumerate(self._masters):
+        """Let every HAT say Hello, to the newest Knock that it heard."""
+        for seal, master in zip(self._seals, self._masters, strict=True):
+            heard = b""
             with suppress(BlockingIOError):
-                os.read(master, 1 << 16)
-            os.write(master, hello(number))
+                heard = os.read(master, 1 << 16)
+            for frame in filter(None, heard.split(b"\0")):
+                seal.hear(link_pb2.Frame.FromString(unseal(frame + b"\0")))
+            os.write(master, seal.hello())
+
+    def frames(self, bodies: list[link_pb2.Telemetry]) -> list[bytes]:
+        """Return the frames of what all HATs say in turn, each sealed by its own."""
+        seals = self._seals
+        return [seals[at % len(seals)].seal(link_pb2.Frame(telemetry=body)) for at, body in enumerate(bodies)]
 
     async def speak(self, frames: list[bytes], span_s: float) -> None:
         """Let the HATs say one frame each in turn, evenly spread over `span_s`."""
@@ -108,13 +120,14 @@ class Reader:
 def run(size: Size) -> Report:
     """Measure the three ways in turn."""
     ways = asyncio.run(_measure(size))
+    frame_bytes = telemetry(1, 1).ByteSize() + FRAME_BYTES
     report = Report(
         f"fan-in: telemetry of {size.hats} HATs on ptys, {size.rate_hz} a second each",
         [
             "ours: hostd as it is, with sessions, nodes, store, API and pages. The others count bytes.",
             "peer: asyncio's add_reader and os.read. limit: os.read in a loop over epoll.",
             "CPU of the reading process alone, system time included. The load comes from another process:",
-            f"{size.hats * size.rate_hz} frames a second of {len(telemetry(1, 1))} bytes, evenly spread.",
+            f"{size.hats * size.rate_hz} frames a second of {frame_bytes} bytes, evenly spread.",
             f"Medians of {size.rounds} rounds in turns: {size.load_s} s of load for each, {size.quiet_s} s of quiet.",
         ],
     )
@@ -154,7 +167,8 @@ async def _load(reader: Reader, turn: int, size: Size) -> Load:
     await _introduce(reader, size.hats)
     rounds = round(size.load_s * size.rate_hz)
     sequences = range(turn * rounds + 1, (turn + 1) * rounds + 1)
-    frames = [telemetry(sequence, sequence * 1000 // size.rate_hz) for sequence in sequences for _ in range(size.hats)]
+    bodies = [telemetry(sequence, sequence * 1000 // size.rate_hz) for sequence in sequences for _ in range(size.hats)]
+    frames = reader.cables.frames(bodies)
     loop = asyncio.get_running_loop()
     begin_s, before = loop.time(), await reader.process.read()
     await reader.cables.speak(frames, size.load_s)

@@ -16,6 +16,7 @@ from racklet_hostd.daemon import Daemon
 from racklet_hostd.model import HatState
 from racklet_hostd.store import Store, StoreLimits
 from tests.bench.measured import answer, tell
+from tests.bench.wire import adopt
 
 READ_BYTES = 1024  # as hostd's
 STDIN = 0
@@ -37,6 +38,7 @@ async def read_as_hostd(folder: Path, hats: int) -> None:
         }
     )
     logging.basicConfig(level=logging.ERROR)
+    adopt(config.state.folder, {number: port.name for number, port in enumerate(ports(folder, hats))})
     store = Store.open(config.state.folder, StoreLimits())
     try:
         daemon = Daemon(config, store, SystemClock())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,12 +12,14 @@ from racklet.link.v1 import link_pb2
 from racklet_link.events import StoredPositions
 from racklet_link.framing import FrameDecoder
 from racklet_link.host import HostLink
-from racklet_link.limits import LOG_DATA_MAX
+from racklet_link.limits import LOG_DATA_MAX, NONCE_SIZE
 from racklet_link.message import Message
 from racklet_virtual.script import load_boot_text
 from tests.bench.measure import cpu_us, interleaved
 from tests.bench.report import Report, Row
-from tests.bench.wire import hello, measured, seal, unseal
+from tests.bench.wire import KEY as BENCH_KEY
+from tests.bench.wire import HatSeal, measured, seal, unseal
+from tests.protocol.seals import HAT_ID, KEY
 from tests.protocol.simulation import Hat, Host
 
 BYTE_BITS = 8
@@ -69,7 +72,7 @@ def run(size: Size) -> Report:
 
 def play_boot(span_ms: int) -> Traffic:
     """Let a node boot for at most `span_ms` of its time behind a simulated HAT; return what the link carried."""
-    hat, host = Hat(1000, RING_BYTES), Host(HostLink(1, SYNC_MS, 0))
+    hat, host = Hat(1000, RING_BYTES), Host(HostLink(1, SYNC_MS, 0, {HAT_ID: KEY}.get, os.urandom))
     hat.duties.fill_telemetry = _fill_telemetry  # type: ignore[method-assign]
     hat.log.begin_boot(link_pb2.BOOT_CAUSE_SUPPLY_ON, 0, 0)
     arriving = _arrivals()
@@ -124,14 +127,14 @@ def _kind(frame: bytes) -> str:
 
 
 def _bits(boot: Traffic) -> list[Row]:
-    record = _log_frame(1 << 20)
+    record = _met().seal(_log_record(1 << 20))
     telemetry, acknowledge = measured(100_000, 86_400_000), _acknowledge()
     cases = {
         f"log record of {LOG_DATA_MAX} bytes": (len(record), LOG_DATA_MAX),
         "log records of a boot": (boot.line_bytes["log_record"], boot.console_bytes),
         "all frames of a boot, both ways": (boot.line_bytes.total(), boot.console_bytes),
-        "telemetry": (_sealed_size(link_pb2.Frame(telemetry=telemetry)), telemetry.ByteSize()),
-        "acknowledge": (_sealed_size(link_pb2.Frame(acknowledge=acknowledge)), acknowledge.ByteSize()),
+        "telemetry": (len(_met().seal(link_pb2.Frame(telemetry=telemetry))), telemetry.ByteSize()),
+        "acknowledge": (len(_met().seal(link_pb2.Frame(acknowledge=acknowledge))), acknowledge.ByteSize()),
     }
     return [
         Row(f"{what}, {line} on {payload}", "line bits/payload byte", BYTE_BITS * line / payload, UART_BITS, BYTE_BITS)
@@ -140,10 +143,10 @@ def _bits(boot: Traffic) -> list[Row]:
 
 
 def _cpu(size: Size) -> list[Row]:
-    records = [_log_frame(index * LOG_DATA_MAX) for index in range(FRAMES)]
-    telemetries = [
-        seal(link_pb2.Frame(telemetry=measured(index, 1000 * index)).SerializeToString()) for index in range(FRAMES)
-    ]
+    hat = _met()
+    hat.hello()
+    records = [hat.seal(_log_record(index * LOG_DATA_MAX)) for index in range(FRAMES)]
+    telemetries = [hat.seal(link_pb2.Frame(telemetry=measured(index, 1000 * index))) for index in range(FRAMES)]
     acknowledge = link_pb2.Frame(acknowledge=_acknowledge()).SerializeToString()
     cases: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
         "log record to payload": (partial(_decode, records), partial(_unseal_all, records)),
@@ -161,18 +164,21 @@ def _cpu_row(what: str, ours: Callable[[], object], peer: Callable[[], object], 
     return Row(what, "µs of CPU/frame", medians["ours"] / FRAMES, medians["peer"] / FRAMES)
 
 
-def _log_frame(offset: int) -> bytes:
+def _met() -> HatSeal:
+    """Return the seal of a HAT that heard the Knock of a `_talking_link`."""
+    hat = HatSeal(1)
+    hat.hear(link_pb2.Frame(knock=link_pb2.Knock(nonce=bytes(NONCE_SIZE))))
+    return hat
+
+
+def _log_record(offset: int) -> link_pb2.Frame:
     text = b"[    1.234567] usb 1-1: new high-speed USB device number 2 using xhci_hcd\r\n"
     record = link_pb2.LogRecord(boot=1, offset=offset, at_ms=86_400_000, data=(text * 7)[:LOG_DATA_MAX])
-    return seal(link_pb2.Frame(log_record=record).SerializeToString())
+    return link_pb2.Frame(log_record=record)
 
 
 def _acknowledge() -> link_pb2.Acknowledge:
     return link_pb2.Acknowledge(log_boot=3, log_offset=1 << 20, event_sequence=12)
-
-
-def _sealed_size(frame: link_pb2.Frame) -> int:
-    return len(seal(frame.SerializeToString()))
 
 
 def _decode(frames: list[bytes]) -> None:
@@ -206,8 +212,8 @@ def _seal_all(payload: bytes) -> None:
 
 
 def _talking_link() -> HostLink:
-    link = HostLink(1, SYNC_MS, 0)
-    link.receive(hello(1), 0)
+    link = HostLink(1, SYNC_MS, 0, lambda _: BENCH_KEY, bytes)
+    link.receive(_met().hello(), 0)
     link.welcome(StoredPositions(1, 0, 1), 0, 0)
     link.take_output()
     return link

@@ -17,6 +17,7 @@ from tests.bench.capture_ways import DEBIAN_PATH
 from tests.bench.measured import measured
 from tests.bench.process import cpu_s, free_tcp_port, memory_mb, running, until
 from tests.bench.report import Report, Row
+from tests.bench.wire import adopt
 from tests.conftest import ROOT
 
 OPENERS = ("hostd", "asyncio", "bare")  # ours, peer, limit
@@ -153,6 +154,7 @@ async def _hostd(folder: Path, ports: Path, size: Size, ready: str) -> Rest:
     config = folder / "racklet.toml"
     config.write_text("".join(nodes) + HOSTD_CONFIG.format(folder=folder), encoding="utf-8")
     log = folder / "log"
+    adopt(folder / "state", {number: f"node-{number}" for number in range(1, size.nodes + 1)})
     begin_s = time.monotonic()
     async with running(sys.executable, "-m", "racklet_hostd", "--config", config, log=log) as process:
         return await _rest(process.pid, begin_s, size, lambda: log.read_text("utf-8").count(ready))

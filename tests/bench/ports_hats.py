@@ -17,7 +17,7 @@ from pathlib import Path
 
 from racklet.link.v1 import link_pb2
 from tests.bench.process import allow_files
-from tests.bench.wire import hello, telemetry, unseal
+from tests.bench.wire import HatSeal, measured, unseal
 
 TELEMETRY_EVERY_S = 1.0
 STDIN = 0
@@ -29,7 +29,7 @@ class QuietHats:
     def __init__(self, folder: Path, hats: int) -> None:
         self._poll = select.epoll()
         self._poll.register(STDIN, select.EPOLLIN | select.EPOLLHUP)
-        self._numbers: dict[int, int] = {}
+        self._seals: dict[int, HatSeal] = {}
         self._heard: dict[int, bytes] = {}
         self._said: dict[int, int] = {}  # telemetries of those that are welcome
         self._due: list[tuple[float, int]] = []
@@ -38,7 +38,7 @@ class QuietHats:
             tty.setraw(slave)
             os.set_blocking(master, False)
             (folder / f"node-{number}").symlink_to(os.ttyname(slave))
-            self._numbers[master] = number
+            self._seals[master] = HatSeal(number)
             self._poll.register(master, select.EPOLLIN)
 
     def run(self) -> None:
@@ -57,16 +57,17 @@ class QuietHats:
     def _hear(self, master: int) -> None:
         *frames, self._heard[master] = (self._heard.get(master, b"") + os.read(master, 4096)).split(b"\0")
         for framed in filter(None, frames):
-            body = link_pb2.Frame.FromString(unseal(framed + b"\0")).WhichOneof("body")
-            if body == "knock":
-                self._write(master, hello(self._numbers[master]))
-            elif body == "welcome" and master not in self._said:
+            frame = link_pb2.Frame.FromString(unseal(framed + b"\0"))
+            if self._seals[master].hear(frame):
+                self._write(master, self._seals[master].hello())
+            elif frame.HasField("welcome") and master not in self._said:
                 self._said[master] = 0
                 heapq.heappush(self._due, (time.monotonic(), master))
 
     def _tell(self, master: int) -> None:
         self._said[master] += 1
-        self._write(master, telemetry(self._said[master], self._said[master] * 1000))
+        telemetry = measured(self._said[master], self._said[master] * 1000)
+        self._write(master, self._seals[master].seal(link_pb2.Frame(telemetry=telemetry)))
 
     def _write(self, master: int, frame: bytes) -> None:
         with suppress(BlockingIOError):  # nobody reads: then it is lost, as telemetry may be

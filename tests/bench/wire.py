@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import hmac
 import zlib
+from contextlib import closing
+from typing import TYPE_CHECKING
 
 from cobs import cobs
 
 from racklet.link.v1 import link_pb2
+from racklet_hostd.store import Adoption, Store, StoreLimits
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 CRC_SIZE = 4
+KEY = b"k" * 32  # of every HAT
+NONCE = b"d" * 16
 
 
 def seal(payload: bytes) -> bytes:
@@ -25,20 +35,64 @@ def unseal(frame: bytes) -> bytes:
     return payload
 
 
-def hello(number: int) -> bytes:
-    """Return the frame with which HAT number `number` introduces itself."""
-    body = link_pb2.Hello(
-        protocol_min=1,
-        protocol_max=1,
+def hat_id(number: int) -> bytes:
+    """Return the id of HAT number `number`."""
+    return number.to_bytes(8, "big")
+
+
+def adopt(folder: Path, nodes: Mapping[int, str]) -> None:
+    """Let the HATs of these numbers be those of the nodes, in the state folder of a hostd that is to start."""
+    with closing(Store.open(folder, StoreLimits())) as store:
+        for number, node in nodes.items():
+            store.adoptions.adopt(Adoption(hat_id(number), node, KEY, 0, "bench"))
+
+
+class HatSeal:
+    """The seal of HAT number `number` in one talk after another. Until hostd has knocked it makes none."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self._key = b""
+        self._count = 0
+
+    def hear(self, frame: link_pb2.Frame) -> bool:
+        """Tell whether this is a Knock; if so a talk begins."""
+        if not frame.HasField("knock"):
+            return False
+        secret = hmac.digest(frame.knock.nonce + NONCE, KEY, "sha256")
+        self._key = hmac.digest(secret, b"racklet link 2 HAT" + hat_id(self._number) + b"\1", "sha256")
+        self._count = 0
+        return True
+
+    def seal(self, frame: link_pb2.Frame) -> bytes:
+        """Return the frame on the line, sealed."""
+        payload = frame.SerializeToString()
+        if self._key:
+            self._count += 1
+            payload += b"\x62\x0c" + self._count.to_bytes(4, "little")
+            payload += hmac.digest(self._key, payload, "sha256")[:8]
+        return seal(payload)
+
+    def hello(self) -> bytes:
+        """Return the frame with which the HAT introduces itself."""
+        return self.seal(link_pb2.Frame(hello=introduction(self._number)))
+
+
+def introduction(number: int) -> link_pb2.Hello:
+    """Return the Hello of HAT number `number`."""
+    return link_pb2.Hello(
+        protocol_min=2,
+        protocol_max=2,
         session=1000 + number,
         supply_state=link_pb2.SUPPLY_STATE_ON,
         at_ms=1,
         event_sequence=1,
-        hat_id=number.to_bytes(8, "big"),
+        hat_id=hat_id(number),
         board="hat-a",
         firmware="0.1.0",
+        has_key=True,
+        nonce=NONCE,
     )
-    return seal(link_pb2.Frame(hello=body).SerializeToString())
 
 
 def measured(sequence: int, at_ms: int) -> link_pb2.Telemetry:
@@ -66,8 +120,3 @@ def measured(sequence: int, at_ms: int) -> link_pb2.Telemetry:
         heap_free_bytes=121_000,
         boot=3,
     )
-
-
-def telemetry(sequence: int, at_ms: int) -> bytes:
-    """Return the frame of a Telemetry."""
-    return seal(link_pb2.Frame(telemetry=measured(sequence, at_ms)).SerializeToString())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -9,11 +10,13 @@ from racklet.link.v1 import link_pb2
 from racklet_link.events import (
     EventReceived,
     HelloReceived,
+    KeyAgreed,
     LinkEvent,
     LogData,
     LogGap,
     RequestEnded,
     StoredPositions,
+    Stranger,
     TelemetryReceived,
 )
 from racklet_link.host import HostLink
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from racklet_emulator.hat import EmulatedHat
     from racklet_link.requester import Operation
 
+KEYS: dict[bytes, bytes] = {}  # of the HATs that were adopted in this process, by id
 _LOOK_MS = 2
 _PATIENCE_MS = 3_000
 
@@ -33,7 +37,7 @@ class ChipHost:
 
     def __init__(self, hat: EmulatedHat, *, telemetry_period_ms: int = 200) -> None:
         self.hat = hat
-        self.link = HostLink(host_session=7, telemetry_period_ms=telemetry_period_ms, now_ms=hat.now_ms)
+        self.link = HostLink(7, telemetry_period_ms, hat.now_ms, key_of=KEYS.get, random=os.urandom)
         self.hellos: list[link_pb2.Hello] = []
         self.replies: list[link_pb2.Reply] = []
         self.events: list[link_pb2.Event] = []
@@ -84,6 +88,11 @@ class ChipHost:
             case HelloReceived(hello=hello):
                 self.hellos.append(hello)
                 self.link.welcome(self._stored, 0, self.hat.now_ms)
+            case Stranger(hello=hello):
+                self.link.adopt(hello.hat_id, self.hat.now_ms)
+            case KeyAgreed(hat_id, key):
+                KEYS[hat_id] = key
+                self.link.knock(self.hat.now_ms)
             case RequestEnded(reply=reply):
                 self.replies.append(reply)
             case EventReceived(event=news):

@@ -17,7 +17,9 @@ VIEWER = {
     "/racklet.v1.Rack/GetRack",
     "/racklet.v1.Rack/ListAuditEntries",
     "/racklet.v1.Rack/ListBoots",
+    "/racklet.v1.Rack/GetHat",
     "/racklet.v1.Rack/ListEvents",
+    "/racklet.v1.Rack/ListHats",
     "/racklet.v1.Rack/ListNodes",
     "/racklet.v1.Rack/ReadBootLog",
     "/racklet.v1.Rack/WatchEvents",
@@ -27,8 +29,15 @@ VIEWER = {
     "/grpc.health.v1.Health/Watch",
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
 }
-OPERATOR = VIEWER | {"/racklet.v1.Rack/IdentifyNode", "/racklet.v1.Rack/SelfTestHat", "/racklet.v1.Rack/SetPower"}
+OPERATOR = VIEWER | {
+    "/racklet.v1.Rack/IdentifyHat",
+    "/racklet.v1.Rack/IdentifyNode",
+    "/racklet.v1.Rack/SelfTestHat",
+    "/racklet.v1.Rack/SetPower",
+}
 ADMIN = OPERATOR | {
+    "/racklet.v1.Rack/AdoptHat",
+    "/racklet.v1.Rack/ForgetHat",
     "/racklet.v1.Rack/RunFaults",
     "/racklet.v1.Rack/SetPowerBudget",
     "/racklet.v1.Rack/VerifyAudit",

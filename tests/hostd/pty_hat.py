@@ -46,7 +46,7 @@ class PtyHat:
     def __init__(self, port: Path, session: int = 1000, hat_id: bytes = b"") -> None:
         self.port = port
         self.session = session
-        number = 8 if port.name in {"port", "node-1"} else sum(port.name.encode())  # no two HATs share an id
+        number = 8 if port.name in {"port", "node-1"} else 16 + sum(port.name.encode())  # no two HATs share an id
         self.hat_id = hat_id or bytes([1, 2, 3, 4, 5, 6, 7, number & 255])
         self.now = Electronics()
         self.power_result: int = link_pb2.RESULT_DONE
@@ -57,7 +57,8 @@ class PtyHat:
         self.typed = bytearray()
         self.type_room = 256
         self.is_mute = False
-        self.protocol = (1, 1)
+        self.protocol = (2, 2)
+        self.key = b""
         self.sent = 0  # bytes written to the line
         self._invalid_field = 0
         self._boot_continues = False
@@ -98,6 +99,10 @@ class PtyHat:
         self._boot_continues = True
         self._start(self.session + 1)
         self._log.begin_boot(link_pb2.BOOT_CAUSE_HAT_START, self._ms(), 0)
+
+    def have_key(self, key: bytes) -> None:
+        """Be a HAT that was adopted long ago."""
+        self.key = self.link._key = key
 
     def boot(self) -> None:
         """Begin a boot of the node."""
@@ -143,6 +148,15 @@ class PtyHat:
 
     # What the link asks of a HAT.
 
+    def load_key(self) -> bytes:
+        return self.key
+
+    def keep_key(self, key: bytes) -> None:
+        self.key = key
+
+    def random(self, size: int) -> bytes:
+        return os.urandom(size)
+
     def set_power(self, request_id: int, action: int, grace_ms: int, force: int, off_ms: int) -> int:
         self.power_requests.append((request_id, action, grace_ms, force, off_ms))
         return self.power_result
@@ -163,7 +177,6 @@ class PtyHat:
         hello.slots[0], hello.slots[1] = self.protocol
         hello.slots[4] = self.now.supply_state
         hello.slots[8] = self._boot_continues
-        hello.put_bytes(13, 0, self.hat_id)
         hello.put_bytes(15, 1, b"hat-a")
         hello.put_bytes(17, 2, b"0.1.0")
 

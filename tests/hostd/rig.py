@@ -15,10 +15,11 @@ from racklet.v1 import rack_pb2, rack_pb2_grpc
 from racklet_hostd.clock import Clock, SystemClock
 from racklet_hostd.config import RackletConfig
 from racklet_hostd.daemon import Daemon
-from racklet_hostd.store import Store, StoreLimits
+from racklet_hostd.store import Adoption, Store, StoreLimits
 from tests.hostd.pty_hat import PtyHat
 
 TIMEOUT_S = 20
+KEY = b"k" * 32  # of every HAT that is adopted from the begin
 
 
 class JumpingClock(SystemClock):
@@ -70,6 +71,7 @@ async def until(holds: Callable[[], object]) -> None:
 def config_for(folder: Path, names: tuple[str, ...] = ("node-1",), **sections: Any) -> RackletConfig:  # noqa: ANN401
     """Return a config with its state, ports and socket in `folder`, fast, on ports that the system chooses."""
     values: dict[str, Any] = {
+        "rack": {"ports": [], "adopt": "first-use"},
         "node": [{"name": name, "port": str(folder / "ports" / name)} for name in names],
         "state": {"folder": str(folder / "state")},
         "grpc": {"socket": str(folder / "run" / "hostd.sock")},
@@ -82,11 +84,19 @@ def config_for(folder: Path, names: tuple[str, ...] = ("node-1",), **sections: A
 
 @asynccontextmanager
 async def running_daemon(
-    config: RackletConfig, clock: Clock | None = None, limits: StoreLimits | None = None
+    config: RackletConfig,
+    clock: Clock | None = None,
+    limits: StoreLimits | None = None,
+    hats: dict[str, PtyHat] | None = None,
 ) -> AsyncIterator[tuple[Daemon, asyncio.Event]]:
-    """Run hostd over its state folder; stop it at the end."""
+    """Run hostd over its state folder, where `hats` are adopted by node; stop it at the end."""
     store = Store.open(config.state.folder, limits or StoreLimits())
     try:
+        for node, hat in (hats or {}).items():
+            if store.adoptions.of_hat(hat.hat_id) is None:
+                store.adoptions.adopt(Adoption(hat.hat_id, node, KEY, 0, "test"))
+            if not hat.key:
+                hat.have_key(KEY)
         daemon = Daemon(config, store, clock or SystemClock())
         stop = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
@@ -119,7 +129,7 @@ async def running_rack(
                 for index, name in enumerate(names, start=1)
             }
         async with (
-            running_daemon(config, clock, limits) as (daemon, stop),
+            running_daemon(config, clock, limits, hats) as (daemon, stop),
             grpc.aio.insecure_channel(f"unix:{config.grpc.socket}") as channel,
         ):
             stub: rack_pb2_grpc.RackAsyncStub = rack_pb2_grpc.RackStub(channel)

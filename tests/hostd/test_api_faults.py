@@ -498,3 +498,30 @@ async def test_a_stranger_with_the_same_wish_is_no_holder(tmp_path: Path) -> Non
             )
         call.cancel()
         await until_free(rig)
+
+
+async def test_a_run_is_told_again_by_its_id_and_not_run_again(tmp_path: Path) -> None:
+    request_id = "1f6d4c6e-9a49-4a0e-8d7c-3f1f0d6b5a20"
+    async with faults_rack(tmp_path) as rig:
+        first = await run(rig, CUT, request_id=request_id)
+        again = await run(rig, CUT, request_id=request_id)
+        assert again == [first[0], first[-1]]
+        assert len(actions(rig)) == 2
+    async with faults_rack(tmp_path) as rig:
+        code, words = await refused(rig, CUT, request_id=request_id)
+        assert (code, words.endswith("it came to: OK")) == (grpc.StatusCode.ABORTED, True)
+        assert actions(rig) == []
+
+
+async def test_a_run_that_broke_off_is_not_run_again_by_its_id(tmp_path: Path) -> None:
+    request_id = "1f6d4c6e-9a49-4a0e-8d7c-3f1f0d6b5a20"
+    async with faults_rack(tmp_path) as rig:
+        call = call_of(rig, CUT.replace("0.05", "30"), request_id=request_id)
+        assert (await call.read()).HasField("plan")  # type: ignore[union-attr]
+        assert (await call.read()).HasField("step")  # type: ignore[union-attr]
+        call.cancel()
+        await until_free(rig)
+        code, words = await refused(rig, CUT.replace("0.05", "30"), request_id=request_id)
+        assert code is grpc.StatusCode.ABORTED
+        assert "what it took is given back" in words
+        assert is_on(rig)

@@ -32,6 +32,8 @@ def write_config(folder: Path, *more: str) -> Path:
     path = folder / "racklet.toml"
     lines = (
         *more,
+        "rack.adopt = 'first-use'",
+        "rack.ports = []",
         f"grpc.socket = '{folder}/run/hostd.sock'",
         "http.address = '127.0.0.1:0'",
         f"state.folder = '{folder}/state'",

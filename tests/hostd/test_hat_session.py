@@ -15,7 +15,7 @@ from racklet.link.v1 import link_pb2
 from racklet_hostd.clock import SystemClock
 from racklet_hostd.hat_session import READ_BUDGET_BYTES, HatNews, HatSession
 from racklet_link.events import HelloReceived, StoredPositions
-from tests.bench.wire import hello, unseal
+from tests.bench.wire import KEY, HatSeal, unseal
 from tests.hostd.rig import until
 
 
@@ -28,6 +28,7 @@ class Line:
         os.set_blocking(self.master, False)
         self.path = Path(os.ttyname(self._slave))
         self._heard = b""
+        self._seal = HatSeal(1)
 
     def close(self) -> None:
         os.close(self.master)
@@ -38,8 +39,14 @@ class Line:
         with suppress(BlockingIOError):
             self._heard += os.read(self.master, 1 << 16)
         *frames, self._heard = self._heard.split(b"\0")
-        bodies = (link_pb2.Frame.FromString(unseal(frame + b"\0")).WhichOneof("body") for frame in frames if frame)
-        return [str(body) for body in bodies]
+        said = [link_pb2.Frame.FromString(unseal(frame + b"\0")) for frame in frames if frame]
+        for frame in said:
+            self._seal.hear(frame)
+        return [str(frame.WhichOneof("body")) for frame in said]
+
+    def hello(self) -> bytes:
+        """Return the Hello that answers what was heard last."""
+        return self._seal.hello()
 
 
 @pytest.fixture
@@ -56,7 +63,7 @@ async def talking(line: Line) -> AsyncIterator[HatSession]:
         if isinstance(news, HelloReceived):
             session.link.welcome(StoredPositions(), 0, SystemClock().monotonic_ms())
 
-    session = HatSession("node-1", 1000, SystemClock(), take)
+    session = HatSession("node-1", 1000, SystemClock(), take, lambda _: KEY)
     await session.open(line.path)
     async with asyncio.TaskGroup() as tasks:
         serving = tasks.create_task(session.serve())
@@ -76,7 +83,8 @@ async def test_a_hat_is_knocked_for_again_and_again(line: Line) -> None:
 async def test_a_hat_that_is_welcome_is_kept_alive(line: Line) -> None:
     heard: list[str] = []
     async with talking(line) as session:
-        os.write(line.master, hello(1))
+        await until(lambda: "knock" in line.bodies())
+        os.write(line.master, line.hello())
         await until(lambda: session.link.is_up)
         await until(lambda: heard.extend(line.bodies()) or heard.count("acknowledge") >= 2)
 
@@ -84,7 +92,8 @@ async def test_a_hat_that_is_welcome_is_kept_alive(line: Line) -> None:
 async def test_a_request_is_sent_again_until_it_is_answered(line: Line) -> None:
     heard: list[str] = []
     async with talking(line) as session:
-        os.write(line.master, hello(1))
+        await until(lambda: "knock" in line.bodies())
+        os.write(line.master, line.hello())
         await until(lambda: session.link.is_up)
         answer = session.request(link_pb2.Identify(duration_ms=5), 700)
         await until(lambda: heard.extend(line.bodies()) or heard.count("request") >= 2)
@@ -99,7 +108,8 @@ async def test_a_port_that_brings_too_much_is_left_unread_for_a_while(line: Line
             assert not port._is_paused
             session._receive(bytes(1024))
         assert port._is_paused
-        os.write(line.master, hello(1))
+        await until(lambda: "knock" in line.bodies())
+        os.write(line.master, line.hello())
         await until(lambda: not port._is_paused)
         await until(lambda: session.link.is_up)
         assert session._budget_bytes > 0

@@ -64,7 +64,7 @@ async def test_both_formats_say_the_same_in_base_units(tmp_path: Path) -> None:
     assert page[of_node("racklet_supply_state", state="on")] == 1
     assert page[of_node("racklet_supply_state", state="off")] == 0
     assert page[of_node("racklet_link_errors_total", reason="crc")] == 0
-    info = {"hat_id": "0102030405060708", "board": "hat-a", "firmware": "0.1.0"}
+    info = {"hat_id": "0102030405060708", "board": "hat-a", "firmware": "0.1.0", "slot": "node-1"}
     assert page[of_node("racklet_hat_info", **info)] == 1
     assert len(frames) == 2
     assert all(value > 0 for value in frames.values())
@@ -106,7 +106,7 @@ async def test_a_hat_cannot_break_the_page(tmp_path: Path) -> None:
         node.hat = type(node.hat)(node.hat.state, "", 0, 1, "ab", 'a"b\\', "1\n2")
         page = samples(rig, is_open_metrics=True)
         assert samples(rig) == page
-    assert of_node("racklet_hat_info", hat_id="ab", board='a"b\\', firmware="1\n2") in page
+    assert of_node("racklet_hat_info", hat_id="ab", slot="node-1", board='a"b\\', firmware="1\n2") in page
 
 
 async def test_promtool_has_nothing_to_say(tmp_path: Path) -> None:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cobs import cobs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.openmetrics.exposition import generate_latest
@@ -19,7 +17,10 @@ from racklet_hostd.clock import SystemClock
 from racklet_hostd.config import RackletConfig
 from racklet_hostd.hat_session import HatSession
 from racklet_hostd.rack import Rack
-from racklet_hostd.store import Store, StoreLimits
+from racklet_hostd.store import Adoption, Store, StoreLimits
+from racklet_link.seal import talk_seals
+from tests.protocol.hat_messages import wired
+from tests.protocol.seals import HAT_ID, HAT_NONCE, KEY, with_seal
 
 if TYPE_CHECKING:
     from google.protobuf.descriptor import FieldDescriptor
@@ -46,41 +47,45 @@ BODIES = {
 }
 
 
-def framed(frame: link_pb2.Frame) -> bytes:
-    payload = frame.SerializeToString()
-    return cobs.encode(payload + zlib.crc32(payload).to_bytes(4, "little")) + b"\0"
-
-
 def value_of(field: FieldDescriptor) -> st.SearchStrategy[object]:
     return OF_TYPE[TYPES[field.type]]
 
 
 @st.composite
-def frames(draw: st.DrawFn) -> bytes:
+def frames(draw: st.DrawFn) -> link_pb2.Frame:
     name = draw(st.sampled_from(sorted(BODIES)))
     body = BODIES[name]
     values = {field.name: draw(value_of(field)) for field in body.DESCRIPTOR.fields}
     if name == "hello":
         values |= {"protocol_min": draw(st.sampled_from((1, 1, 1, 9))), "session": draw(st.integers(1, 3))}
-    return framed(link_pb2.Frame(**{name: body(**values)}))
+        values |= {"hat_id": draw(st.sampled_from((HAT_ID, HAT_ID, b"another"))), "nonce": HAT_NONCE, "protocol_max": 9}
+    return link_pb2.Frame(**{name: body(**values)})
 
 
-HELLO = framed(link_pb2.Frame(hello=link_pb2.Hello(protocol_min=1, protocol_max=1, session=1, hat_id=b"12345678")))
+HELLO = link_pb2.Frame(hello=link_pb2.Hello(protocol_max=2, session=1, hat_id=HAT_ID, has_key=True, nonce=HAT_NONCE))
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(frames(), max_size=25))
-async def test_nothing_a_hat_can_say_breaks_hostd(said: list[bytes]) -> None:
+async def test_nothing_a_hat_can_say_breaks_hostd(said: list[link_pb2.Frame]) -> None:
     config = RackletConfig.model_validate({"node": [{"name": "node-1", "port": "/nowhere"}]})
     with tempfile.TemporaryDirectory() as folder:
         store = Store.open(Path(folder), StoreLimits())
         try:
             rack = Rack(config, store, SystemClock())
             node = rack.node("node-1")
-            session = HatSession("node-1", 1000, SystemClock(), node.take_news)
-            node._session = session
-            for data in (HELLO, *said):
-                session._receive(data)
+            store.adoptions.adopt(Adoption(HAT_ID, "node-1", KEY, 0, "test"))
+            slot = next(iter(rack.slots))
+            session = HatSession("node-1", 1000, SystemClock(), slot.take_news, store.adoptions.key_of)
+            slot.session = session
+            node.lend(session)
+            seal = None
+            for frame in (HELLO, *said):
+                if frame.HasField("hello"):  # as after a Knock
+                    nonce = session.link._handshake.nonce
+                    _, seal = talk_seals(KEY, nonce, frame.hello.nonce, frame.hello.hat_id)
+                payload = frame.SerializeToString()
+                session._receive(wired(with_seal(payload, seal)) + wired(payload))
                 session._tick()
                 convert.node_message(node).SerializeToString()
             rack.take_sync(store.sync())

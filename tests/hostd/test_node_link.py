@@ -11,7 +11,7 @@ import pytest
 
 from racklet.link.v1 import link_pb2
 from racklet.v1 import rack_pb2
-from racklet_hostd import node as node_module
+from racklet_hostd import slot as slot_module
 from tests.hostd.pty_hat import PtyHat
 from tests.hostd.rig import JumpingClock, running_rack, until
 
@@ -20,7 +20,7 @@ async def test_a_hat_that_is_plugged_in_is_online_with_what_it_says_of_itself(tm
     async with running_rack(tmp_path) as rig:
         hat = (await rig.node()).hat
     assert (hat.hat_id, hat.board, hat.firmware) == ("0102030405060708", "hat-a", "0.1.0")
-    assert (hat.problem, hat.protocol_version, hat.port) == ("", 1, str(tmp_path / "ports" / "node-1"))
+    assert (hat.problem, hat.protocol_version, hat.port) == ("", 2, str(tmp_path / "ports" / "node-1"))
 
 
 async def test_telemetry_is_the_newest_measurement_and_adds_up_energy(tmp_path: Path) -> None:
@@ -165,8 +165,8 @@ async def test_a_hat_that_stops_sending_garbage_is_served(tmp_path: Path) -> Non
 async def test_a_port_that_does_not_open_warns_once_and_is_tried_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(node_module, "BACKOFF_MS", (1,))
-    caplog.set_level("DEBUG", "racklet_hostd.node")
+    monkeypatch.setattr(slot_module, "BACKOFF_MS", (1,))
+    caplog.set_level("DEBUG", "racklet_hostd.slot")
     async with running_rack(tmp_path, hats={}) as rig:
         await until(lambda: sum(record.message == "port does not open" for record in caplog.records) > 5)
         node = await rig.node()

@@ -148,3 +148,10 @@ def test_a_wall_clock_that_is_set_is_followed_at_once(step_ms: int) -> None:
 @given(st.integers(0, (1 << 64) - 1), st.integers(0, 1 << 42), st.integers(0, 1 << 42))
 def test_no_time_is_in_the_future_or_before_1970(hat_ms: int, monotonic_ms: int, unix_ms: int) -> None:
     assert 0 <= HatClock(5, monotonic_ms).unix_ms(hat_ms, monotonic_ms, unix_ms) <= unix_ms
+
+
+def test_that_clocks_are_cut_to_milliseconds_does_not_move_a_time() -> None:
+    clock = HatClock(0, 1000)
+    assert [clock.unix_ms(0, now_ms, 50_000 + now_ms + cut) for now_ms, cut in ((1000, 0), (1010, 1), (1020, -1))] == [
+        51_000
+    ] * 3

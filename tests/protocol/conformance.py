@@ -10,6 +10,7 @@ from array import array
 from racklet_link import kernels, messages
 from racklet_link.framing import FrameEncoder
 from racklet_link.message import Message
+from racklet_link.seal import Seal, agreed_key, talk_seals
 
 
 def text(data):
@@ -73,10 +74,10 @@ def pack(name, message, buf, out):
     end = len(out)
     table, slot_count, _ = getattr(messages, name)
     for entry in range(len(table) - 4, -1, -4):
-        tag, _, kind, slot = table[entry : entry + 4]
+        tag, tag_more, kind, slot = table[entry : entry + 4]
         start, size = message.slots[slot], message.slots[slot + 1] if slot + 1 < slot_count else 0
         if kind == 4 and start:
-            child_name = CHILDREN[name + "." + str(tag >> 3)]
+            child_name = CHILDREN[name + "." + str((tag & 127 | tag_more << 7) >> 3)]
             child = new(child_name)
             if not child.unpack(getattr(messages, child_name), buf, start, start + size):
                 return -1
@@ -86,25 +87,63 @@ def pack(name, message, buf, out):
                 return -1
             end -= len(inner) - at
             out[end : end + len(inner) - at] = inner[at:]
-            end = kernels.pack_header(out, end, end + len(inner) - at, tag)
+            end = kernels.pack_header(out, end, end + len(inner) - at, tag_more or tag)
+            if tag_more:  # no HAT writes such a message
+                end -= 1
+                out[end] = tag
     for index in range(len(message.blobs)):
         message.blobs[index] = buf
     return message.pack(out, end)
 
 
-def seal(name, number, word):
-    """Unpack a Frame, and let the encoder frame its body again."""
+def frame(name, number, word, key="", seal_number="0"):
+    """Unpack a Frame, and let the encoder frame its body again, sealed with a key and number if these are given."""
     name = constant(name)
     buf, size = padded(word, 0)
     frame = new("FRAME")
     frame.unpack(messages.FRAME, buf, 0, size)
-    slot = 2 * (int(number) - 1)
+    slot = slot_of(messages.FRAME[0], int(number))
     body = new(name)
     body.unpack(getattr(messages, name), buf, frame.slots[slot], frame.slots[slot] + frame.slots[slot + 1])
     for index in range(len(body.blobs)):
         body.blobs[index] = buf
     encoder = FrameEncoder()
-    return text(encoder.wire[: encoder.seal(body, int(number) << 3 | 2)])
+    seal = None
+    if key:
+        seal = Seal(data(key))
+        seal.number = int(seal_number) - 1
+    return text(encoder.wire[: encoder.frame(body, int(number) << 3 | 2, seal)])
+
+
+def hmac(key, word, start, end):
+    buf, _ = padded(word, 0)
+    return text(kernels.hmac_sha256(kernels.hmac_key(data(key)), buf, int(start), int(end)))
+
+
+def opens(key, number, word):
+    """Tell whether a payload is sealed with a key, and the seal's number afterwards."""
+    buf, size = padded(word, 0)
+    seal = Seal(data(key))
+    seal.number = int(number)
+    return f"{int(seal.opens(buf, size))} {seal.number}"
+
+
+def talk(key, host_nonce, hat_nonce, hat_id):
+    """Seal 40 zeros with each of the seals of a talk, and a key that is agreed on."""
+    seals = talk_seals(data(key), data(host_nonce), data(hat_nonce), data(hat_id))
+    said = []
+    for seal in seals:
+        buf = bytearray(40 + 14)
+        seal.put(buf, 0, 40)
+        said.append(text(buf))
+    return " ".join(said) + " " + text(agreed_key(data(key), data(host_nonce), data(hat_id)))
+
+
+def slot_of(table, number):
+    for entry in range(0, len(table), 4):
+        if (table[entry] & 127 | table[entry + 1] << 7) >> 3 == number:
+            return table[entry + 3]
+    raise ValueError(number)
 
 
 def constant(name):
@@ -153,7 +192,10 @@ OPERATIONS = {
     "cobs_decode": cobs_decode,
     "find_zero": find_zero,
     "repack": repack,
-    "seal": seal,
+    "frame": frame,
+    "hmac": hmac,
+    "opens": opens,
+    "talk": talk,
     "slots": slots,
     "numbers": numbers,
     "put_time": put_time,

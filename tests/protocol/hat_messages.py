@@ -18,7 +18,7 @@ AnyMessage = TypeVar("AnyMessage", bound=ProtobufMessage)
 
 def empty() -> Message:
     """Return a message with room for any that a HAT says."""
-    return Message(messages.TELEMETRY[1], messages.HELLO[2])
+    return Message(messages.HELLO[1], messages.HELLO[2])
 
 
 def read(message: Message, kind: type[AnyMessage]) -> AnyMessage:
@@ -36,21 +36,26 @@ def held(message: ProtobufMessage) -> Message:
     return result
 
 
-def sealed(payload: bytes) -> bytes:
+def wired(payload: bytes) -> bytes:
     """Return the frame on the wire."""
     body = bytearray(payload)
     crc32_append(body, 0, len(body), len(body))
     return cobs.encode(bytes(body)) + b"\0"
 
 
-def framed(body: ProtobufMessage) -> bytes:
-    """Return the frame on the wire of a message that a Frame carries."""
+def frame_of(body: ProtobufMessage) -> link_pb2.Frame:
+    """Return the Frame that carries a message."""
     frame = link_pb2.Frame()
     fields = link_pb2.Frame.DESCRIPTOR.fields
     name = next(field.name for field in fields if field.message_type == body.DESCRIPTOR)
     getattr(frame, name).CopyFrom(body)
     getattr(frame, name).SetInParent()
-    return sealed(frame.SerializeToString())
+    return frame
+
+
+def framed(body: ProtobufMessage) -> bytes:
+    """Return the frame on the wire of a message that a Frame carries."""
+    return wired(frame_of(body).SerializeToString())
 
 
 def frames_in(wire: bytes) -> list[link_pb2.Frame]:
@@ -58,5 +63,5 @@ def frames_in(wire: bytes) -> list[link_pb2.Frame]:
     assert not wire or wire.endswith(b"\0")
     payloads = [cobs.decode(frame) for frame in wire.split(b"\0") if frame]
     for payload in payloads:
-        assert sealed(payload[:-4]) == cobs.encode(payload) + b"\0"
+        assert wired(payload[:-4]) == cobs.encode(payload) + b"\0"
     return [link_pb2.Frame.FromString(payload[:-4]) for payload in payloads]

@@ -26,17 +26,32 @@ from racklet_link.host import HostLink
 from racklet_link.limits import CONSOLE_DATA_MAX, TICK_MASK
 from racklet_link.log_ring import LogRing
 from racklet_link.message import Message
+from tests.protocol.seals import HAT_ID, KEY
 
 
 class Duties:
     """A HAT's duties: notes what it was told. A power request takes 500 ms and counts as executed at once."""
 
-    def __init__(self) -> None:
+    hat_id = HAT_ID
+
+    def __init__(self, key: bytes = KEY) -> None:
+        self.key = key
+        self.randoms = 0
         self.executed: list[tuple[int, int]] = []
         self.typed = bytearray()
         self.room = CONSOLE_DATA_MAX
         self.running: tuple[int, int] | None = None
         self.now_ms = 0
+
+    def load_key(self) -> bytes:
+        return self.key
+
+    def keep_key(self, key: bytes) -> None:
+        self.key = key
+
+    def random(self, size: int) -> bytes:
+        self.randoms += 1
+        return bytes([self.randoms & 255]) * size
 
     def set_power(self, request_id: int, action: int, _grace_ms: int, _force: int, _off_ms: int) -> int:
         self.executed.append((request_id, action))
@@ -57,8 +72,25 @@ class Duties:
     def self_test(self, _step: int) -> int:
         return link_pb2.RESULT_DONE
 
+    def begin_update(self, _slots: object, _buf: bytearray) -> int:
+        return link_pb2.RESULT_DONE
+
+    def take_update(self, _offset: int, _buf: bytearray, _start: int, _size: int) -> None:
+        pass
+
+    def finish_update(self, _request_id: int) -> int:
+        return link_pb2.RESULT_DONE
+
+    def confirm_update(self) -> int:
+        return link_pb2.RESULT_DONE
+
+    def abort_update(self) -> int:
+        return link_pb2.RESULT_DONE
+
+    def fill_update(self, _progress: Message) -> None:
+        pass
+
     def fill_hello(self, hello: Message) -> None:
-        hello.put_bytes(13, 0, b"\x01\x02\x03\x04\x05\x06\x07\x08")
         hello.put_bytes(15, 1, b"hat-a")
         hello.put_bytes(17, 2, b"0.1.0")
 

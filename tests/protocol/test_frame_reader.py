@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from racklet_link.frame_reader import FrameReader
 from racklet_link.framing import FrameDecoder
 from racklet_link.limits import MAX_FRAME, MAX_PAYLOAD
-from tests.protocol.hat_messages import sealed
+from tests.protocol.hat_messages import wired
 
 SETTINGS = settings(max_examples=300, deadline=None)
-GOOD = st.binary(min_size=1, max_size=MAX_PAYLOAD).map(sealed)
+GOOD = st.binary(min_size=1, max_size=MAX_PAYLOAD).map(wired)
 DAMAGED = st.builds(lambda frame, at: frame[: at % len(frame)] + frame[at % len(frame) + 1 :], GOOD, st.integers(0))
 ANYTHING = st.binary(max_size=30) | st.sampled_from([b"\0", b"\0\0", b"\x01\0", b"\x05" * 700])
 
@@ -41,13 +41,13 @@ def test_it_finds_and_counts_what_the_decoder_of_both_ends_does(parts: list[byte
 
 def test_many_frames_at_once_are_found_in_their_order() -> None:
     payloads = [b"one", b"two", b"\0" * MAX_PAYLOAD, b"three"]
-    assert FrameReader().feed(b"\0".join([b"", *map(sealed, payloads)])) == payloads
+    assert FrameReader().feed(b"\0".join([b"", *map(wired, payloads)])) == payloads
 
 
 @pytest.mark.parametrize(
     ("damaged", "expected"),
     [
-        (sealed(b"hello")[:-2] + b"!\0", (0, 0, 1, 0)),
+        (wired(b"hello")[:-2] + b"!\0", (0, 0, 1, 0)),
         (b"\x09short\0", (0, 1, 0, 0)),
         (cobs.encode(b"crc") + b"\0", (0, 1, 0, 0)),
         (b"\x05" * (MAX_FRAME + 1) + b"\0", (0, 0, 0, 1)),
@@ -59,7 +59,7 @@ def test_a_damaged_frame_is_counted_and_the_next_one_found(damaged: bytes, expec
     reader = FrameReader()
     assert reader.feed(damaged) == []
     assert counts(reader) == expected
-    assert reader.feed(sealed(b"next")) == [b"next"]
+    assert reader.feed(wired(b"next")) == [b"next"]
 
 
 def test_bytes_without_an_end_take_no_more_memory_than_a_frame() -> None:

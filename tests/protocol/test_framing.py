@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from racklet.link.v1 import link_pb2
 from racklet_link.framing import FrameDecoder, FrameEncoder
 from racklet_link.limits import MAX_FRAME, MAX_PAYLOAD
-from tests.protocol.hat_messages import framed, held, sealed
+from racklet_link.seal import Seal
+from tests.protocol.hat_messages import framed, held, wired
+from tests.protocol.seals import KEY, sealed_frame
 
 SETTINGS = settings(max_examples=100, deadline=None)
 PAYLOADS = st.lists(st.binary(min_size=1, max_size=MAX_PAYLOAD), max_size=5)
@@ -37,7 +39,7 @@ class Ear:
 @SETTINGS
 def test_frames_are_found_however_the_line_cuts_them(payloads: list[bytes], cuts: list[int]) -> None:
     ear = Ear()
-    wire = b"".join(map(sealed, payloads))
+    wire = b"".join(map(wired, payloads))
     while wire:
         cut = cuts[len(wire) % len(cuts)]
         ear.hear(wire[:cut])
@@ -48,15 +50,15 @@ def test_frames_are_found_however_the_line_cuts_them(payloads: list[bytes], cuts
 
 def test_only_the_first_bytes_of_the_data_that_are_named_are_taken() -> None:
     ear = Ear()
-    wire = sealed(b"one")
-    ear.decoder.feed(wire + sealed(b"two"), len(wire))
+    wire = wired(b"one")
+    ear.decoder.feed(wire + wired(b"two"), len(wire))
     assert ear.found == [b"one"]
 
 
 def test_the_largest_payload_fits() -> None:
     ear = Ear()
     payload = b"\x01" * MAX_PAYLOAD
-    wire = sealed(payload)
+    wire = wired(payload)
     assert len(wire) == MAX_FRAME + 1
     ear.hear(wire)
     assert ear.found == [payload]
@@ -65,7 +67,7 @@ def test_the_largest_payload_fits() -> None:
 @pytest.mark.parametrize(
     ("damaged", "counts"),
     [
-        (sealed(b"hello")[:-2] + b"!\0", (0, 0, 1, 0)),
+        (wired(b"hello")[:-2] + b"!\0", (0, 0, 1, 0)),
         (b"\x09short\0", (0, 1, 0, 0)),
         (cobs.encode(b"crc") + b"\0", (0, 1, 0, 0)),
         (b"\x05" * (MAX_FRAME + 1) + b"\0", (0, 0, 0, 1)),
@@ -78,7 +80,7 @@ def test_a_damaged_frame_is_counted_and_the_next_one_found(damaged: bytes, count
     ear.hear(damaged)
     assert ear.counts == counts
     assert ear.decoder.bad_frames == 1
-    ear.hear(sealed(b"next"))
+    ear.hear(wired(b"next"))
     assert ear.found == [b"next"]
 
 
@@ -92,7 +94,7 @@ def test_a_frame_that_grows_too_long_piece_by_piece_is_counted_once() -> None:
 
 def test_zeros_between_frames_are_no_frames() -> None:
     ear = Ear()
-    ear.hear(b"\0\0" + sealed(b"one") + b"\0" + sealed(b"two") + b"\0")
+    ear.hear(b"\0\0" + wired(b"one") + b"\0" + wired(b"two") + b"\0")
     assert ear.found == [b"one", b"two"]
     assert ear.decoder.bad_frames == 0
 
@@ -110,9 +112,9 @@ def test_of_any_bytes_every_stretch_between_zeros_is_counted_once(data: list[byt
 
 def test_a_frame_whose_sender_is_gone_is_dropped_and_counted() -> None:
     ear = Ear()
-    ear.hear(sealed(b"begun, not ended")[:7])
+    ear.hear(wired(b"begun, not ended")[:7])
     ear.decoder.drop_partial()
-    ear.hear(sealed(b"next"))
+    ear.hear(wired(b"next"))
     assert ear.found == [b"next"]
     assert ear.counts == (1, 1, 0, 0)
 
@@ -121,14 +123,14 @@ def test_a_frame_that_was_too_long_already_is_dropped_with_all_that_came() -> No
     ear = Ear()
     ear.hear(b"\x05" * 600)
     ear.decoder.drop_partial()
-    ear.hear(sealed(b"next"))
+    ear.hear(wired(b"next"))
     assert ear.found == [b"next"]
     assert ear.decoder.bad_frames == 1
 
 
 def test_nothing_is_dropped_between_frames() -> None:
     ear = Ear()
-    ear.hear(sealed(b"one"))
+    ear.hear(wired(b"one"))
     ear.decoder.drop_partial()
     assert ear.decoder.bad_frames == 0
 
@@ -139,7 +141,7 @@ def test_nothing_is_dropped_between_frames() -> None:
 )
 def test_a_person_who_types_return_and_ctrl_c_wants_the_repl(typed: bytes, *, wants: bool) -> None:
     ear = Ear()
-    ear.hear(sealed(b"a frame before"))
+    ear.hear(wired(b"a frame before"))
     ear.hear(typed)
     assert ear.decoder.wants_repl is wants
 
@@ -151,7 +153,7 @@ def test_what_is_sealed_is_found_as_protobuf_writes_it(data: bytes, offset: int)
     message = held(body)
     message.put_bytes(2, 0, data)
     encoder = FrameEncoder()
-    size = encoder.seal(message, INPUT_TAG)
+    size = encoder.frame(message, INPUT_TAG, None)
     assert bytes(encoder.wire[:size]) == framed(body)
 
 
@@ -160,7 +162,7 @@ def test_the_next_message_is_sealed_in_the_same_buffer() -> None:
     wire = encoder.wire
     for number in (2**60, 5, 0):
         body = link_pb2.ConsoleAcknowledge(offset=number)
-        size = encoder.seal(held(body), 90)
+        size = encoder.frame(held(body), 90, None)
         assert bytes(wire[:size]) == framed(body)
 
 
@@ -172,5 +174,15 @@ def test_the_longest_record_of_a_log_fits_a_frame() -> None:
     message = held(body)
     message.put_bytes(10, 0, body.data)
     encoder = FrameEncoder()
-    size = encoder.seal(message, 50)
+    size = encoder.frame(message, 50, None)
     assert bytes(encoder.wire[:size]) == framed(body)
+
+
+@given(data=st.binary(max_size=64), offset=st.integers(0, 2**40))
+def test_a_sealed_frame_is_what_protobuf_writes_and_its_seal(data: bytes, offset: int) -> None:
+    body = link_pb2.ConsoleInput(offset=offset, data=data)
+    encoder = FrameEncoder()
+    message = held(body)
+    message.blobs[0] = body.SerializeToString()
+    size = encoder.frame(message, INPUT_TAG, Seal(KEY))
+    assert bytes(encoder.wire[:size]) == sealed_frame(body, Seal(KEY))

@@ -17,11 +17,15 @@ from racklet_link.limits import (
     LINK_LOST_AFTER_MS,
     REPLIES_KEPT,
     RESEND_AFTER_MS,
+    SEAL_NUMBER_MAX,
     TELEMETRY_PERIOD_MAX_MS,
     TELEMETRY_PERIOD_MIN_MS,
 )
 from racklet_link.log_ring import LogRing
-from tests.protocol.hat_messages import framed, frames_in, sealed
+from racklet_link.message import Message
+from racklet_link.seal import agreed_key
+from tests.protocol.hat_messages import framed, frames_in, wired
+from tests.protocol.seals import KEY, HostByHand, with_seal
 from tests.protocol.simulation import Duties
 
 SESSION = 77
@@ -34,10 +38,11 @@ ALIVE = ["console_acknowledge"]  # what it says when there is nothing to say
 class WatchedDuties(Duties):
     """Duties that note all they were told."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, key: bytes = KEY) -> None:
+        super().__init__(key)
         self.identified: list[int] = []
         self.limits: list[list[int]] = []
+        self.updates: list[tuple[object, ...]] = []
         self.restored: list[tuple[int, int]] = []
         self.tested: list[int] = []
         self.unix_ms = 0
@@ -58,6 +63,29 @@ class WatchedDuties(Duties):
         self.tested.append(step)
         return DONE
 
+    def begin_update(self, slots: object, buf: bytearray) -> int:
+        manifest_bytes, signature_bytes, files_bytes, at, size = slots[:5]
+        self.updates.append(("begin", manifest_bytes, signature_bytes, files_bytes, bytes(buf[at : at + size])))
+        return DONE
+
+    def take_update(self, offset: int, buf: bytearray, start: int, size: int) -> None:
+        self.updates.append(("take", offset, bytes(buf[start : start + size])))
+
+    def finish_update(self, request_id: int) -> int:
+        self.updates.append(("finish", request_id))
+        return link_pb2.RESULT_PENDING
+
+    def confirm_update(self) -> int:
+        self.updates.append(("confirm",))
+        return DONE
+
+    def abort_update(self) -> int:
+        self.updates.append(("abort",))
+        return DONE
+
+    def fill_update(self, progress: Message) -> None:
+        progress.slots[0] = 4711
+
     def set_clock(self, unix_ms: int) -> None:
         self.unix_ms = unix_ms
 
@@ -65,31 +93,41 @@ class WatchedDuties(Duties):
 class Bench:
     """One HAT, spoken to in frames."""
 
-    def __init__(self, *, is_up: bool = True, period_ms: int = TELEMETRY_PERIOD_MAX_MS) -> None:
+    def __init__(self, *, is_up: bool = True, period_ms: int = TELEMETRY_PERIOD_MAX_MS, key: bytes = KEY) -> None:
         self.log = LogRing(2048)
         self.events = EventQueue(8)
-        self.duties = WatchedDuties()
+        self.duties = WatchedDuties(key)
+        self.host = HostByHand(key)
         self.link = HatLink(SESSION, self.log, self.events, self.duties)
         self.now_ms = 10_000
         self.period_ms = period_ms
         if is_up:
-            self.said()
+            self.meet()
             self.welcome()
             self.said()
 
     def hear(self, body: ProtobufMessage) -> None:
-        self.hear_wire(framed(body))
+        self.hear_wire(self.host.wire(body))
+
+    def meet(self) -> None:
+        """Knock, and let the HAT introduce itself."""
+        self.hear(link_pb2.Knock())
+        self.said()
+
+    def hear_payload(self, payload: bytes) -> None:
+        """Hear a good frame of the talk, whatever is in it."""
+        self.hear_wire(wired(with_seal(payload, self.host.host_seal)))
 
     def hear_wire(self, wire: bytes) -> None:
         self.link.receive(wire, len(wire), self.now_ms)
 
     def hear_body(self, field: int, body: bytes) -> None:
         """Hear a Frame whose body is whatever it is."""
-        self.hear_wire(sealed(bytes([field << 3 | 2, len(body)]) + body))
+        self.hear_payload(bytes([field << 3 | 2, len(body)]) + body)
 
     def welcome(self, **changed: int) -> None:
         told = {
-            "version": 1,
+            "version": 2,
             "session": SESSION,
             "host_session": 5,
             "telemetry_period_ms": self.period_ms,
@@ -102,7 +140,7 @@ class Bench:
         wire = bytearray()
         while size := self.link.poll(self.now_ms, 0):
             wire += self.link.wire[:size]
-        return frames_in(bytes(wire))
+        return self.host.frames(bytes(wire))
 
     def bodies(self) -> list[str]:
         return [frame.WhichOneof("body") for frame in self.said()]
@@ -135,9 +173,9 @@ def test_hello_tells_where_the_log_and_the_events_stand() -> None:
     bench.hear(link_pb2.Acknowledge(log_boot=1, log_offset=3, event_sequence=2))
     bench.hear(link_pb2.Knock())
     wire = bytes(bench.link.wire[: bench.link.poll(bench.now_ms, 2)])
-    assert frames_in(wire)[0].hello == link_pb2.Hello(
-        protocol_min=1,
-        protocol_max=1,
+    assert bench.host.frames(wire)[0].hello == link_pb2.Hello(
+        protocol_min=2,
+        protocol_max=2,
         session=SESSION,
         at_ms=2 * 2**30 + bench.now_ms,
         boot=1,
@@ -147,6 +185,8 @@ def test_hello_tells_where_the_log_and_the_events_stand() -> None:
         hat_id=b"\x01\x02\x03\x04\x05\x06\x07\x08",
         board="hat-a",
         firmware="0.1.0",
+        has_key=True,
+        nonce=bytes([2]) * 16,
     )
 
 
@@ -159,6 +199,7 @@ def test_a_knock_is_answered_at_once_and_ends_the_talk() -> None:
 
 def test_a_welcome_sets_the_clock_and_brings_the_link_up() -> None:
     bench = Bench(is_up=False)
+    bench.meet()
     bench.welcome(unix_ms=1_795_000_000_000)
     assert bench.link.is_up
     assert bench.duties.unix_ms == 1_795_000_000_000
@@ -166,12 +207,13 @@ def test_a_welcome_sets_the_clock_and_brings_the_link_up() -> None:
 
 def test_a_welcome_to_another_session_is_not_taken() -> None:
     bench = Bench(is_up=False)
+    bench.meet()
     bench.welcome(session=SESSION + 1)
     assert not bench.link.is_up
     assert bench.link.unexpected == 1
 
 
-@pytest.mark.parametrize("version", [0, 2, 2**32 - 1])
+@pytest.mark.parametrize("version", [0, 1, 3, 2**32 - 1])
 def test_without_a_version_in_common_it_falls_silent_until_the_next_knock(version: int) -> None:
     bench = Bench()
     bench.welcome(version=version)
@@ -212,21 +254,22 @@ def test_whatever_hostd_says_keeps_the_link_up(body: ProtobufMessage) -> None:
 
 def test_what_is_heard_without_a_welcome_is_counted_and_does_nothing() -> None:
     bench = Bench(is_up=False)
+    bench.meet()
     bench.hear(link_pb2.Request(id=1, set_power=POWER_ON))
     assert bench.duties.executed == []
     assert bench.link.unexpected == 1
 
 
-@pytest.mark.parametrize("wire", [sealed(b""), sealed(b"\x0a\x00"), sealed(b"\xfa\x3f\x00")])
-def test_a_frame_that_says_nothing_to_a_hat_is_counted(wire: bytes) -> None:
+@pytest.mark.parametrize("payload", [b"", b"\x0a\x00", b"\xfa\x3f\x00"])
+def test_a_frame_that_says_nothing_to_a_hat_is_counted(payload: bytes) -> None:
     bench = Bench()
-    bench.hear_wire(wire)
+    bench.hear_payload(payload)
     assert bench.link.unexpected == 1
 
 
 def test_a_payload_that_is_no_message_is_counted_as_damaged() -> None:
     bench = Bench()
-    bench.hear_wire(sealed(b"\x0f"))
+    bench.hear_wire(wired(b"\x0f"))
     assert bench.link.decoder.bad_frames == 1
 
 
@@ -302,7 +345,42 @@ def test_a_self_test_is_done() -> None:
     assert bench.replies() == [(3, DONE)]
 
 
-@pytest.mark.parametrize("request_bytes", [b"\x08\x03", b"\x08\x03\x4a\x00", b"\x08\x03\x12\x01\x0f"])
+@pytest.mark.parametrize(
+    ("request_", "told", "result"),
+    [
+        (
+            link_pb2.Request(
+                id=3,
+                begin_update=link_pb2.BeginUpdate(
+                    manifest_bytes=2000, signature_bytes=2524, files_bytes=50_000, digest=b"d" * 32
+                ),
+            ),
+            ("begin", 2000, 2524, 50_000, b"d" * 32),
+            DONE,
+        ),
+        (link_pb2.Request(id=3, finish_update=link_pb2.FinishUpdate()), ("finish", 3), link_pb2.RESULT_PENDING),
+        (link_pb2.Request(id=3, confirm_update=link_pb2.ConfirmUpdate()), ("confirm",), DONE),
+        (link_pb2.Request(id=3, abort_update=link_pb2.AbortUpdate()), ("abort",), DONE),
+    ],
+    ids=["begin", "finish", "confirm", "abort"],
+)
+def test_the_steps_of_an_update_are_taken(request_: link_pb2.Request, told: tuple[object, ...], result: int) -> None:
+    bench = Bench()
+    bench.hear(request_)
+    assert bench.duties.updates == [told]
+    assert bench.replies() == [(3, result)]
+
+
+def test_some_of_an_update_is_taken_and_answered_with_how_it_stands() -> None:
+    bench = Bench()
+    bench.hear(link_pb2.UpdateData(offset=9, data=b"some"))
+    assert bench.duties.updates == [("take", 9, b"some")]
+    assert [frame.update_progress.offset for frame in bench.said() if frame.HasField("update_progress")] == [4711]
+
+
+@pytest.mark.parametrize(
+    "request_bytes", [b"\x08\x03\x52\x01\x0f", b"\x08\x03", b"\x08\x03\x4a\x00", b"\x08\x03\x12\x01\x0f"]
+)
 def test_an_operation_that_is_not_known_or_no_message_is_invalid(request_bytes: bytes) -> None:
     bench = Bench()
     bench.hear_body(4, request_bytes)
@@ -371,6 +449,7 @@ def test_the_same_host_session_finds_its_replies_after_a_second_welcome() -> Non
 )
 def test_telemetry_comes_at_once_and_then_in_the_period_asked_for_within_bounds(asked_ms: int, period_ms: int) -> None:
     bench = Bench(is_up=False, period_ms=asked_ms)
+    bench.meet()
     bench.welcome()
     assert [frame.telemetry.sequence for frame in bench.said()] == [1]
     begin_ms = bench.now_ms
@@ -578,3 +657,154 @@ class AnyTalk(RuleBasedStateMachine):
 
 TestAnyTalk = AnyTalk.TestCase
 TestAnyTalk.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+
+
+# With and without a key.
+
+
+def test_without_a_key_it_says_so_and_seals_nothing() -> None:
+    bench = Bench(is_up=False, key=b"")
+    bench.hear(link_pb2.Knock())
+    (frame,) = bench.said()
+    assert not frame.hello.has_key
+    assert len(frame.hello.nonce) == 16
+
+
+def test_a_hat_that_nobody_adopted_blinks_and_does_nothing_else() -> None:
+    bench = Bench(key=b"")
+    assert bench.link.is_up
+    bench.log.begin_boot(link_pb2.BOOT_CAUSE_SUPPLY_ON, 0, 0)
+    bench.log.append(b"secret", 6, 0, 0)
+    bench.events.put(TRIP, 0, 0, 1)
+    bench.hear(link_pb2.Request(id=1, identify=link_pb2.Identify(duration_ms=9)))
+    bench.hear(link_pb2.Request(id=2, set_power=POWER_ON))
+    bench.hear(link_pb2.Request(id=3, forget_key=link_pb2.ForgetKey()))
+    bench.hear(link_pb2.ConsoleInput(data=b"reboot\n"))
+    bench.hear(link_pb2.Acknowledge(log_boot=1, log_offset=6, event_sequence=2))
+    refused = link_pb2.RESULT_NOT_ADOPTED
+    assert bench.replies() == [(1, DONE), (2, refused), (3, refused)]
+    bench.now_ms += KEEPALIVE_EVERY_MS
+    assert bench.bodies() == ALIVE
+    assert bench.duties.identified == [9]
+    assert bench.duties.executed == []
+    assert bench.duties.typed == b""
+    assert bench.duties.unix_ms == 0
+    assert (bench.log.acked_offset, bench.events.acked_sequence) == (0, 1)
+
+
+def test_a_key_is_agreed_on_and_kept_when_hostd_has_shown_it() -> None:
+    bench = Bench(is_up=False, key=b"")
+    bench.meet()
+    bench.hear(link_pb2.Adopt(nonce=b"n" * 32))
+    (frame,) = bench.said()
+    key = agreed_key(frame.key_part.secret, b"n" * 32, bench.duties.hat_id)
+    assert bench.duties.key == b""
+    bench.host = HostByHand(key)
+    bench.meet()
+    bench.welcome(unix_ms=5)
+    assert bench.link.is_up
+    assert bench.duties.key == key
+    assert bench.duties.unix_ms == 5
+
+
+def test_adopt_is_answered_the_same_when_it_comes_again() -> None:
+    bench = Bench(is_up=False, key=b"")
+    bench.said()
+    for _ in range(2):
+        bench.hear(link_pb2.Adopt(nonce=b"n" * 32))
+    (first,) = bench.said()
+    bench.hear(link_pb2.Adopt(nonce=b"n" * 32))
+    assert bench.said() == [first]
+
+
+def test_a_key_that_hostd_does_not_show_is_forgotten_again() -> None:
+    bench = Bench(is_up=False, key=b"")
+    bench.hear(link_pb2.Adopt(nonce=b"n" * 32))
+    bench.said()
+    bench.hear_wire(framed(link_pb2.Knock(nonce=b"h" * 16)))
+    hello = bytes(bench.link.wire[: bench.link.poll(bench.now_ms, 0)])
+    assert frames_in(hello)[0].hello.has_key
+    bench.hear_wire(framed(link_pb2.Welcome(version=2, session=SESSION, host_session=5)))
+    assert bench.link.forged == 1
+    bench.now_ms += LINK_LOST_AFTER_MS + 1
+    (frame,) = bench.said()
+    assert not frame.hello.has_key
+    assert bench.duties.key == b""
+    bench.welcome()
+    assert bench.link.is_up
+
+
+@pytest.mark.parametrize(("key", "body"), [(KEY, b"n" * 32), (b"", b"n" * 31), (b"", None)])
+def test_a_hat_with_a_key_or_half_a_nonce_agrees_on_nothing(key: bytes, body: bytes | None) -> None:
+    bench = Bench(key=key)
+    if body is None:
+        bench.hear_body(13, b"\x0f")
+    else:
+        bench.hear(link_pb2.Adopt(nonce=body))
+    assert bench.link.unexpected == 1
+    assert "key_part" not in bench.bodies()
+
+
+def test_a_knock_that_is_no_message_is_counted_and_does_nothing() -> None:
+    bench = Bench()
+    bench.hear_body(3, b"\x0f")
+    assert bench.link.unexpected == 1
+    assert bench.link.is_up
+
+
+def test_a_knock_without_a_nonce_is_answered_without_a_proof() -> None:
+    bench = Bench()
+    bench.hear_wire(framed(link_pb2.Knock(protocol_min=1, protocol_max=1)))
+    (frame,) = frames_in(bytes(bench.link.wire[: bench.link.poll(bench.now_ms, 0)]))
+    assert frame.hello.has_key
+    assert frame.seal == b""
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        link_pb2.Welcome(version=2, session=SESSION, host_session=9),
+        link_pb2.Request(id=1, set_power=POWER_ON),
+        link_pb2.Acknowledge(log_boot=1, log_offset=3),
+        link_pb2.ConsoleInput(data=b"reboot\n"),
+    ],
+    ids=lambda body: body.DESCRIPTOR.name,
+)
+def test_what_is_not_sealed_does_nothing(body: ProtobufMessage) -> None:
+    bench = Bench()
+    bench.log.begin_boot(link_pb2.BOOT_CAUSE_SUPPLY_ON, 0, 0)
+    bench.log.append(b"abc", 3, 0, 0)
+    bench.hear_wire(framed(body))
+    assert bench.link.forged == 1
+    assert (bench.duties.executed, bench.duties.typed, bench.log.acked_offset) == ([], b"", 0)
+
+
+def test_a_request_that_is_replayed_does_nothing() -> None:
+    bench = Bench()
+    wire = bench.host.wire(link_pb2.Request(id=3, identify=link_pb2.Identify(duration_ms=9)))
+    bench.hear_wire(wire)
+    bench.welcome(host_session=6)  # which counts requests from 1 again
+    bench.hear_wire(wire)
+    assert bench.duties.identified == [9]
+    assert bench.link.forged == 1
+
+
+def test_a_hat_that_is_to_forget_its_key_answers_and_is_a_hat_without_one() -> None:
+    bench = Bench()
+    bench.hear(link_pb2.Request(id=3, forget_key=link_pb2.ForgetKey()))
+    assert bench.replies() == [(3, DONE)]
+    assert bench.duties.key == b""
+    bench.meet()
+    bench.hear_wire(framed(link_pb2.Request(id=4, set_power=POWER_ON)))
+    assert bench.duties.executed == []
+
+
+def test_a_talk_whose_numbers_are_used_up_begins_anew() -> None:
+    bench = Bench()
+    bench.link._hat_seal.number = SEAL_NUMBER_MAX
+    (frame,) = frames_in(bytes(bench.link.wire[: bench.link.poll(bench.now_ms, 0)]))
+    assert frame.hello.has_key
+    assert frame.seal == b""
+    bench.meet()
+    bench.welcome()
+    assert bench.link.is_up

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 from google.protobuf.message import Message as ProtobufMessage
@@ -16,6 +16,7 @@ from racklet_link.events import (
     EventReceived,
     HelloReceived,
     Incompatible,
+    KeyAgreed,
     LinkEvent,
     LinkLost,
     LogData,
@@ -23,17 +24,27 @@ from racklet_link.events import (
     RequestEnded,
     RequestTimedOut,
     StoredPositions,
+    Stranger,
     TelemetryReceived,
+    Unproven,
 )
-from racklet_link.host import KNOCK_EVERY_MS, HostLink
-from racklet_link.limits import KEEPALIVE_EVERY_MS, LINK_LOST_AFTER_MS, OFFSET_MAX, SEQUENCE_MAX
+from racklet_link.host import KNOCK_AGAIN_MS, KNOCK_EVERY_MS, HostLink
+from racklet_link.limits import KEEPALIVE_EVERY_MS, LINK_LOST_AFTER_MS, OFFSET_MAX, SEAL_NUMBER_MAX, SEQUENCE_MAX
 from racklet_link.receiver import RESEND_REQUEST_EVERY_MS
 from racklet_link.requester import REPEAT_EVERY_MS
-from tests.protocol.hat_messages import framed, frames_in, sealed
+from racklet_link.seal import Seal, agreed_key, talk_seals
+from tests.protocol.hat_messages import framed, wired
+from tests.protocol.seals import HAT_ID, HAT_NONCE, KEY, opened_frames, sealed_frame, with_seal
 
-HELLO = link_pb2.Hello(protocol_min=1, protocol_max=1, session=77, event_sequence=1)
+ABOUT = {"protocol_min": 2, "protocol_max": 2, "hat_id": HAT_ID, "has_key": True, "nonce": HAT_NONCE}
+HELLO = link_pb2.Hello(session=77, event_sequence=1, **ABOUT)
 IDENTIFY = link_pb2.Identify(duration_ms=5)
 NOTHING = StoredPositions()
+
+
+def hello(**fields: Any) -> link_pb2.Hello:  # noqa: ANN401 - as the message takes them
+    """Return a Hello of the HAT that is adopted."""
+    return link_pb2.Hello(**(ABOUT | fields))
 
 
 class Bench:
@@ -41,21 +52,42 @@ class Bench:
 
     def __init__(self, *, is_up: bool = True) -> None:
         self.now_ms = 50_000
-        self.link = HostLink(5, 200, self.now_ms)
+        self.keys = {HAT_ID: KEY}
+        self.nonces = 0
+        self.link = HostLink(5, 200, self.now_ms, self.keys.get, self.random)
+        self.host_seal: Seal | None = None
+        self.hat_seal: Seal | None = None
         if is_up:
             self.hear(HELLO)
             self.link.welcome(NOTHING, 1_795_000_000_000, self.now_ms)
             self.said()
 
+    def random(self, size: int) -> bytes:
+        self.nonces += 1
+        return bytes([self.nonces]) * size
+
     def hear(self, body: ProtobufMessage) -> list[LinkEvent]:
-        return self.link.receive(framed(body), self.now_ms)
+        """Hear a message as the HAT seals it: a Hello as after a Knock."""
+        if not isinstance(body, link_pb2.Hello):
+            return self.link.receive(sealed_frame(body, self.hat_seal), self.now_ms)
+        self.said()  # it is sealed as before
+        nonce = self.link._handshake.nonce
+        host_seal, hat_seal = talk_seals(KEY, nonce, body.nonce, body.hat_id)
+        told = self.link.receive(sealed_frame(body, hat_seal), self.now_ms)
+        if self.link._handshake.nonce != nonce:  # it came through
+            self.host_seal, self.hat_seal = host_seal, hat_seal
+        return told
+
+    def hear_payload(self, payload: bytes) -> list[LinkEvent]:
+        """Hear a good frame of the talk, whatever is in it."""
+        return self.link.receive(wired(with_seal(payload, self.hat_seal)), self.now_ms)
 
     def tick(self, duration_ms: int = 0) -> list[LinkEvent]:
         self.now_ms += duration_ms
         return self.link.tick(self.now_ms)
 
     def said(self) -> list[link_pb2.Frame]:
-        return frames_in(self.link.take_output())
+        return opened_frames(self.link.take_output(), self.host_seal)
 
     def bodies(self) -> list[str]:
         return [frame.WhichOneof("body") for frame in self.said()]
@@ -70,7 +102,8 @@ def test_it_ends_what_lies_in_the_line_and_knocks_at_once_and_then_at_times() ->
     assert bench.tick() == []
     wire = bench.link.take_output()
     assert wire.startswith(b"\0")
-    assert frames_in(wire) == [link_pb2.Frame(knock=link_pb2.Knock(protocol_min=1, protocol_max=1))]
+    knock = link_pb2.Knock(protocol_min=2, protocol_max=2, nonce=b"\1" * 16)
+    assert opened_frames(wire, None) == [link_pb2.Frame(knock=knock)]
     bench.tick(KNOCK_EVERY_MS - 1)
     assert bench.said() == []
     bench.tick(1)
@@ -84,13 +117,13 @@ def test_a_hello_is_told_and_answered_when_asked_to() -> None:
     bench.said()
     bench.link.welcome(StoredPositions(3, 40, 6), 1_795_000_000_000, bench.now_ms)
     assert bench.link.is_up
-    assert bench.link.version == 1
+    assert bench.link.version == 2
     assert bench.said() == [
         link_pb2.Frame(
             welcome=link_pb2.Welcome(
-                version=1,
-                protocol_min=1,
-                protocol_max=1,
+                version=2,
+                protocol_min=2,
+                protocol_max=2,
                 session=77,
                 host_session=5,
                 unix_ms=1_795_000_000_000,
@@ -111,20 +144,20 @@ def test_what_a_hat_sends_before_a_welcome_is_counted_and_not_told() -> None:
 
 def test_a_hat_of_other_versions_is_refused_and_told() -> None:
     bench = Bench()
-    hello = link_pb2.Hello(protocol_min=2, protocol_max=3, session=77)
-    assert bench.hear(hello) == [Incompatible(hello)]
+    newer = hello(protocol_min=3, protocol_max=4, session=77)
+    assert bench.hear(newer) == [Incompatible(newer)]
     assert not bench.link.is_up
     assert bench.link.version == 0
     assert bench.said() == [
-        link_pb2.Frame(welcome=link_pb2.Welcome(protocol_min=1, protocol_max=1, session=77)),
+        link_pb2.Frame(welcome=link_pb2.Welcome(protocol_min=2, protocol_max=2, session=77)),
     ]
 
 
 def test_a_later_version_of_the_hat_is_taken_down_to_ours() -> None:
     bench = Bench(is_up=False)
-    bench.hear(link_pb2.Hello(protocol_min=1, protocol_max=9, session=77))
+    bench.hear(hello(protocol_min=2, protocol_max=9, session=77))
     bench.link.welcome(NOTHING, 0, bench.now_ms)
-    assert bench.link.version == 1
+    assert bench.link.version == 2
 
 
 def test_a_second_hello_of_the_same_session_keeps_the_talk_and_its_requests() -> None:
@@ -138,7 +171,7 @@ def test_a_second_hello_of_the_same_session_keeps_the_talk_and_its_requests() ->
 def test_a_hello_of_another_session_ends_the_talk_and_gives_up_what_was_asked() -> None:
     bench = Bench()
     request_id = bench.link.request(IDENTIFY, 5000, bench.now_ms)
-    fresh = link_pb2.Hello(protocol_min=1, protocol_max=1, session=78)
+    fresh = hello(protocol_min=2, protocol_max=2, session=78)
     assert bench.hear(fresh) == [RequestTimedOut(request_id, hat_restarted=True), HelloReceived(fresh)]
     assert not bench.link.is_up
 
@@ -147,7 +180,7 @@ def test_console_input_reaches_a_hat_that_restarted() -> None:
     bench = Bench()
     bench.link.type_console(b"ls\n", bench.now_ms)
     bench.hear(link_pb2.ConsoleAcknowledge(offset=3))
-    bench.hear(link_pb2.Hello(protocol_min=1, protocol_max=1, session=78, event_sequence=1))
+    bench.hear(hello(protocol_min=2, protocol_max=2, session=78, event_sequence=1))
     bench.link.welcome(NOTHING, 0, bench.now_ms)
     bench.said()
     bench.link.type_console(b"id\n", bench.now_ms)
@@ -158,7 +191,7 @@ def test_console_input_reaches_a_hat_that_restarted() -> None:
 def test_a_new_session_is_counted_from_where_it_is_stored() -> None:
     bench = Bench()
     bench.hear(link_pb2.LogRecord(data=b"abc"))
-    bench.hear(link_pb2.Hello(protocol_min=1, protocol_max=1, session=78, event_sequence=1))
+    bench.hear(hello(protocol_min=2, protocol_max=2, session=78, event_sequence=1))
     bench.link.welcome(StoredPositions(2, 7, 4), 0, bench.now_ms)
     assert bench.hear(link_pb2.LogRecord(boot=2, offset=7, data=b"x")) == [LogData(2, 7, 0, b"x")]
     event = link_pb2.Event(sequence=4)
@@ -175,7 +208,7 @@ def test_a_repeated_welcome_goes_on_from_what_was_received() -> None:
 
 def test_what_the_hat_no_longer_holds_is_told_with_the_welcome() -> None:
     bench = Bench(is_up=False)
-    bench.hear(link_pb2.Hello(protocol_max=1, session=77, log_offset=50, event_sequence=9))
+    bench.hear(hello(protocol_max=2, session=77, log_offset=50, event_sequence=9))
     bench.link.welcome(NOTHING, 0, bench.now_ms)
     assert bench.tick() == [LogGap(0, 0, 0, 50, "GAP_REASON_NOT_KEPT")]
     event = link_pb2.Event(sequence=9)
@@ -270,8 +303,8 @@ def test_missing_events_are_asked_for_at_times_until_they_come() -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        link_pb2.Hello(protocol_max=1, session=5, log_offset=OFFSET_MAX + 1),
-        link_pb2.Hello(protocol_max=1, session=5, event_sequence=SEQUENCE_MAX + 1),
+        hello(protocol_max=2, session=5, log_offset=OFFSET_MAX + 1),
+        hello(protocol_max=2, session=5, event_sequence=SEQUENCE_MAX + 1),
         link_pb2.LogRecord(offset=OFFSET_MAX + 1, data=b"x"),
         link_pb2.Event(sequence=SEQUENCE_MAX + 1),
         link_pb2.Knock(),
@@ -287,16 +320,16 @@ def test_nonsense_is_counted_and_not_told(body: ProtobufMessage) -> None:
 
 def test_an_empty_frame_is_counted() -> None:
     bench = Bench()
-    assert bench.link.receive(sealed(b""), bench.now_ms) == []
+    assert bench.hear_payload(b"") == []
     assert bench.errors == {"unexpected": 1}
 
 
 @pytest.mark.parametrize(
     ("wire", "errors"),
     [
-        (sealed(b"\x0f"), {"malformed": 1}),
+        (wired(b"\x0f"), {"malformed": 1}),
         (b"\x09short\0", {"cobs": 1}),
-        (sealed(b"\x08\x01")[:-2] + b"\x77\0", {"crc": 1}),
+        (wired(b"\x08\x01")[:-2] + b"\x77\0", {"crc": 1}),
         (b"\x05" * 600 + b"\0", {"oversize": 1}),
     ],
     ids=["malformed", "cobs", "crc", "oversize"],
@@ -376,8 +409,8 @@ class AnyTalk(RuleBasedStateMachine):
 
     HEARD: ClassVar = [
         HELLO,
-        link_pb2.Hello(protocol_max=1, session=78),
-        link_pb2.Hello(protocol_min=9, protocol_max=9, session=77),
+        hello(protocol_max=2, session=78),
+        hello(protocol_min=9, protocol_max=9, session=77),
         link_pb2.Telemetry(),
         link_pb2.LogRecord(data=b"abc"),
         link_pb2.LogRecord(boot=3, data=b"abc"),
@@ -424,7 +457,7 @@ class AnyTalk(RuleBasedStateMachine):
     @invariant()
     def it_says_only_whole_frames_and_a_version_only_when_up(self) -> None:
         self.bench.said()
-        assert (self.bench.link.version == 1) is self.bench.link.is_up
+        assert (self.bench.link.version == 2) is self.bench.link.is_up
 
     @invariant()
     def no_request_ends_twice(self) -> None:
@@ -465,5 +498,133 @@ def test_records_that_came_together_are_told_as_one() -> None:
     bench = Bench()
     bench.hear(link_pb2.LogRecord(boot=1, at_ms=1, boot_cause=link_pb2.BOOT_CAUSE_SUPPLY_ON))
     records = [link_pb2.LogRecord(boot=1, offset=3 * index, at_ms=5 + index, data=b"abc") for index in range(4)]
-    events = bench.link.receive(b"".join(map(framed, records)), bench.now_ms)
+    events = bench.link.receive(b"".join(sealed_frame(record, bench.hat_seal) for record in records), bench.now_ms)
     assert events == [LogData(1, 0, 5, b"abc" * 4)]
+
+
+# Who speaks.
+
+
+def test_a_hat_that_proves_nothing_is_told_of_after_three_hellos_and_knocked_at_at_times() -> None:
+    bench = Bench(is_up=False)
+    bench.tick()
+    bench.said()
+    told = []
+    for _ in range(5):
+        bench.now_ms += KNOCK_AGAIN_MS
+        told += bench.link.receive(framed(HELLO), bench.now_ms)
+        assert bench.bodies() == ["knock"]
+        told += bench.link.receive(framed(HELLO), bench.now_ms)
+        assert bench.bodies() == []
+    assert told == [Unproven(HELLO)]
+    assert not bench.link.is_up
+    assert bench.hear(HELLO) == [HelloReceived(HELLO)]
+
+
+def test_a_bare_hello_in_a_talk_is_knocked_at_and_ends_nothing() -> None:
+    bench = Bench()
+    bench.link.request(IDENTIFY, 5000, bench.now_ms)
+    bench.said()
+    bench.tick(KNOCK_AGAIN_MS)
+    assert bench.link.receive(framed(hello(session=78)), bench.now_ms) == []
+    assert bench.bodies() == ["knock"]
+    assert bench.link.is_up
+    assert bench.link.is_busy
+    assert bench.errors == {"seal": 1}
+
+
+def test_a_hello_said_again_within_the_talk_is_told() -> None:
+    bench = Bench()
+    assert bench.link.receive(sealed_frame(HELLO, bench.hat_seal), bench.now_ms) == [HelloReceived(HELLO)]
+
+
+def test_one_hat_does_not_speak_for_another_within_the_talk() -> None:
+    bench = Bench()
+    other = hello(hat_id=b"another!")
+    assert bench.link.receive(sealed_frame(other, bench.hat_seal), bench.now_ms) == []
+    assert bench.errors == {"seal": 1}
+
+
+def test_what_is_not_sealed_or_comes_again_is_counted_and_not_told() -> None:
+    bench = Bench()
+    record = sealed_frame(link_pb2.LogRecord(data=b"abc"), bench.hat_seal)
+    assert bench.link.receive(record, bench.now_ms) == [LogData(0, 0, 0, b"abc")]
+    assert bench.link.receive(record, bench.now_ms) == []
+    assert bench.link.receive(framed(link_pb2.LogRecord(offset=3, data=b"evil")), bench.now_ms) == []
+    assert bench.link.receive(sealed_frame(link_pb2.Telemetry(), bench.host_seal), bench.now_ms) == []  # reflected
+    assert bench.errors == {"seal": 3}
+
+
+def test_what_is_not_sealed_does_not_keep_the_link_up() -> None:
+    bench = Bench()
+    bench.tick(LINK_LOST_AFTER_MS)
+    bench.link.receive(framed(link_pb2.Telemetry()), bench.now_ms)
+    assert bench.tick(1) == [LinkLost()]
+
+
+def test_a_stranger_is_told_of_and_can_be_asked_to_blink_and_tells_nothing() -> None:
+    bench = Bench(is_up=False)
+    stranger = hello(hat_id=b"stranger", has_key=False)
+    assert bench.link.receive(framed(stranger), bench.now_ms) == [Stranger(stranger)]
+    assert not bench.link.is_up
+    bench.link.welcome_stranger(bench.now_ms)
+    request_id = bench.link.request(IDENTIFY, 5000, bench.now_ms)
+    assert [frame.WhichOneof("body") for frame in bench.said()] == ["welcome", "request"]
+    for body in (link_pb2.LogRecord(boot=1, boot_cause=1), link_pb2.Telemetry(), link_pb2.Event(sequence=1)):
+        assert bench.link.receive(framed(body), bench.now_ms) == []
+    reply = link_pb2.Reply(id=request_id, result=link_pb2.RESULT_DONE)
+    assert bench.link.receive(framed(reply), bench.now_ms) == [RequestEnded(request_id, reply)]
+    assert bench.errors == {"unexpected": 3}
+
+
+def test_a_key_is_agreed_on_and_the_talk_begins_with_it() -> None:
+    bench = Bench(is_up=False)
+    stranger = hello(has_key=False)
+    bench.keys.clear()
+    bench.link.receive(framed(stranger), bench.now_ms)
+    bench.link.adopt(HAT_ID, bench.now_ms)
+    assert bench.link.is_busy
+    bench.tick()
+    frame, *_ = bench.said()
+    key = agreed_key(b"s" * 32, frame.adopt.nonce, HAT_ID)
+    part = framed(link_pb2.KeyPart(secret=b"s" * 32))
+    assert bench.link.receive(part, bench.now_ms) == [KeyAgreed(HAT_ID, key)]
+    assert not bench.link.is_busy
+    assert bench.link.receive(part, bench.now_ms) == []
+    bench.link.knock(bench.now_ms)
+    (frame,) = bench.said()
+    assert frame.knock.nonce
+    bench.keys[HAT_ID] = key
+    _, seal = talk_seals(key, frame.knock.nonce, HAT_NONCE, HAT_ID)
+    assert bench.link.receive(sealed_frame(HELLO, seal), bench.now_ms) == [HelloReceived(HELLO)]
+
+
+def test_it_stops_to_want_a_key() -> None:
+    bench = Bench(is_up=False)
+    bench.link.adopt(HAT_ID, bench.now_ms)
+    bench.link.stop_adopting()
+    assert not bench.link.is_busy
+    assert bench.link.receive(framed(link_pb2.KeyPart(secret=b"s" * 32)), bench.now_ms) == []
+
+
+def test_a_hat_that_proves_itself_and_speaks_no_version_of_ours_is_refused_under_seal() -> None:
+    bench = Bench()
+    newer = hello(protocol_min=3, protocol_max=4, session=78)
+    assert bench.hear(newer) == [Incompatible(newer)]
+    (frame,) = bench.said()
+    assert frame.welcome.version == 0
+
+
+def test_a_claim_of_another_version_is_told_when_there_is_no_talk() -> None:
+    bench = Bench(is_up=False)
+    old = link_pb2.Hello(protocol_min=1, protocol_max=1, session=7, hat_id=HAT_ID)
+    assert bench.link.receive(framed(old), bench.now_ms) == [Incompatible(old)]
+
+
+def test_a_talk_whose_numbers_are_used_up_begins_anew() -> None:
+    bench = Bench()
+    bench.link._handshake.host_seal.number = SEAL_NUMBER_MAX
+    bench.tick(KNOCK_EVERY_MS)
+    assert not bench.link.is_up
+    assert bench.bodies() == ["knock"]
+    assert bench.hear(HELLO) == [HelloReceived(HELLO)]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from cobs import cobs
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from racklet.link.v1 import link_pb2
@@ -16,13 +18,18 @@ from racklet_link.limits import (
     LINK_LOST_AFTER_MS,
     MAX_FRAME,
     REQUESTS_OUTSTANDING_MAX,
+    SEAL_SIZE,
     TELEMETRY_PERIOD_MAX_MS,
 )
 from racklet_link.requester import RequestsFullError
+from racklet_link.seal import Seal
+from tests.protocol.hat_messages import wired
 from tests.protocol.random_messages import filled
+from tests.protocol.seals import HAT_ID, KEY, with_seal
 from tests.protocol.simulation import Hat, Host, Line
 
 STEP_MS = 10
+POWER_ON = link_pb2.SetPower(action=link_pb2.POWER_ACTION_ON)
 
 
 class Talk:
@@ -35,9 +42,21 @@ class Talk:
         self.up, self.down = Line(self.random, badness), Line(self.random, badness)
         self.now_ms = start_ms
         self.hat = Hat(1, ring_size)
-        self.host = Host(HostLink(7, period_ms, start_ms))
+        self.host = Host(self.new_link(7, period_ms))
         self.sent: dict[int, bytearray] = {}
         self.synced_ms = start_ms
+
+    def new_link(self, host_session: int, period_ms: int = 1000) -> HostLink:
+        """Return hostd's end of another opening of the port."""
+        return HostLink(host_session, period_ms, self.now_ms, {HAT_ID: KEY}.get, self.random.randbytes)
+
+    def as_hat(self, payload: bytes) -> bytes:
+        """Return the frame of what a HAT would say that is out of its mind."""
+        return wired(with_seal(payload, self.hat.link._hat_seal))
+
+    def as_host(self, payload: bytes) -> bytes:
+        """Return the frame of what such a hostd would say."""
+        return wired(with_seal(payload, self.host.link._handshake.host_seal))
 
     def run(self, duration_ms: int, sync_every_ms: int = 500) -> None:
         for _ in range(duration_ms // STEP_MS):
@@ -210,7 +229,7 @@ def test_a_restarted_host_goes_on_from_what_it_had_stored() -> None:
     talk.run(100, sync_every_ms=10_000)
     old = talk.host
     stored_size = old.stored.log_offset
-    talk.host = Host(HostLink(8, 1000, talk.now_ms), old.stored, old.stored, {1: old.boots[1][:stored_size]}, session=1)
+    talk.host = Host(talk.new_link(8), old.stored, old.stored, {1: old.boots[1][:stored_size]}, session=1)
     talk.settle()
     assert talk.host.boots == talk.sent
 
@@ -222,24 +241,22 @@ def test_a_host_that_lost_its_store_is_told_what_the_hat_no_longer_holds() -> No
     talk.boot()
     talk.print(b"x" * 3000)
     talk.run(2000)
-    talk.host = Host(HostLink(8, 1000, talk.now_ms))
+    talk.host = Host(talk.new_link(8))
     talk.print(b"y" * 10)
     talk.settle()
     assert talk.host.boots[2] == bytes(3000) + b"y" * 10
     assert talk.host.lost == {2: 3000}
 
 
-def test_no_version_in_common_is_said_on_both_ends() -> None:
+def test_a_claim_to_speak_another_version_disturbs_no_talk() -> None:
     talk = Talk()
-    hello = link_pb2.Frame(hello=link_pb2.Hello(protocol_min=9, protocol_max=9, session=1))
-    peer = HostLink(1, 1000, 0)
-    peer._say(hello)
-    events = talk.host.link.receive(peer.take_output(), 10)
-    assert [type(event).__name__ for event in events] == ["Incompatible"]
-    refusal = talk.host.link.take_output()
-    talk.hat.step(20, refusal, 0)
-    assert talk.hat.link.is_incompatible
-    assert not talk.hat.link.is_up
+    talk.run(1000)
+    claim = link_pb2.Frame(hello=link_pb2.Hello(protocol_min=9, protocol_max=9, session=1, hat_id=HAT_ID))
+    assert talk.host.link.receive(wired(claim.SerializeToString()), talk.now_ms) == []
+    refusal = link_pb2.Frame(welcome=link_pb2.Welcome(protocol_min=9, protocol_max=9, session=talk.hat.session))
+    talk.hat.step(talk.now_ms, wired(refusal.SerializeToString()), 0)
+    assert talk.hat.link.is_up
+    assert talk.host.link.is_up
 
 
 def test_the_link_is_lost_in_time_on_both_ends_and_comes_back() -> None:
@@ -283,21 +300,24 @@ def test_any_bytes_leave_both_ends_working_and_no_larger(data: list[bytes]) -> N
     assert talk.hat.link.is_up
 
 
-@given(frames=st.lists(filled(link_pb2.Frame.DESCRIPTOR), max_size=20))
+@given(
+    frames=st.lists(
+        filled(link_pb2.Frame.DESCRIPTOR).filter(lambda frame: not frame.request.HasField("forget_key")), max_size=20
+    )
+)
 @settings(max_examples=300, deadline=None)
 def test_well_formed_nonsense_leaves_both_ends_working(frames: list[link_pb2.Frame]) -> None:
     talk = Talk()
     talk.boot()
     talk.run(1000)
-    peer = HostLink(1, 1000, 0)
     for frame in frames:
-        peer._say(frame)
-        nonsense = peer.take_output()
-        talk.host.link.receive(nonsense, talk.now_ms)
+        payload = frame.SerializeToString()
+        talk.host.link.receive(talk.as_hat(payload), talk.now_ms)
+        talk.host.link.receive(wired(payload), talk.now_ms)
         talk.host.link.tick(talk.now_ms)
         talk.host.link.acknowledge(StoredPositions(1, 0, 1), talk.now_ms)
-        talk.hat.step(talk.now_ms, nonsense, 100)
-    talk.host = Host(HostLink(9, 1000, talk.now_ms))
+        talk.hat.step(talk.now_ms, talk.as_host(payload) + wired(payload), 100)
+    talk.host = Host(talk.new_link(9))
     talk.run(4000)
     assert talk.host.link.is_up
     assert talk.hat.link.is_up
@@ -306,8 +326,8 @@ def test_well_formed_nonsense_leaves_both_ends_working(frames: list[link_pb2.Fra
 @pytest.mark.parametrize(
     "frame",
     [
-        link_pb2.Frame(hello=link_pb2.Hello(protocol_max=1, session=5, log_offset=2**64 - 1)),
-        link_pb2.Frame(hello=link_pb2.Hello(protocol_max=1, session=5, event_sequence=2**32 - 1)),
+        link_pb2.Frame(hello=link_pb2.Hello(hat_id=HAT_ID, protocol_max=2, session=5, log_offset=2**64 - 1)),
+        link_pb2.Frame(hello=link_pb2.Hello(hat_id=HAT_ID, protocol_max=2, session=5, event_sequence=2**32 - 1)),
         link_pb2.Frame(log_record=link_pb2.LogRecord(boot=1, offset=2**64 - 1, data=b"x")),
         link_pb2.Frame(log_record=link_pb2.LogRecord(boot=1, lost_bytes=2**63, gap_reason=1)),
         link_pb2.Frame(event=link_pb2.Event(sequence=2**32 - 1, lost_before=2**32 - 1)),
@@ -317,9 +337,7 @@ def test_well_formed_nonsense_leaves_both_ends_working(frames: list[link_pb2.Fra
 def test_numbers_that_would_run_over_are_refused(frame: link_pb2.Frame) -> None:
     talk = Talk()
     talk.run(1000)
-    peer = HostLink(1, 1000, 0)
-    peer._say(frame)
-    talk.host.link.receive(peer.take_output(), talk.now_ms)
+    talk.host.link.receive(talk.as_hat(frame.SerializeToString()), talk.now_ms)
     assert talk.host.link.counters.errors["unexpected"] == 1
     talk.run(2000)
     assert talk.host.link.is_up
@@ -328,9 +346,69 @@ def test_numbers_that_would_run_over_are_refused(frame: link_pb2.Frame) -> None:
 @pytest.mark.parametrize("field", ["session", "boot"])
 def test_frames_of_a_session_that_was_not_welcomed_are_counted(field: str) -> None:
     talk = Talk()
-    peer = HostLink(1, 1000, 0)
     body = link_pb2.Frame(log_record=link_pb2.LogRecord(boot=1)) if field == "boot" else link_pb2.Frame()
-    peer._say(body)
-    talk.host.link.receive(peer.take_output(), 0)
+    talk.host.link.receive(wired(body.SerializeToString()), 0)
     assert talk.host.link.counters.errors["unexpected"] == 1
     assert talk.host.stored == StoredPositions()
+
+
+class Villain:
+    """Somebody on the line without the key: everything said passes through his hands, and he keeps it all."""
+
+    def __init__(self, data: st.DataObject) -> None:
+        self.data = data
+        self.heard: list[bytes] = []
+
+    def pass_on(self, said: bytes) -> bytes:
+        frames = [frame + b"\0" for frame in said.split(b"\0") if frame]
+        self.heard = [*self.heard, *frames][-50:]
+        passed = bytearray()
+        for frame in frames:
+            passed += self.data.draw(st.sampled_from([frame, frame, frame, frame, frame, *self.instead_of(frame)]))
+        return bytes(passed)
+
+    def instead_of(self, frame: bytes) -> list[bytes]:
+        """Return what he may pass on instead: nothing, twice, cut, changed with a right checksum, or something else."""
+        payload = bytearray(cobs.decode(frame[:-1])[:-4])
+        at = self.data.draw(st.integers(0, 8 * len(payload) - 1))
+        flipped = bytearray(payload)
+        flipped[at // 8] ^= 1 << at % 8
+        replayed = self.data.draw(st.sampled_from(self.heard))  # of either direction: reflected as well
+        made_up = self.data.draw(filled(link_pb2.Frame.DESCRIPTOR)).SerializeToString()
+        sealed_by_himself = with_seal(made_up, Seal(bytes(32)))
+        cut = payload[: self.data.draw(st.integers(0, len(payload)))]
+        own = [wired(bytes(each)) for each in (flipped, cut, made_up, sealed_by_himself, payload[:-SEAL_SIZE])]
+        return [b"", frame + frame, replayed + frame, *own, *[frame + each for each in own]]
+
+
+@given(data=st.data())
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.data_too_large, HealthCheck.too_slow])
+def test_nothing_is_done_or_stored_that_the_other_end_did_not_say(data: st.DataObject) -> None:
+    talk = Talk()
+    villain = Villain(data)
+    talk.run(500)
+    talk.boot()
+    asked: set[int] = set()
+    for step in range(25):
+        talk.print(b"line %d\n" % step)
+        if step % 5 == 0:
+            with suppress(RequestsFullError):
+                asked.add(talk.host.link.request(POWER_ON, 3000, talk.now_ms))
+            talk.host.link.type_console(b"k", talk.now_ms)
+        talk.now_ms += 100
+        down = villain.pass_on(talk.host.step(talk.now_ms, villain.pass_on(talk.hat.step(talk.now_ms, b"", 400))))
+        down += villain.pass_on(talk.host.sync(talk.now_ms))
+        talk.hat.step(talk.now_ms, down, 0)
+    duties = talk.hat.duties
+    executed = [request_id for request_id, _ in duties.executed]
+    assert set(executed) <= asked
+    assert len(executed) == len(set(executed))
+    assert all(action == link_pb2.POWER_ACTION_ON for _, action in duties.executed)
+    assert duties.typed == b"k" * len(duties.typed)
+    assert len(duties.typed) <= 5
+    assert duties.key == KEY
+    log = talk.hat.log
+    assert (log.acked_boot, log.acked_offset) <= (talk.host.reached.log_boot, talk.host.reached.log_offset)
+    talk.run(4000)
+    talk.settle()
+    assert talk.host.boots == talk.sent

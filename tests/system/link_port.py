@@ -11,12 +11,22 @@ from typing import Self
 from cobs import cobs
 
 from racklet.link.v1 import link_pb2
-from racklet_link.events import EventReceived, HelloReceived, LogData, LogGap, RequestEnded, StoredPositions
+from racklet_link.events import (
+    EventReceived,
+    HelloReceived,
+    KeyAgreed,
+    LogData,
+    LogGap,
+    RequestEnded,
+    StoredPositions,
+    Stranger,
+)
 from racklet_link.host import HostLink
 from racklet_link.limits import MAX_PAYLOAD
 from racklet_virtual.board import VirtualHat
 from tests.system.rig import until
 
+KEYS: dict[bytes, bytes] = {}  # of the HATs that were adopted in this process, by id
 _PADDING_TAG = 15 << 3 | 2  # a field that no version has, which a HAT skips
 
 
@@ -27,7 +37,7 @@ def seal(payload: bytes) -> bytes:
 
 def padded_knock(wire_bytes: int, filler: bytes = b"\x03") -> bytes:
     """Return a knock of so many bytes on the wire, or one less where stuffing allows no other; most are `filler`."""
-    knock = link_pb2.Frame(knock=link_pb2.Knock(protocol_min=1, protocol_max=1)).SerializeToString()
+    knock = link_pb2.Frame(knock=link_pb2.Knock(protocol_min=2, protocol_max=2)).SerializeToString()
     frame = seal(knock)
     for count in range(MAX_PAYLOAD - len(knock) - 2):
         size = bytes([count]) if count < 0x80 else bytes([count & 0x7F | 0x80, count >> 7])
@@ -46,9 +56,7 @@ class LinkPort:
         self._hat = hat
         self._fd = os.open(hat.port, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
         tty.setraw(self._fd)
-        self.link = HostLink(
-            host_session=int.from_bytes(os.urandom(3), "little") + 1, telemetry_period_ms=200, now_ms=0
-        )
+        self.link = HostLink(int.from_bytes(os.urandom(3), "little") + 1, 200, 0, key_of=KEYS.get, random=os.urandom)
         self.hellos: list[link_pb2.Hello] = []
         self.replies: list[link_pb2.Reply] = []
         self.events: list[link_pb2.Event] = []
@@ -71,6 +79,11 @@ class LinkPort:
                 case HelloReceived(hello):
                     self.hellos.append(hello)
                     self.link.welcome(StoredPositions(), 0, now_ms)
+                case Stranger(hello):
+                    self.link.adopt(hello.hat_id, now_ms)
+                case KeyAgreed(hat_id, key):
+                    KEYS[hat_id] = key
+                    self.link.knock(now_ms)
                 case RequestEnded(_, reply):
                     self.replies.append(reply)
                 case EventReceived(event=news):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import socket
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Sequence
@@ -15,7 +16,7 @@ import pytest
 
 from racklet_virtual.board import VirtualHat
 from tests.conftest import ROOT
-from tests.system.rig import ON, Hostd, run, until, virtual_rack
+from tests.system.rig import BIN, ON, Hostd, run, until, virtual_rack
 
 EXAMPLES = ROOT / "docs" / "examples"
 Command = Sequence[str | Path]
@@ -97,6 +98,34 @@ async def test_a_refusal_in_javascript_has_its_reason(tmp_path: Path, rack_mjs: 
     async with rig(tmp_path) as (_, hostd):
         code, _, errors = await run(*rack_mjs, "cycle", "node-9", environment=environment(hostd))
     assert (code, errors) == (1, "UNKNOWN_NODE: there is no node node-9; the nodes are node-1\n")
+
+
+async def test_over_tls_both_show_their_certificate(tmp_path: Path, rack_mjs: Command) -> None:
+    pki = {"XDG_CONFIG_HOME": str(tmp_path), "RACKLET_PKI": str(tmp_path / "pki")}
+    assert (await run(BIN / "racklet", "pki", "init", "--host", "127.0.0.1", environment=pki))[0] == 0
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+    async with virtual_rack(tmp_path / "rack") as rack:
+        hostd = Hostd(tmp_path, rack.config_toml())
+        toml = hostd.config.read_text().replace("[grpc]\n", f'[grpc]\ntcp = "{address}"\n')
+        hostd.config.write_text(f'{toml}\n[tls]\nfolder = "{tmp_path}/pki"\n')
+        async with hostd:
+            await hostd.until_online()
+            over_tls = {
+                **environment(hostd),
+                "RACKLET_ADDRESS": address.replace("127.0.0.1", "localhost"),
+                "RACKLET_CREDENTIALS": str(tmp_path / "racklet" / "client"),
+            }
+            assert await run(*rack_mjs, "nodes", environment=over_tls) == (
+                0,
+                "nodes/node-1 SUPPLY_STATE_OFF 0 J\n",
+                "",
+            )
+            command = (sys.executable, EXAMPLES / "python" / "energy_of_a_boot.py", "node-1")
+            code, output, _ = await run(*command, environment=over_tls)
+            assert (code, output.splitlines()[-1].split()[0]) == (0, "login")
+            without = await run(*rack_mjs, "nodes", environment=over_tls | {"RACKLET_CREDENTIALS": ""})
+            assert without[0] == 1
 
 
 async def test_a_log_is_followed_in_python_over_a_hostd_that_is_killed(tmp_path: Path) -> None:

@@ -66,7 +66,10 @@ async def test_five_hats_run_in_five_slots(start_rack: StartRack) -> None:
 
 async def test_a_port_in_the_config_is_the_hats_own(start_rack: StartRack) -> None:
     rack = await start_rack(None)
-    assert rack.config_toml() == f'[[node]]\nname = "node-1"\nport = "{rack.folder}/ports/usb-1.1"\n'
+    assert rack.config_toml() == (
+        f'[rack]\nname = "virtual"\nadopt = "first-use"\nports = ["{rack.folder}/ports/*"]\n\n'
+        f'[[node]]\nname = "node-1"\nport = "{rack.folder}/ports/usb-1.1"\n'
+    )
 
 
 @pytest.mark.parametrize(

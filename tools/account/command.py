@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from racklet_client.errors import RackError
-from tools.account import energy, power_budget, power_requests, trip_latency
+from tools.account import energy, power_budget, power_requests, trip_latency, update_cuts
 from tools.rig import RigError, run
 
 if TYPE_CHECKING:
@@ -48,6 +48,12 @@ def show_requests() -> None:
 def show_trip_latency() -> None:
     """Short nodes again and again: how long until the gate is off, with the alert pin and without."""
     _run(trip_latency.account)
+
+
+@app.command("update-cuts")
+def show_update_cuts() -> None:
+    """Cut the power at every flash write of a firmware update, in three ways: the HAT starts, and can be updated."""
+    _end(holds=update_cuts.account(_console()))
 
 
 def _run(account: Callable[[Console], Awaitable[bool]]) -> None:

@@ -25,7 +25,7 @@ from racklet_link.limits import REQUESTS_OUTSTANDING_MAX
 from tools.account.bad_line import BadLine
 from tools.account.profile_node import Load
 from tools.account.request_ledger import IDENTIFY, RequestLedger
-from tools.account.virtual_hat import TURN_MS, HatRun, electronics
+from tools.account.virtual_hat import HAT_ID, KEY, TURN_MS, HatRun, electronics
 
 if TYPE_CHECKING:
     from racklet_link.requester import Operation
@@ -54,6 +54,8 @@ _ACTIONS = (
 )
 _IDENTIFY_SHARE = 0.2
 
+_DAMAGE = ("cobs", "crc", "malformed", "oversize")
+
 
 @dataclass(frozen=True, slots=True)
 class Storm:
@@ -80,7 +82,7 @@ class RequestRun:
         self._hardware = hardware
         self._ledger = RequestLedger(self._hardware.supply)
         self._hat = _BookedHat(self._hardware, self._ledger)
-        self._host = HostLink(_HOST_SESSION, _TELEMETRY_PERIOD_MS, 0)
+        self._host = HostLink(_HOST_SESSION, _TELEMETRY_PERIOD_MS, 0, {HAT_ID: KEY}.get, Random(seed + 1).randbytes)  # noqa: S311  likewise
         self._to_hat = BadLine(self._random, _BADNESS)
         self._to_host = BadLine(self._random, _BADNESS)
         self._outstanding: set[int] = set()
@@ -105,7 +107,7 @@ class RequestRun:
             to_hat=self._to_hat,
             to_host=self._to_host,
             rejected_by_hat=self._hat.link.decoder.bad_frames,
-            rejected_by_host=self._host.counters.errors.total() - self._host.counters.errors["unexpected"],
+            rejected_by_host=sum(self._host.counters.errors[kind] for kind in _DAMAGE),
             links_lost=self._links_lost,
             seconds=now_ms / 1000,
             switch_ons=self._hardware.supply.switch_ons,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 from typing import TYPE_CHECKING
 
 from racklet.link.v1 import link_pb2
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 TURN_MS = 20  # of the meter, as in the firmware; the link has its turn with it, four times as seldom as there
 HAT_ID = bytes.fromhex("e66118604b3f5a21")
+KEY = bytes(range(32))
 _PULSE_US = 1_500
 _FRAMES_MAX = 16  # of a turn
 _TURNS_SHIFT = 30
@@ -38,7 +40,6 @@ _FAST_CURRENT = 8  # in the limits
 _HELLO_RESET_CAUSE = 3
 _HELLO_SUPPLY_STATE = 4
 _HELLO_BOOT_CONTINUES = 8
-_HELLO_HAT_ID = 13
 _HELLO_BOARD = 15
 _HELLO_FIRMWARE = 17
 _HELLO_COUNTERS_CONTINUE = 19
@@ -120,8 +121,11 @@ class HatRun:
     That module itself needs a MicroPython. Left out are the node's console, the waveform and the restore policy.
     """
 
+    hat_id = HAT_ID
+
     def __init__(self, hardware: HatHardware, session: int, reset_cause: int, now_ms: int) -> None:
         self.session = session
+        self._talks = 0
         self.wires = Wires(hardware)
         self._now_ms = now_ms
         self.wires.at_us = now_ms * 1000
@@ -170,6 +174,18 @@ class HatRun:
 
     # The duties of `HatLink`.
 
+    def load_key(self) -> bytes:
+        """Return the key that it shares with hostd."""
+        return KEY
+
+    def keep_key(self, _key: bytes) -> None:
+        """Nobody gives it another one."""
+
+    def random(self, size: int) -> bytes:
+        """Return bytes that are new with every talk of every start, and the same in every run."""
+        self._talks += 1
+        return hashlib.sha256(b"%d:%d" % (self.session, self._talks)).digest()[:size]
+
     def set_power(self, request_id: int, action: int, grace_ms: int, force: int, off_ms: int) -> int:
         """Begin a power transaction."""
         return self.gate.request(request_id, action, grace_ms, force, off_ms, self._now_ms & TICK_MASK)
@@ -201,7 +217,6 @@ class HatRun:
         hello.slots[_HELLO_SUPPLY_STATE] = self.gate.state
         hello.slots[_HELLO_BOOT_CONTINUES] = self._was_on
         hello.slots[_HELLO_COUNTERS_CONTINUE] = self._meter.continues
-        hello.put_bytes(_HELLO_HAT_ID, 0, HAT_ID)
         hello.put_bytes(_HELLO_BOARD, 1, config.BOARD)
         hello.put_bytes(_HELLO_FIRMWARE, 2, config.FIRMWARE)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from random import Random
 from typing import TYPE_CHECKING
 
 from racklet.link.v1 import link_pb2
@@ -20,11 +21,11 @@ from racklet_link.events import (
     TelemetryReceived,
 )
 from racklet_link.host import HostLink
+from tools.account.virtual_hat import HAT_ID, KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-    from random import Random
 
 NODE = "node-1"
 TICK_MS = 100  # as in racklet_hostd.hat_session
@@ -84,7 +85,14 @@ class HostdLife:
 
     def plug(self) -> None:
         """The HAT's port is there: open it."""
-        self._link = HostLink(1 + self._random.randrange(_SESSIONS), TELEMETRY_PERIOD_MS, self._clock.now_ms)
+        nonces = Random(self._clock.now_ms)  # noqa: S311  no secret; those of the plan stay as they are
+        self._link = HostLink(
+            1 + self._random.randrange(_SESSIONS),
+            TELEMETRY_PERIOD_MS,
+            self._clock.now_ms,
+            {HAT_ID: KEY}.get,
+            nonces.randbytes,
+        )
 
     def unplug(self) -> None:
         """The port is gone."""

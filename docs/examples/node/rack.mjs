@@ -1,8 +1,9 @@
 // Racklet's API from JavaScript: `node rack.mjs nodes|cycle NODE|follow NODE`.
 //
 // The service comes from rack.proto at run time; nothing is generated. RACKLET_ADDRESS says where hostd is, as for the
-// `racklet` command; RACKLET_PROTO where the .proto files are.
+// `racklet` command, RACKLET_CREDENTIALS whom to trust and who one is over TLS; RACKLET_PROTO where the .proto files are.
 import { randomUUID } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
@@ -22,11 +23,19 @@ const definition = loader.loadSync("racklet/v1/rack.proto", {
   defaults: true, // a field that is 0 or empty is there as well
 });
 const { Rack } = grpc.loadPackageDefinition(definition).racklet.v1;
-const rack = new Rack(ADDRESS, grpc.credentials.createInsecure(), {
+const rack = new Rack(ADDRESS, credentials(), {
   "grpc.initial_reconnect_backoff_ms": 200,
   "grpc.max_reconnect_backoff_ms": 2_000, // a hostd that starts again is seen within this
   "grpc.enable_http_proxy": 0,
 });
+
+/** Returns what `racklet pki issue` made, for TLS; without it plain text, for the unix socket and loopback. */
+function credentials() {
+  const folder = process.env.RACKLET_CREDENTIALS;
+  if (!folder || ADDRESS.startsWith("unix:")) return grpc.credentials.createInsecure();
+  const [ca, key, certificate] = ["ca.crt", "client.key", "client.crt"].map((name) => readFileSync(`${folder}/${name}`));
+  return grpc.credentials.createSsl(ca, key, certificate);
+}
 
 /** Calls a method that gives one answer. */
 function ask(method, request, timeout_ms = 20_000) {

@@ -18,7 +18,18 @@ if TYPE_CHECKING:
     from racklet_emulator.parts import Parts
 
 # hostd's end of the link, the other form of the kernels, and what only type checkers and the generator read.
-_HOSTS_END = ("events", "frame_reader", "host", "kernels_host", "limits", "ports", "receiver", "requester")
+_HOSTS_END = (
+    "events",
+    "frame_reader",
+    "handshake",
+    "host",
+    "kernels_host",
+    "limits",
+    "ports",
+    "receiver",
+    "requester",
+    "update_sender",
+)
 _NOT_ON_A_HAT = {*(f"racklet_link/{name}" for name in _HOSTS_END), "racklet_hat/ports"}
 _MAIN = "main.py"
 

@@ -87,11 +87,13 @@ class VirtualRack:
         hat.replug(slot)
 
     def config_toml(self) -> str:
-        """Return the `racklet.toml` that makes hostd serve these HATs."""
+        """Return the `racklet.toml` that makes hostd serve these HATs, each as that of the node it came with."""
+        ports = json.dumps([str(self.ports / "*")])
+        rack = f'[rack]\nname = "virtual"\nadopt = "first-use"\nports = {ports}\n'
         entries = [
             f"[[node]]\nname = {json.dumps(hat.node.name)}\nport = {json.dumps(str(hat.port))}\n" for hat in self.hats
         ]
-        return "\n".join(entries)
+        return "\n".join((rack, *entries))
 
     async def __aenter__(self) -> Self:
         self.ports.mkdir(parents=True, exist_ok=True)

@@ -47,6 +47,14 @@ def boot_name(resource: str, field: str = "name") -> tuple[str, int | None]:
     return match[1], None if match[2] == NEWEST_BOOT else int(match[2])
 
 
+def hat_id(resource: str, field: str = "name") -> str:
+    """Return the ID of hats/ID: 1 to 16 bytes in hex."""
+    match = re.fullmatch(r"hats/((?:[0-9a-f]{2}){1,16})", resource)
+    if match is None:
+        raise BadArgumentError(field, f"expected hats/ID, such as hats/e66118604b2f7a21, found {_shown(resource)}")
+    return match[1]
+
+
 def page_size(asked: int, default: int) -> int:
     """Return the size of the page: `default` for 0, never more than 1000."""
     if asked < 0:
@@ -122,7 +130,7 @@ def min_interval_ms(request: rack_pb2.WatchNodesRequest) -> int:
     return max(asked_ms, INTERVAL_LEAST_MS) if asked_ms else INTERVAL_DEFAULT_MS
 
 
-def identify_ms(request: rack_pb2.IdentifyNodeRequest) -> int:
+def identify_ms(request: rack_pb2.IdentifyNodeRequest | rack_pb2.IdentifyHatRequest) -> int:
     """Return for how long the LED shall blink; 0 ends it."""
     if not request.HasField("duration"):
         return IDENTIFY_DEFAULT_MS

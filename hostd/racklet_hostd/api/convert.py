@@ -11,7 +11,7 @@ from racklet.v1 import rack_pb2
 from racklet_hostd.budget import words
 from racklet_hostd.console_view import ConsoleOutput
 from racklet_hostd.doctor.diagnosis import Finding
-from racklet_hostd.model import Hat, HatState, Measurement, SupplyState
+from racklet_hostd.model import Hat, HatState, Measurement, SeenHat, SupplyState
 from racklet_hostd.node import Node
 from racklet_hostd.power import PowerSteps
 from racklet_hostd.rack import Rack
@@ -40,6 +40,20 @@ _BOOT_CAUSES = {
 def node_resource(name: str) -> str:
     """Return the resource name of a node."""
     return f"nodes/{name}"
+
+
+def hat_message(seen: SeenHat) -> rack_pb2.SeenHat:
+    """Return a HAT as it is now."""
+    return rack_pb2.SeenHat(
+        name=f"hats/{seen.hat_id}",
+        standing=rack_pb2.HatStanding.ValueType(seen.standing),
+        slot=seen.slot,
+        node=node_resource(seen.node) if seen.node else "",
+        problem=seen.problem,
+        board=seen.board,
+        firmware=seen.firmware,
+        seen_time=timestamp(seen.seen_ms),
+    )
 
 
 def boot_resource(node: str, number: int) -> str:

@@ -11,7 +11,7 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2  # type: ignore[i
 from racklet.link.v1 import link_pb2
 from racklet_hostd.errors import NoSuchBootError, RackletError
 from racklet_hostd.model import SupplyState
-from racklet_hostd.refusals import PowerFailedError, UnknownNodeError
+from racklet_hostd.refusals import PowerFailedError, UnknownHatError, UnknownNodeError
 
 DETAILS_KEY: Final = "grpc-status-details-bin"  # of the trailing metadata, as every gRPC library has it
 DOMAIN: Final = "racklet.v1"
@@ -73,6 +73,8 @@ def _metadata(error: RackletError) -> dict[str, str]:
     metadata = {"node": error.node} if hasattr(error, "node") else {}
     if isinstance(error, UnknownNodeError):
         metadata["node"] = error.name
+    if hasattr(error, "hat_id"):
+        metadata["hat"] = error.hat_id
     if isinstance(error, PowerFailedError):
         reply = error.reply
         result = link_pb2.Result.DESCRIPTOR.values_by_number.get(reply.result)
@@ -110,6 +112,8 @@ def _resource(error: RackletError, message: str) -> Message:
             kind, name = "racklet.v1/Boot", f"nodes/{node}/boots/{number}"
         case UnknownNodeError(name=node):
             kind, name = "racklet.v1/Node", f"nodes/{node}"
+        case UnknownHatError(hat_id=hat_id):
+            kind, name = "racklet.v1/SeenHat", f"hats/{hat_id}"
         case _:
             node = getattr(error, "node", "")
             kind, name = "racklet.v1/Boot", f"nodes/{node}/boots/-"

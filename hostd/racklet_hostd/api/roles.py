@@ -21,15 +21,20 @@ _RACK = "/racklet.v1.Rack/"
 _READS = Row(Role.VIEWER)
 
 METHODS: Final = {
+    f"{_RACK}AdoptHat": Row(Role.ADMIN, changes=True),
     f"{_RACK}AttachConsole": Row(Role.VIEWER, changes=True),  # who types takes CONSOLE_WRITE as well
     f"{_RACK}DiagnoseNode": _READS,
+    f"{_RACK}ForgetHat": Row(Role.ADMIN, changes=True),
+    f"{_RACK}GetHat": _READS,
     f"{_RACK}GetNode": _READS,
     f"{_RACK}GetPowerPlan": _READS,
     f"{_RACK}GetRack": _READS,
+    f"{_RACK}IdentifyHat": Row(Role.OPERATOR, changes=True),
     f"{_RACK}IdentifyNode": Row(Role.OPERATOR, changes=True),
     f"{_RACK}ListAuditEntries": _READS,
     f"{_RACK}ListBoots": _READS,
     f"{_RACK}ListEvents": _READS,
+    f"{_RACK}ListHats": _READS,
     f"{_RACK}ListNodes": _READS,
     f"{_RACK}ReadBootLog": _READS,
     f"{_RACK}RunFaults": Row(Role.ADMIN, changes=True),

@@ -8,7 +8,7 @@ from functools import partial
 import grpc
 
 from racklet.v1 import rack_pb2, rack_pb2_grpc
-from racklet_hostd.api import audit, boots, console, convert, diagnosis, events, faults, nodes, power
+from racklet_hostd.api import audit, boots, console, convert, diagnosis, events, faults, hats, nodes, power
 from racklet_hostd.api.callers import current_caller
 from racklet_hostd.api.request_ids import RequestIds
 from racklet_hostd.api.status import refusals
@@ -59,6 +59,31 @@ class RackService(rack_pb2_grpc.RackServicer):
         """Blink an LED."""
         async with refusals(context):
             return await nodes.identify_node(self._rack, request)
+
+    async def ListHats(self, request: rack_pb2.ListHatsRequest, context: Context) -> rack_pb2.ListHatsResponse:
+        """List the HATs."""
+        async with refusals(context):
+            return hats.list_hats(self._rack, request)
+
+    async def GetHat(self, request: rack_pb2.GetHatRequest, context: Context) -> rack_pb2.GetHatResponse:
+        """Tell about one HAT."""
+        async with refusals(context):
+            return hats.get_hat(self._rack, request)
+
+    async def AdoptHat(self, request: rack_pb2.AdoptHatRequest, context: Context) -> rack_pb2.AdoptHatResponse:
+        """Adopt a HAT."""
+        async with refusals(context):
+            return await hats.adopt_hat(self._rack, request, current_caller())
+
+    async def ForgetHat(self, request: rack_pb2.ForgetHatRequest, context: Context) -> rack_pb2.ForgetHatResponse:
+        """Forget a HAT."""
+        async with refusals(context):
+            return await hats.forget_hat(self._rack, request, current_caller())
+
+    async def IdentifyHat(self, request: rack_pb2.IdentifyHatRequest, context: Context) -> rack_pb2.IdentifyHatResponse:
+        """Blink an LED."""
+        async with refusals(context):
+            return await hats.identify_hat(self._rack, request)
 
     async def ListBoots(self, request: rack_pb2.ListBootsRequest, context: Context) -> rack_pb2.ListBootsResponse:
         """List the boots of a node."""

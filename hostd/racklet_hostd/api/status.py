@@ -11,6 +11,7 @@ from racklet_hostd.bell import ShuttingDownError
 from racklet_hostd.errors import NoSuchBootError, RackletError
 from racklet_hostd.faults.runner import FaultsRunningError, ScriptRefusedError
 from racklet_hostd.refusals import (
+    AdoptionRefusedError,
     ConsoleInUseError,
     HatOfflineError,
     NeverFitsError,
@@ -22,6 +23,7 @@ from racklet_hostd.refusals import (
     PowerOvertakenError,
     QueueFullError,
     TooManyRequestsError,
+    UnknownHatError,
     UnknownNodeError,
 )
 
@@ -103,6 +105,7 @@ class Answer(NamedTuple):
 
 
 ANSWERS: Final = {
+    AdoptionRefusedError: Answer(grpc.StatusCode.FAILED_PRECONDITION, "ADOPTION_REFUSED"),
     AuditUnreadableError: Answer(grpc.StatusCode.UNAVAILABLE, "AUDIT_UNREADABLE"),
     BadArgumentError: Answer(grpc.StatusCode.INVALID_ARGUMENT, "BAD_ARGUMENT"),
     BeyondEndError: Answer(grpc.StatusCode.OUT_OF_RANGE, "BEYOND_END"),
@@ -129,6 +132,7 @@ ANSWERS: Final = {
     ShuttingDownError: Answer(grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN"),
     TooManyCallsError: Answer(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_CALLS", retry_after_ms=1_000),
     TooManyRequestsError: Answer(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_REQUESTS", retry_after_ms=1_000),
+    UnknownHatError: Answer(grpc.StatusCode.NOT_FOUND, "UNKNOWN_HAT"),
     UnknownNodeError: Answer(grpc.StatusCode.NOT_FOUND, "UNKNOWN_NODE"),
     WrongScriptError: Answer(grpc.StatusCode.INVALID_ARGUMENT, "WRONG_SCRIPT"),
 }

@@ -16,12 +16,13 @@ AREA = "ports"
 def check_ports(config: RackletConfig, system: System) -> Iterator[Finding]:
     """Look at the ports of all nodes, without opening them: that is hostd's."""
     fine = 0
-    for node in config.nodes:
-        findings = list(_check_port(node.name, node.port, system))
+    ports = {node.name: node.port for node in config.nodes if node.port is not None}
+    for name, port in ports.items():
+        findings = list(_check_port(name, port, system))
         yield from findings
         fine += not findings
     if fine:
-        yield good(AREA, f"{fine} of {len(config.nodes)} nodes have a port that can be used")
+        yield good(AREA, f"{fine} of {len(ports)} nodes with a port have one that can be used")
     if config.nodes:
         yield from _check_modem_manager(config, system)
 
@@ -51,7 +52,7 @@ def _check_modem_manager(config: RackletConfig, system: System) -> Iterator[Find
     """ModemManager opens every new serial port and talks to it as to a modem, for seconds."""
     if not system.processes("ModemManager"):
         return
-    ports = [node.port for node in config.nodes if system.path(node.port).exists()]
+    ports = [node.port for node in config.nodes if node.port is not None and system.path(node.port).exists()]
     asked = [system.ask("udevadm", "info", "--query=property", f"--name={port}") or "" for port in ports]
     if any("ID_MM_DEVICE_IGNORE=1" not in answer for answer in asked):
         advice = "install Racklet's udev rules, or remove it: sudo apt purge modemmanager"

@@ -17,6 +17,7 @@ from racklet_hostd.cli import (
     events,
     faults,
     hat,
+    hats,
     logs,
     nodes,
     pki,
@@ -80,6 +81,9 @@ def racklet(
 app.command()(nodes.nodes)
 app.command()(watch.watch)
 app.add_typer(power.app, name="power")
+app.command()(hats.hats)
+app.command()(hats.adopt)
+app.command()(hats.forget)
 app.add_typer(faults.app, name="faults")
 app.command()(logs.logs)
 app.command()(boots.boots)

@@ -16,11 +16,13 @@ from racklet_hostd.cli.tables import nodes_table, problem, rack_table
 from racklet_hostd.cli.terminal_text import printable
 
 NO_NODES = """\
-No nodes yet. Add one to racklet.toml and start racklet-hostd again:
+No nodes yet. Add one to racklet.toml, start racklet-hostd again, and tell it which HAT is that node's:
 
 [[node]]
 name = "node-1"
-port = "/dev/ttyACM0"
+
+racklet hats
+racklet adopt HAT --node node-1
 """
 _LONGEST_IDENTIFY_S = 600
 
@@ -60,8 +62,9 @@ async def identify(
         int, typer.Option("--seconds", min=0, max=_LONGEST_IDENTIFY_S, help="For how long; 0 ends it.")
     ] = 10,
 ) -> None:
-    """Blink the identify LED of a node's HAT."""
-    response = await session.rack.identify(node, seconds)
+    """Blink the identify LED of a node's HAT, or of hats/ID, also when nobody has adopted that."""
+    is_hat = node.startswith("hats/")
+    response = await (session.rack.identify_hat(node, seconds) if is_hat else session.rack.identify(node, seconds))
     if session.output.as_json:
         session.output.json(response, name=node)
     else:

@@ -11,7 +11,7 @@ from racklet_hostd.doctor.signatures import Signature, SignatureTable, Silence
 
 SHOWN_LENGTH = 200  # characters of a line in a finding
 # Bytes are looked at when so many are together, or came over so long: looking costs little a byte and much a time.
-BATCH_BYTES = 8192
+BATCH_BYTES = 16 << 10
 BATCH_MS = 250
 _MS_PER_S = 1000
 CONTROL_SEQUENCE = re.compile(rb"\x1b\[[0-?]{0,48}[ -/]{0,2}[@-~]")
@@ -64,14 +64,16 @@ class Diagnosis:
         self._end = 0
         self._last_byte_ms = start_ms
 
-    def feed(self, offset: int, at_ms: int, data: bytes) -> None:
+    def feed(self, offset: int, at_ms: int, data: bytes) -> bool:
         """Take bytes. They go on where those before ended, or a `break_off` came between.
 
         They wait to be looked at until BATCH_BYTES are together, bytes come BATCH_MS later, or one of the calls below.
+        Return whether some were looked at.
         """
         if not data:
-            return
-        if not self._times or at_ms - self._times[0][1] >= BATCH_MS:
+            return False
+        is_pause = at_ms - (self._times[0][1] if self._times else self._last_byte_ms) >= BATCH_MS
+        if is_pause:
             self.look()
             self._listen(at_ms, self._last_byte_ms)
         self._waiting.append(data)
@@ -79,8 +81,10 @@ class Diagnosis:
         self._times.append((offset, at_ms))
         self._end = offset + len(data)
         self._last_byte_ms = max(self._last_byte_ms, at_ms)
-        if self._waiting_bytes >= BATCH_BYTES:
+        is_full = self._waiting_bytes >= BATCH_BYTES
+        if is_full:
             self.look()
+        return is_pause or is_full
 
     def look(self) -> None:
         """Look at what waits."""

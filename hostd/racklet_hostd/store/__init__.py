@@ -1,5 +1,6 @@
 """What hostd keeps on disk: boot logs, events, counters."""
 
+from racklet_hostd.store.adoptions import Adoption, Adoptions
 from racklet_hostd.store.audit import AuditLog
 from racklet_hostd.store.audit_chain import AuditEntry
 from racklet_hostd.store.boot_log import BootLog
@@ -24,6 +25,8 @@ from racklet_link.events import StoredPositions
 __all__ = [
     "BEFORE_LOG",
     "MAX_UNIX_MS",
+    "Adoption",
+    "Adoptions",
     "AuditEntry",
     "AuditLog",
     "BootCause",

@@ -6,7 +6,7 @@ One connection writes, in the thread that syncs; another reads, so that no reade
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
@@ -173,6 +173,18 @@ class Database:
         """Return where each HAT was seen last; those seen last come last."""
         return dict(self._rows("SELECT hat_id, node FROM hats ORDER BY rowid"))
 
+    def adoptions(self) -> list[tuple[bytes, str, bytes, int, str]]:
+        """Return id, node, key, time and author of every adoption."""
+        return self._rows("SELECT hat_id, node, key, at_ms, who FROM adoptions")
+
+    def save_adoption(self, row: tuple[bytes, str, bytes, int, str]) -> None:
+        """Add or replace the adoption of a HAT."""
+        self._save("adoptions", row)
+
+    def forget_adoption(self, hat_id: bytes) -> None:
+        """Remove the adoption of a HAT."""
+        self._writer.execute("DELETE FROM adoptions WHERE hat_id = ?", (hat_id,))
+
     def boots(self, node: str, before: int, limit: int) -> list[BootRow]:
         """Return at most `limit` boots with numbers below `before`, newest first."""
         query = f"SELECT {_BOOT} FROM boots WHERE node = ? AND number < ? ORDER BY number DESC LIMIT ?"  # noqa: S608
@@ -268,6 +280,9 @@ class Database:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
+    with suppress(OSError):  # SQLite will say it better
+        path.touch(mode=0o600)
+        path.chmod(0o600)  # it holds the keys of HATs; what SQLite lays beside it is as private
     connection = sqlite3.connect(path, BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA journal_size_limit = {WAL_KEPT_BYTES}")

@@ -89,11 +89,21 @@ ALTER TABLE events ADD COLUMN first_index INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE events ADD COLUMN samples BLOB NOT NULL DEFAULT x'';
 """
 
+_ADOPTIONS = """
+CREATE TABLE adoptions (
+    hat_id BLOB PRIMARY KEY,
+    node TEXT NOT NULL UNIQUE,
+    key BLOB NOT NULL, -- shared with the HAT, and with nobody else: this file is for its owner only
+    at_ms INTEGER NOT NULL,
+    who TEXT NOT NULL -- whoever adopted it
+) STRICT;
+"""
+
 # The epoch of the journal's file. An earlier hostd knows nothing of that file, and must not take the folder.
 _JOURNAL_FILE = """
 INSERT INTO counters VALUES ('journal_epoch', 0);
 """
 
 # The way to each version from the one before. Append only: there are indexes of every version out there.
-VERSIONS = (_VERSION_1, _ENERGY_MARKS, _TIMES_AND_JOURNAL, _CHARGE_AND_WAVEFORMS, _JOURNAL_FILE)
+VERSIONS = (_VERSION_1, _ENERGY_MARKS, _TIMES_AND_JOURNAL, _CHARGE_AND_WAVEFORMS, _JOURNAL_FILE, _ADOPTIONS)
 SCHEMA_VERSION = len(VERSIONS)

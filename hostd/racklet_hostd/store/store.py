@@ -14,6 +14,7 @@ from typing import Self
 
 from racklet_hostd.clock import SystemClock
 from racklet_hostd.errors import StoreError
+from racklet_hostd.store.adoptions import Adoptions
 from racklet_hostd.store.audit import AuditLog
 from racklet_hostd.store.boot_log import LogBatch
 from racklet_hostd.store.database import Database
@@ -40,6 +41,7 @@ class Store:
     Attributes:
         events: the events of the rack.
         audit: what was asked of hostd; it writes by itself, not with `sync`.
+        adoptions: which HAT belongs to which node; likewise.
         energy_marks: where the nodes' energy counters stood in their boots.
     """
 
@@ -55,6 +57,7 @@ class Store:
         self.audit = audit
         self.events = EventStore(database, limits.events)
         self.energy_marks = EnergyMarks(database)
+        self.adoptions = Adoptions(database)
         self._database = database
         self._journal = journal
         self._files = files

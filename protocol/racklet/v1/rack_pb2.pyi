@@ -218,6 +218,38 @@ POWER_PHASE_ON: PowerPhase.ValueType  # 3
 """It counts its peak."""
 Global___PowerPhase: _TypeAlias = PowerPhase  # noqa: Y015
 
+class _HatStanding:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _HatStandingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_HatStanding.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    HAT_STANDING_UNSPECIFIED: _HatStanding.ValueType  # 0
+    """Not known."""
+    HAT_STANDING_UNADOPTED: _HatStanding.ValueType  # 1
+    """It has no key, and is not known here: it may blink, and be adopted."""
+    HAT_STANDING_ADOPTED: _HatStanding.ValueType  # 2
+    """It is that of a node."""
+    HAT_STANDING_FOREIGN: _HatStanding.ValueType  # 3
+    """It has the key of another hostd."""
+    HAT_STANDING_REFUSED: _HatStanding.ValueType  # 4
+    """It has the id of an adopted HAT and does not prove to be that, or speaks no version that hostd speaks."""
+
+class HatStanding(_HatStanding, metaclass=_HatStandingEnumTypeWrapper):
+    """How a HAT and this hostd stand."""
+
+HAT_STANDING_UNSPECIFIED: HatStanding.ValueType  # 0
+"""Not known."""
+HAT_STANDING_UNADOPTED: HatStanding.ValueType  # 1
+"""It has no key, and is not known here: it may blink, and be adopted."""
+HAT_STANDING_ADOPTED: HatStanding.ValueType  # 2
+"""It is that of a node."""
+HAT_STANDING_FOREIGN: HatStanding.ValueType  # 3
+"""It has the key of another hostd."""
+HAT_STANDING_REFUSED: HatStanding.ValueType  # 4
+"""It has the id of an adopted HAT and does not prove to be that, or speaks no version that hostd speaks."""
+Global___HatStanding: _TypeAlias = HatStanding  # noqa: Y015
+
 @_typing.final
 class SelfTestHatRequest(_message.Message):
     """Request of SelfTestHat."""
@@ -2288,3 +2320,298 @@ class RunFaultsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_news) -> _WhichOneofReturnType_news | None: ...
 
 Global___RunFaultsResponse: _TypeAlias = RunFaultsResponse  # noqa: Y015
+
+@_typing.final
+class SeenHat(_message.Message):
+    """A HAT that is plugged in, or adopted, or both."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    STANDING_FIELD_NUMBER: _builtins.int
+    SLOT_FIELD_NUMBER: _builtins.int
+    NODE_FIELD_NUMBER: _builtins.int
+    PROBLEM_FIELD_NUMBER: _builtins.int
+    BOARD_FIELD_NUMBER: _builtins.int
+    FIRMWARE_FIELD_NUMBER: _builtins.int
+    SEEN_TIME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The resource name, "hats/" and its unique id in hex."""
+    standing: Global___HatStanding.ValueType
+    """How it and hostd stand."""
+    slot: _builtins.str
+    """The slot it is plugged in; empty when it is not."""
+    node: _builtins.str
+    """The resource name of its node; empty when it has none."""
+    problem: _builtins.str
+    """What keeps it from being used, for a person; empty when nothing does."""
+    board: _builtins.str
+    """The board and its revision, as it says."""
+    firmware: _builtins.str
+    """The firmware's version, as it says."""
+    @_builtins.property
+    def seen_time(self) -> _timestamp_pb2.Timestamp:
+        """Since when it is there so; of one that is not plugged in, when it was adopted."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        standing: Global___HatStanding.ValueType = ...,
+        slot: _builtins.str = ...,
+        node: _builtins.str = ...,
+        problem: _builtins.str = ...,
+        board: _builtins.str = ...,
+        firmware: _builtins.str = ...,
+        seen_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["seen_time", b"seen_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["board", b"board", "firmware", b"firmware", "name", b"name", "node", b"node", "problem", b"problem", "seen_time", b"seen_time", "slot", b"slot", "standing", b"standing"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SeenHat: _TypeAlias = SeenHat  # noqa: Y015
+
+@_typing.final
+class ListHatsRequest(_message.Message):
+    """Asks for the HATs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """The most to return; 0 means 100, at most 1000."""
+    page_token: _builtins.str
+    """From the response before; empty for the first page."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListHatsRequest: _TypeAlias = ListHatsRequest  # noqa: Y015
+
+@_typing.final
+class ListHatsResponse(_message.Message):
+    """Some HATs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HATS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """For the next page; empty when there is none."""
+    @_builtins.property
+    def hats(self) -> _containers.RepeatedCompositeFieldContainer[Global___SeenHat]:
+        """The HATs, by id."""
+
+    def __init__(
+        self,
+        *,
+        hats: _abc.Iterable[Global___SeenHat] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hats", b"hats", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListHatsResponse: _TypeAlias = ListHatsResponse  # noqa: Y015
+
+@_typing.final
+class GetHatRequest(_message.Message):
+    """Asks for one HAT."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its resource name."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetHatRequest: _TypeAlias = GetHatRequest  # noqa: Y015
+
+@_typing.final
+class GetHatResponse(_message.Message):
+    """One HAT."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HAT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def hat(self) -> Global___SeenHat:
+        """The HAT."""
+
+    def __init__(
+        self,
+        *,
+        hat: Global___SeenHat | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["hat", b"hat"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hat", b"hat"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetHatResponse: _TypeAlias = GetHatResponse  # noqa: Y015
+
+@_typing.final
+class AdoptHatRequest(_message.Message):
+    """Asks to adopt a HAT."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    NODE_FIELD_NUMBER: _builtins.int
+    REPLACE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The HAT's resource name."""
+    node: _builtins.str
+    """The node's resource name."""
+    replace: _builtins.bool
+    """Let it take the place of the node's HAT, or get another key when it has lost its own."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        node: _builtins.str = ...,
+        replace: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "node", b"node", "replace", b"replace"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AdoptHatRequest: _TypeAlias = AdoptHatRequest  # noqa: Y015
+
+@_typing.final
+class AdoptHatResponse(_message.Message):
+    """A HAT was adopted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HAT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def hat(self) -> Global___SeenHat:
+        """The HAT as it is now."""
+
+    def __init__(
+        self,
+        *,
+        hat: Global___SeenHat | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["hat", b"hat"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hat", b"hat"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AdoptHatResponse: _TypeAlias = AdoptHatResponse  # noqa: Y015
+
+@_typing.final
+class ForgetHatRequest(_message.Message):
+    """Asks to forget a HAT."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its resource name."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForgetHatRequest: _TypeAlias = ForgetHatRequest  # noqa: Y015
+
+@_typing.final
+class ForgetHatResponse(_message.Message):
+    """A HAT was forgotten."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FORGOTTEN_FIELD_NUMBER: _builtins.int
+    key_forgotten: _builtins.bool
+    """False when it was not plugged in: it holds its key until it is reset to factory state."""
+    def __init__(
+        self,
+        *,
+        key_forgotten: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_forgotten", b"key_forgotten"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForgetHatResponse: _TypeAlias = ForgetHatResponse  # noqa: Y015
+
+@_typing.final
+class IdentifyHatRequest(_message.Message):
+    """Asks to blink the LED of a HAT."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    DURATION_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its resource name."""
+    @_builtins.property
+    def duration(self) -> _duration_pb2.Duration:
+        """For how long, at most ten minutes; 0 ends it. Absent means 10 seconds."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        duration: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IdentifyHatRequest: _TypeAlias = IdentifyHatRequest  # noqa: Y015
+
+@_typing.final
+class IdentifyHatResponse(_message.Message):
+    """The LED blinks."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IdentifyHatResponse: _TypeAlias = IdentifyHatResponse  # noqa: Y015

@@ -65,6 +65,31 @@ class RackStub:
                 request_serializer=racklet_dot_v1_dot_rack__pb2.IdentifyNodeRequest.SerializeToString,
                 response_deserializer=racklet_dot_v1_dot_rack__pb2.IdentifyNodeResponse.FromString,
                 _registered_method=True)
+        self.ListHats = channel.unary_unary(
+                '/racklet.v1.Rack/ListHats',
+                request_serializer=racklet_dot_v1_dot_rack__pb2.ListHatsRequest.SerializeToString,
+                response_deserializer=racklet_dot_v1_dot_rack__pb2.ListHatsResponse.FromString,
+                _registered_method=True)
+        self.GetHat = channel.unary_unary(
+                '/racklet.v1.Rack/GetHat',
+                request_serializer=racklet_dot_v1_dot_rack__pb2.GetHatRequest.SerializeToString,
+                response_deserializer=racklet_dot_v1_dot_rack__pb2.GetHatResponse.FromString,
+                _registered_method=True)
+        self.AdoptHat = channel.unary_unary(
+                '/racklet.v1.Rack/AdoptHat',
+                request_serializer=racklet_dot_v1_dot_rack__pb2.AdoptHatRequest.SerializeToString,
+                response_deserializer=racklet_dot_v1_dot_rack__pb2.AdoptHatResponse.FromString,
+                _registered_method=True)
+        self.ForgetHat = channel.unary_unary(
+                '/racklet.v1.Rack/ForgetHat',
+                request_serializer=racklet_dot_v1_dot_rack__pb2.ForgetHatRequest.SerializeToString,
+                response_deserializer=racklet_dot_v1_dot_rack__pb2.ForgetHatResponse.FromString,
+                _registered_method=True)
+        self.IdentifyHat = channel.unary_unary(
+                '/racklet.v1.Rack/IdentifyHat',
+                request_serializer=racklet_dot_v1_dot_rack__pb2.IdentifyHatRequest.SerializeToString,
+                response_deserializer=racklet_dot_v1_dot_rack__pb2.IdentifyHatResponse.FromString,
+                _registered_method=True)
         self.ListBoots = channel.unary_unary(
                 '/racklet.v1.Rack/ListBoots',
                 request_serializer=racklet_dot_v1_dot_rack__pb2.ListBootsRequest.SerializeToString,
@@ -174,6 +199,44 @@ class RackServicer:
 
     def IdentifyNode(self, request, context):
         """Blinks the identify LED of the node's HAT.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListHats(self, request, context):
+        """Lists the HATs that are plugged in and those that are adopted, by id. Two of one id: one of them is refused.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetHat(self, request, context):
+        """Tells about one HAT. NOT_FOUND when none of that id is plugged in or adopted.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AdoptHat(self, request, context):
+        """Lets a HAT be that of a node: agrees on a key with one that has none, or gives an adopted one to another node.
+
+        FAILED_PRECONDITION when the node has another HAT, or the HAT a key that is not known here or not proved; the
+        sentence says what to do. Asking for what is so already does nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ForgetHat(self, request, context):
+        """Knows a HAT no more, and makes it forget its key if it is plugged in. Its node keeps its logs and counters.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def IdentifyHat(self, request, context):
+        """Blinks the identify LED of a HAT that is plugged in, also of one that nobody has adopted.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -309,6 +372,31 @@ def add_RackServicer_to_server(servicer, server):
                     servicer.IdentifyNode,
                     request_deserializer=racklet_dot_v1_dot_rack__pb2.IdentifyNodeRequest.FromString,
                     response_serializer=racklet_dot_v1_dot_rack__pb2.IdentifyNodeResponse.SerializeToString,
+            ),
+            'ListHats': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListHats,
+                    request_deserializer=racklet_dot_v1_dot_rack__pb2.ListHatsRequest.FromString,
+                    response_serializer=racklet_dot_v1_dot_rack__pb2.ListHatsResponse.SerializeToString,
+            ),
+            'GetHat': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetHat,
+                    request_deserializer=racklet_dot_v1_dot_rack__pb2.GetHatRequest.FromString,
+                    response_serializer=racklet_dot_v1_dot_rack__pb2.GetHatResponse.SerializeToString,
+            ),
+            'AdoptHat': grpc.unary_unary_rpc_method_handler(
+                    servicer.AdoptHat,
+                    request_deserializer=racklet_dot_v1_dot_rack__pb2.AdoptHatRequest.FromString,
+                    response_serializer=racklet_dot_v1_dot_rack__pb2.AdoptHatResponse.SerializeToString,
+            ),
+            'ForgetHat': grpc.unary_unary_rpc_method_handler(
+                    servicer.ForgetHat,
+                    request_deserializer=racklet_dot_v1_dot_rack__pb2.ForgetHatRequest.FromString,
+                    response_serializer=racklet_dot_v1_dot_rack__pb2.ForgetHatResponse.SerializeToString,
+            ),
+            'IdentifyHat': grpc.unary_unary_rpc_method_handler(
+                    servicer.IdentifyHat,
+                    request_deserializer=racklet_dot_v1_dot_rack__pb2.IdentifyHatRequest.FromString,
+                    response_serializer=racklet_dot_v1_dot_rack__pb2.IdentifyHatResponse.SerializeToString,
             ),
             'ListBoots': grpc.unary_unary_rpc_method_handler(
                     servicer.ListBoots,
@@ -534,6 +622,141 @@ class Rack:
             '/racklet.v1.Rack/IdentifyNode',
             racklet_dot_v1_dot_rack__pb2.IdentifyNodeRequest.SerializeToString,
             racklet_dot_v1_dot_rack__pb2.IdentifyNodeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListHats(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/racklet.v1.Rack/ListHats',
+            racklet_dot_v1_dot_rack__pb2.ListHatsRequest.SerializeToString,
+            racklet_dot_v1_dot_rack__pb2.ListHatsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetHat(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/racklet.v1.Rack/GetHat',
+            racklet_dot_v1_dot_rack__pb2.GetHatRequest.SerializeToString,
+            racklet_dot_v1_dot_rack__pb2.GetHatResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AdoptHat(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/racklet.v1.Rack/AdoptHat',
+            racklet_dot_v1_dot_rack__pb2.AdoptHatRequest.SerializeToString,
+            racklet_dot_v1_dot_rack__pb2.AdoptHatResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ForgetHat(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/racklet.v1.Rack/ForgetHat',
+            racklet_dot_v1_dot_rack__pb2.ForgetHatRequest.SerializeToString,
+            racklet_dot_v1_dot_rack__pb2.ForgetHatResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def IdentifyHat(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/racklet.v1.Rack/IdentifyHat',
+            racklet_dot_v1_dot_rack__pb2.IdentifyHatRequest.SerializeToString,
+            racklet_dot_v1_dot_rack__pb2.IdentifyHatResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -60,6 +60,20 @@ class RackStub:
     """
     IdentifyNode: _grpc.UnaryUnaryMultiCallable[_rack_pb2.IdentifyNodeRequest, _rack_pb2.IdentifyNodeResponse]
     """Blinks the identify LED of the node's HAT."""
+    ListHats: _grpc.UnaryUnaryMultiCallable[_rack_pb2.ListHatsRequest, _rack_pb2.ListHatsResponse]
+    """Lists the HATs that are plugged in and those that are adopted, by id. Two of one id: one of them is refused."""
+    GetHat: _grpc.UnaryUnaryMultiCallable[_rack_pb2.GetHatRequest, _rack_pb2.GetHatResponse]
+    """Tells about one HAT. NOT_FOUND when none of that id is plugged in or adopted."""
+    AdoptHat: _grpc.UnaryUnaryMultiCallable[_rack_pb2.AdoptHatRequest, _rack_pb2.AdoptHatResponse]
+    """Lets a HAT be that of a node: agrees on a key with one that has none, or gives an adopted one to another node.
+
+    FAILED_PRECONDITION when the node has another HAT, or the HAT a key that is not known here or not proved; the
+    sentence says what to do. Asking for what is so already does nothing.
+    """
+    ForgetHat: _grpc.UnaryUnaryMultiCallable[_rack_pb2.ForgetHatRequest, _rack_pb2.ForgetHatResponse]
+    """Knows a HAT no more, and makes it forget its key if it is plugged in. Its node keeps its logs and counters."""
+    IdentifyHat: _grpc.UnaryUnaryMultiCallable[_rack_pb2.IdentifyHatRequest, _rack_pb2.IdentifyHatResponse]
+    """Blinks the identify LED of a HAT that is plugged in, also of one that nobody has adopted."""
     ListBoots: _grpc.UnaryUnaryMultiCallable[_rack_pb2.ListBootsRequest, _rack_pb2.ListBootsResponse]
     """Lists the boots that are kept of a node, newest first."""
     ReadBootLog: _grpc.UnaryStreamMultiCallable[_rack_pb2.ReadBootLogRequest, _rack_pb2.ReadBootLogResponse]
@@ -126,6 +140,20 @@ class RackAsyncStub(RackStub):
     """
     IdentifyNode: _aio.UnaryUnaryMultiCallable[_rack_pb2.IdentifyNodeRequest, _rack_pb2.IdentifyNodeResponse]  # type: ignore[assignment]
     """Blinks the identify LED of the node's HAT."""
+    ListHats: _aio.UnaryUnaryMultiCallable[_rack_pb2.ListHatsRequest, _rack_pb2.ListHatsResponse]  # type: ignore[assignment]
+    """Lists the HATs that are plugged in and those that are adopted, by id. Two of one id: one of them is refused."""
+    GetHat: _aio.UnaryUnaryMultiCallable[_rack_pb2.GetHatRequest, _rack_pb2.GetHatResponse]  # type: ignore[assignment]
+    """Tells about one HAT. NOT_FOUND when none of that id is plugged in or adopted."""
+    AdoptHat: _aio.UnaryUnaryMultiCallable[_rack_pb2.AdoptHatRequest, _rack_pb2.AdoptHatResponse]  # type: ignore[assignment]
+    """Lets a HAT be that of a node: agrees on a key with one that has none, or gives an adopted one to another node.
+
+    FAILED_PRECONDITION when the node has another HAT, or the HAT a key that is not known here or not proved; the
+    sentence says what to do. Asking for what is so already does nothing.
+    """
+    ForgetHat: _aio.UnaryUnaryMultiCallable[_rack_pb2.ForgetHatRequest, _rack_pb2.ForgetHatResponse]  # type: ignore[assignment]
+    """Knows a HAT no more, and makes it forget its key if it is plugged in. Its node keeps its logs and counters."""
+    IdentifyHat: _aio.UnaryUnaryMultiCallable[_rack_pb2.IdentifyHatRequest, _rack_pb2.IdentifyHatResponse]  # type: ignore[assignment]
+    """Blinks the identify LED of a HAT that is plugged in, also of one that nobody has adopted."""
     ListBoots: _aio.UnaryUnaryMultiCallable[_rack_pb2.ListBootsRequest, _rack_pb2.ListBootsResponse]  # type: ignore[assignment]
     """Lists the boots that are kept of a node, newest first."""
     ReadBootLog: _aio.UnaryStreamMultiCallable[_rack_pb2.ReadBootLogRequest, _rack_pb2.ReadBootLogResponse]  # type: ignore[assignment]
@@ -225,6 +253,50 @@ class RackServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_rack_pb2.IdentifyNodeResponse, _abc.Awaitable[_rack_pb2.IdentifyNodeResponse]]:
         """Blinks the identify LED of the node's HAT."""
+
+    @_abc_1.abstractmethod
+    def ListHats(
+        self,
+        request: _rack_pb2.ListHatsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rack_pb2.ListHatsResponse, _abc.Awaitable[_rack_pb2.ListHatsResponse]]:
+        """Lists the HATs that are plugged in and those that are adopted, by id. Two of one id: one of them is refused."""
+
+    @_abc_1.abstractmethod
+    def GetHat(
+        self,
+        request: _rack_pb2.GetHatRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rack_pb2.GetHatResponse, _abc.Awaitable[_rack_pb2.GetHatResponse]]:
+        """Tells about one HAT. NOT_FOUND when none of that id is plugged in or adopted."""
+
+    @_abc_1.abstractmethod
+    def AdoptHat(
+        self,
+        request: _rack_pb2.AdoptHatRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rack_pb2.AdoptHatResponse, _abc.Awaitable[_rack_pb2.AdoptHatResponse]]:
+        """Lets a HAT be that of a node: agrees on a key with one that has none, or gives an adopted one to another node.
+
+        FAILED_PRECONDITION when the node has another HAT, or the HAT a key that is not known here or not proved; the
+        sentence says what to do. Asking for what is so already does nothing.
+        """
+
+    @_abc_1.abstractmethod
+    def ForgetHat(
+        self,
+        request: _rack_pb2.ForgetHatRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rack_pb2.ForgetHatResponse, _abc.Awaitable[_rack_pb2.ForgetHatResponse]]:
+        """Knows a HAT no more, and makes it forget its key if it is plugged in. Its node keeps its logs and counters."""
+
+    @_abc_1.abstractmethod
+    def IdentifyHat(
+        self,
+        request: _rack_pb2.IdentifyHatRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rack_pb2.IdentifyHatResponse, _abc.Awaitable[_rack_pb2.IdentifyHatResponse]]:
+        """Blinks the identify LED of a HAT that is plugged in, also of one that nobody has adopted."""
 
     @_abc_1.abstractmethod
     def ListBoots(

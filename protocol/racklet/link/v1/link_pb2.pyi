@@ -198,6 +198,126 @@ node sends meanwhile, for some milliseconds, is lost. RESULT_NOT_REACHED when th
 """
 Global___SelfTestStep: _TypeAlias = SelfTestStep  # noqa: Y015
 
+class _UpdateRefusal:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _UpdateRefusalEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_UpdateRefusal.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    UPDATE_REFUSAL_UNSPECIFIED: _UpdateRefusal.ValueType  # 0
+    """It does not."""
+    UPDATE_REFUSAL_NO_SLOTS: _UpdateRefusal.ValueType  # 1
+    """The firmware runs from no slot, or no key is trusted here: the HAT was not set up for updates."""
+    UPDATE_REFUSAL_KEY: _UpdateRefusal.ValueType  # 2
+    """No key that is trusted here has signed it."""
+    UPDATE_REFUSAL_SIGNATURE: _UpdateRefusal.ValueType  # 3
+    """The signature does not verify."""
+    UPDATE_REFUSAL_MANIFEST: _UpdateRefusal.ValueType  # 4
+    """The manifest is of another format."""
+    UPDATE_REFUSAL_OLDER: _UpdateRefusal.ValueType  # 5
+    """Its security version is below what the HAT still takes."""
+    UPDATE_REFUSAL_BOARD: _UpdateRefusal.ValueType  # 6
+    """It is for other boards."""
+    UPDATE_REFUSAL_PROTOCOL: _UpdateRefusal.ValueType  # 7
+    """It does not speak the protocol version of this talk."""
+    UPDATE_REFUSAL_MPY: _UpdateRefusal.ValueType  # 8
+    """It is compiled for another MicroPython or another processor."""
+    UPDATE_REFUSAL_SPACE: _UpdateRefusal.ValueType  # 9
+    """The flash has no room for it."""
+    UPDATE_REFUSAL_CONTENT: _UpdateRefusal.ValueType  # 10
+    """What was written is not what is signed."""
+    UPDATE_REFUSAL_SIZE: _UpdateRefusal.ValueType  # 11
+    """A length is out of range, or not what the manifest says."""
+    UPDATE_REFUSAL_FLASH: _UpdateRefusal.ValueType  # 12
+    """The flash could not be written."""
+    UPDATE_REFUSAL_ORDER: _UpdateRefusal.ValueType  # 13
+    """There is no update that could be finished."""
+    UPDATE_REFUSAL_PROBATION: _UpdateRefusal.ValueType  # 14
+    """The firmware that runs is on probation itself."""
+    UPDATE_REFUSAL_BOOT: _UpdateRefusal.ValueType  # 15
+    """It needs another start-up code than is on the HAT."""
+
+class UpdateRefusal(_UpdateRefusal, metaclass=_UpdateRefusalEnumTypeWrapper):
+    """Why a HAT refuses an update."""
+
+UPDATE_REFUSAL_UNSPECIFIED: UpdateRefusal.ValueType  # 0
+"""It does not."""
+UPDATE_REFUSAL_NO_SLOTS: UpdateRefusal.ValueType  # 1
+"""The firmware runs from no slot, or no key is trusted here: the HAT was not set up for updates."""
+UPDATE_REFUSAL_KEY: UpdateRefusal.ValueType  # 2
+"""No key that is trusted here has signed it."""
+UPDATE_REFUSAL_SIGNATURE: UpdateRefusal.ValueType  # 3
+"""The signature does not verify."""
+UPDATE_REFUSAL_MANIFEST: UpdateRefusal.ValueType  # 4
+"""The manifest is of another format."""
+UPDATE_REFUSAL_OLDER: UpdateRefusal.ValueType  # 5
+"""Its security version is below what the HAT still takes."""
+UPDATE_REFUSAL_BOARD: UpdateRefusal.ValueType  # 6
+"""It is for other boards."""
+UPDATE_REFUSAL_PROTOCOL: UpdateRefusal.ValueType  # 7
+"""It does not speak the protocol version of this talk."""
+UPDATE_REFUSAL_MPY: UpdateRefusal.ValueType  # 8
+"""It is compiled for another MicroPython or another processor."""
+UPDATE_REFUSAL_SPACE: UpdateRefusal.ValueType  # 9
+"""The flash has no room for it."""
+UPDATE_REFUSAL_CONTENT: UpdateRefusal.ValueType  # 10
+"""What was written is not what is signed."""
+UPDATE_REFUSAL_SIZE: UpdateRefusal.ValueType  # 11
+"""A length is out of range, or not what the manifest says."""
+UPDATE_REFUSAL_FLASH: UpdateRefusal.ValueType  # 12
+"""The flash could not be written."""
+UPDATE_REFUSAL_ORDER: UpdateRefusal.ValueType  # 13
+"""There is no update that could be finished."""
+UPDATE_REFUSAL_PROBATION: UpdateRefusal.ValueType  # 14
+"""The firmware that runs is on probation itself."""
+UPDATE_REFUSAL_BOOT: UpdateRefusal.ValueType  # 15
+"""It needs another start-up code than is on the HAT."""
+Global___UpdateRefusal: _TypeAlias = UpdateRefusal  # noqa: Y015
+
+class _UpdateState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _UpdateStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_UpdateState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    UPDATE_STATE_UNSPECIFIED: _UpdateState.ValueType  # 0
+    """There is none."""
+    UPDATE_STATE_HEAD: _UpdateState.ValueType  # 1
+    """Manifest and signature are coming."""
+    UPDATE_STATE_VERIFYING: _UpdateState.ValueType  # 2
+    """They are being verified."""
+    UPDATE_STATE_CLEARING: _UpdateState.ValueType  # 3
+    """The slot is being cleared."""
+    UPDATE_STATE_FILES: _UpdateState.ValueType  # 4
+    """The files are coming."""
+    UPDATE_STATE_CHECKING: _UpdateState.ValueType  # 5
+    """All that was written is being checked."""
+    UPDATE_STATE_READY: _UpdateState.ValueType  # 6
+    """It verifies; the HAT is about to start anew."""
+    UPDATE_STATE_REFUSED: _UpdateState.ValueType  # 7
+    """It was refused."""
+
+class UpdateState(_UpdateState, metaclass=_UpdateStateEnumTypeWrapper):
+    """How far an update is."""
+
+UPDATE_STATE_UNSPECIFIED: UpdateState.ValueType  # 0
+"""There is none."""
+UPDATE_STATE_HEAD: UpdateState.ValueType  # 1
+"""Manifest and signature are coming."""
+UPDATE_STATE_VERIFYING: UpdateState.ValueType  # 2
+"""They are being verified."""
+UPDATE_STATE_CLEARING: UpdateState.ValueType  # 3
+"""The slot is being cleared."""
+UPDATE_STATE_FILES: UpdateState.ValueType  # 4
+"""The files are coming."""
+UPDATE_STATE_CHECKING: UpdateState.ValueType  # 5
+"""All that was written is being checked."""
+UPDATE_STATE_READY: UpdateState.ValueType  # 6
+"""It verifies; the HAT is about to start anew."""
+UPDATE_STATE_REFUSED: UpdateState.ValueType  # 7
+"""It was refused."""
+Global___UpdateState: _TypeAlias = UpdateState  # noqa: Y015
+
 class _Result:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -226,6 +346,10 @@ class _ResultEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Result.ValueTy
     """Refused: the power monitor does not answer, so the supply is not switched on blind."""
     RESULT_OVERTAKEN: _Result.ValueType  # 10
     """OFF: a FORCE_OFF came while the node had time to shut down."""
+    RESULT_NOT_ADOPTED: _Result.ValueType  # 11
+    """Refused: nobody has adopted the HAT, so it does nothing but blink."""
+    RESULT_UPDATE_REFUSED: _Result.ValueType  # 20
+    """The update is refused; `detail` is the UpdateRefusal."""
 
 class Result(_Result, metaclass=_ResultEnumTypeWrapper):
     """How a request ended, or stands."""
@@ -252,6 +376,10 @@ RESULT_NO_MONITOR: Result.ValueType  # 9
 """Refused: the power monitor does not answer, so the supply is not switched on blind."""
 RESULT_OVERTAKEN: Result.ValueType  # 10
 """OFF: a FORCE_OFF came while the node had time to shut down."""
+RESULT_NOT_ADOPTED: Result.ValueType  # 11
+"""Refused: nobody has adopted the HAT, so it does nothing but blink."""
+RESULT_UPDATE_REFUSED: Result.ValueType  # 20
+"""The update is refused; `detail` is the UpdateRefusal."""
 Global___Result: _TypeAlias = Result  # noqa: Y015
 
 class _GapReason:
@@ -429,6 +557,15 @@ class Frame(_message.Message):
     ACKNOWLEDGE_FIELD_NUMBER: _builtins.int
     CONSOLE_INPUT_FIELD_NUMBER: _builtins.int
     CONSOLE_ACKNOWLEDGE_FIELD_NUMBER: _builtins.int
+    ADOPT_FIELD_NUMBER: _builtins.int
+    KEY_PART_FIELD_NUMBER: _builtins.int
+    UPDATE_PROGRESS_FIELD_NUMBER: _builtins.int
+    UPDATE_DATA_FIELD_NUMBER: _builtins.int
+    SEAL_FIELD_NUMBER: _builtins.int
+    seal: _builtins.bytes
+    """In every frame of a talk between ends that share a key, but Knock: 12 bytes. A number that grows with every frame of
+    the sender, low byte first, and the first 8 bytes of the HMAC-SHA-256 over the payload before them.
+    """
     @_builtins.property
     def hello(self) -> Global___Hello:
         """HAT to hostd: who I am and what I still hold."""
@@ -473,6 +610,22 @@ class Frame(_message.Message):
     def console_acknowledge(self) -> Global___ConsoleAcknowledge:
         """HAT to hostd: how much of the console input was taken."""
 
+    @_builtins.property
+    def adopt(self) -> Global___Adopt:
+        """hostd to HAT: agree on a key with me. Only a HAT that has none does."""
+
+    @_builtins.property
+    def key_part(self) -> Global___KeyPart:
+        """HAT to hostd: my part of the key."""
+
+    @_builtins.property
+    def update_progress(self) -> Global___UpdateProgress:
+        """HAT to hostd: how an update stands."""
+
+    @_builtins.property
+    def update_data(self) -> Global___UpdateData:
+        """hostd to HAT: some of an update."""
+
     def __init__(
         self,
         *,
@@ -487,12 +640,17 @@ class Frame(_message.Message):
         acknowledge: Global___Acknowledge | None = ...,
         console_input: Global___ConsoleInput | None = ...,
         console_acknowledge: Global___ConsoleAcknowledge | None = ...,
+        adopt: Global___Adopt | None = ...,
+        key_part: Global___KeyPart | None = ...,
+        update_progress: Global___UpdateProgress | None = ...,
+        update_data: Global___UpdateData | None = ...,
+        seal: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["acknowledge", b"acknowledge", "body", b"body", "console_acknowledge", b"console_acknowledge", "console_input", b"console_input", "event", b"event", "hello", b"hello", "knock", b"knock", "log_record", b"log_record", "reply", b"reply", "request", b"request", "telemetry", b"telemetry", "welcome", b"welcome"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acknowledge", b"acknowledge", "adopt", b"adopt", "body", b"body", "console_acknowledge", b"console_acknowledge", "console_input", b"console_input", "event", b"event", "hello", b"hello", "key_part", b"key_part", "knock", b"knock", "log_record", b"log_record", "reply", b"reply", "request", b"request", "telemetry", b"telemetry", "update_data", b"update_data", "update_progress", b"update_progress", "welcome", b"welcome"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledge", b"acknowledge", "body", b"body", "console_acknowledge", b"console_acknowledge", "console_input", b"console_input", "event", b"event", "hello", b"hello", "knock", b"knock", "log_record", b"log_record", "reply", b"reply", "request", b"request", "telemetry", b"telemetry", "welcome", b"welcome"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledge", b"acknowledge", "adopt", b"adopt", "body", b"body", "console_acknowledge", b"console_acknowledge", "console_input", b"console_input", "event", b"event", "hello", b"hello", "key_part", b"key_part", "knock", b"knock", "log_record", b"log_record", "reply", b"reply", "request", b"request", "seal", b"seal", "telemetry", b"telemetry", "update_data", b"update_data", "update_progress", b"update_progress", "welcome", b"welcome"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["hello", "welcome", "knock", "request", "reply", "log_record", "event", "telemetry", "acknowledge", "console_input", "console_acknowledge"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["hello", "welcome", "knock", "request", "reply", "log_record", "event", "telemetry", "acknowledge", "console_input", "console_acknowledge", "adopt", "key_part", "update_progress", "update_data"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
@@ -519,6 +677,12 @@ class Hello(_message.Message):
     BOARD_FIELD_NUMBER: _builtins.int
     FIRMWARE_FIELD_NUMBER: _builtins.int
     COUNTERS_CONTINUE_FIELD_NUMBER: _builtins.int
+    HAS_KEY_FIELD_NUMBER: _builtins.int
+    NONCE_FIELD_NUMBER: _builtins.int
+    SLOT_FIELD_NUMBER: _builtins.int
+    ON_PROBATION_FIELD_NUMBER: _builtins.int
+    SECURITY_VERSION_FIELD_NUMBER: _builtins.int
+    FELL_BACK_FIELD_NUMBER: _builtins.int
     protocol_min: _builtins.int
     """The oldest protocol version the HAT speaks."""
     protocol_max: _builtins.int
@@ -551,6 +715,20 @@ class Hello(_message.Message):
     """True when energy and charge of this session count on from those of the HAT's session before: the power monitor kept
     its counters. Those hold 40 bits, so they go on modulo 2^40 mJ and 2^35 * 625 uC.
     """
+    has_key: _builtins.bool
+    """True when the HAT holds a key: somebody has adopted it. It hears nothing then that is not sealed, but Knock."""
+    nonce: _builtins.bytes
+    """16 random bytes, new for every Knock that is answered."""
+    slot: _builtins.int
+    """The slot whose firmware runs: 1 is a, 2 is b; 0 when it runs from no slot and cannot be updated over the link."""
+    on_probation: _builtins.bool
+    """True while the firmware runs on probation: it falls back to the other slot at the next start, and starts by itself
+    when it is not confirmed within 60 s.
+    """
+    security_version: _builtins.int
+    """The security version of the firmware that runs."""
+    fell_back: _builtins.bool
+    """True when the other slot was tried last, and not confirmed."""
     def __init__(
         self,
         *,
@@ -569,10 +747,16 @@ class Hello(_message.Message):
         board: _builtins.str = ...,
         firmware: _builtins.str = ...,
         counters_continue: _builtins.bool = ...,
+        has_key: _builtins.bool = ...,
+        nonce: _builtins.bytes = ...,
+        slot: _builtins.int = ...,
+        on_probation: _builtins.bool = ...,
+        security_version: _builtins.int = ...,
+        fell_back: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ms", b"at_ms", "board", b"board", "boot", b"boot", "boot_continues", b"boot_continues", "counters_continue", b"counters_continue", "event_sequence", b"event_sequence", "firmware", b"firmware", "hat_id", b"hat_id", "log_boot", b"log_boot", "log_offset", b"log_offset", "protocol_max", b"protocol_max", "protocol_min", b"protocol_min", "reset_cause", b"reset_cause", "session", b"session", "supply_state", b"supply_state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ms", b"at_ms", "board", b"board", "boot", b"boot", "boot_continues", b"boot_continues", "counters_continue", b"counters_continue", "event_sequence", b"event_sequence", "fell_back", b"fell_back", "firmware", b"firmware", "has_key", b"has_key", "hat_id", b"hat_id", "log_boot", b"log_boot", "log_offset", b"log_offset", "nonce", b"nonce", "on_probation", b"on_probation", "protocol_max", b"protocol_max", "protocol_min", b"protocol_min", "reset_cause", b"reset_cause", "security_version", b"security_version", "session", b"session", "slot", b"slot", "supply_state", b"supply_state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -586,19 +770,23 @@ class Knock(_message.Message):
 
     PROTOCOL_MIN_FIELD_NUMBER: _builtins.int
     PROTOCOL_MAX_FIELD_NUMBER: _builtins.int
+    NONCE_FIELD_NUMBER: _builtins.int
     protocol_min: _builtins.int
     """The oldest protocol version hostd speaks."""
     protocol_max: _builtins.int
     """The newest protocol version hostd speaks."""
+    nonce: _builtins.bytes
+    """16 random bytes, new for every talk."""
     def __init__(
         self,
         *,
         protocol_min: _builtins.int = ...,
         protocol_max: _builtins.int = ...,
+        nonce: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["protocol_max", b"protocol_max", "protocol_min", b"protocol_min"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["nonce", b"nonce", "protocol_max", b"protocol_max", "protocol_min", b"protocol_min"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -673,6 +861,11 @@ class Request(_message.Message):
     IDENTIFY_FIELD_NUMBER: _builtins.int
     SET_LIMITS_FIELD_NUMBER: _builtins.int
     SET_RESTORE_FIELD_NUMBER: _builtins.int
+    FORGET_KEY_FIELD_NUMBER: _builtins.int
+    BEGIN_UPDATE_FIELD_NUMBER: _builtins.int
+    FINISH_UPDATE_FIELD_NUMBER: _builtins.int
+    CONFIRM_UPDATE_FIELD_NUMBER: _builtins.int
+    ABORT_UPDATE_FIELD_NUMBER: _builtins.int
     SELF_TEST_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     """Grows by at least 1 within a host session; a repeat carries the same id."""
@@ -693,6 +886,26 @@ class Request(_message.Message):
         """Set what happens when the input power comes back."""
 
     @_builtins.property
+    def forget_key(self) -> Global___ForgetKey:
+        """Forget the key."""
+
+    @_builtins.property
+    def begin_update(self) -> Global___BeginUpdate:
+        """Take up an update."""
+
+    @_builtins.property
+    def finish_update(self) -> Global___FinishUpdate:
+        """Check what came, and start it on probation."""
+
+    @_builtins.property
+    def confirm_update(self) -> Global___ConfirmUpdate:
+        """Keep to the firmware that runs."""
+
+    @_builtins.property
+    def abort_update(self) -> Global___AbortUpdate:
+        """Forget the update."""
+
+    @_builtins.property
     def self_test(self) -> Global___SelfTest:
         """Test a part of the HAT."""
 
@@ -704,13 +917,18 @@ class Request(_message.Message):
         identify: Global___Identify | None = ...,
         set_limits: Global___SetLimits | None = ...,
         set_restore: Global___SetRestore | None = ...,
+        forget_key: Global___ForgetKey | None = ...,
+        begin_update: Global___BeginUpdate | None = ...,
+        finish_update: Global___FinishUpdate | None = ...,
+        confirm_update: Global___ConfirmUpdate | None = ...,
+        abort_update: Global___AbortUpdate | None = ...,
         self_test: Global___SelfTest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["identify", b"identify", "op", b"op", "self_test", b"self_test", "set_limits", b"set_limits", "set_power", b"set_power", "set_restore", b"set_restore"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["abort_update", b"abort_update", "begin_update", b"begin_update", "confirm_update", b"confirm_update", "finish_update", b"finish_update", "forget_key", b"forget_key", "identify", b"identify", "op", b"op", "self_test", b"self_test", "set_limits", b"set_limits", "set_power", b"set_power", "set_restore", b"set_restore"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "identify", b"identify", "op", b"op", "self_test", b"self_test", "set_limits", b"set_limits", "set_power", b"set_power", "set_restore", b"set_restore"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abort_update", b"abort_update", "begin_update", b"begin_update", "confirm_update", b"confirm_update", "finish_update", b"finish_update", "forget_key", b"forget_key", "id", b"id", "identify", b"identify", "op", b"op", "self_test", b"self_test", "set_limits", b"set_limits", "set_power", b"set_power", "set_restore", b"set_restore"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_op: _TypeAlias = _typing.Literal["set_power", "identify", "set_limits", "set_restore", "self_test"]  # noqa: Y015
+    _WhichOneofReturnType_op: _TypeAlias = _typing.Literal["set_power", "identify", "set_limits", "set_restore", "forget_key", "begin_update", "finish_update", "confirm_update", "abort_update", "self_test"]  # noqa: Y015
     _WhichOneofArgType_op: _TypeAlias = _typing.Literal["op", b"op"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_op) -> _WhichOneofReturnType_op | None: ...
 
@@ -885,6 +1103,168 @@ class SelfTest(_message.Message):
 Global___SelfTest: _TypeAlias = SelfTest  # noqa: Y015
 
 @_typing.final
+class ForgetKey(_message.Message):
+    """Makes the HAT forget its key: whoever comes next may adopt it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForgetKey: _TypeAlias = ForgetKey  # noqa: Y015
+
+@_typing.final
+class BeginUpdate(_message.Message):
+    """Takes up an update, anew or where it stopped. Its stream is the manifest, the signature and the files, one behind the
+    other; an UpdateProgress tells from which offset on the HAT wants it. The same again changes nothing.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MANIFEST_BYTES_FIELD_NUMBER: _builtins.int
+    SIGNATURE_BYTES_FIELD_NUMBER: _builtins.int
+    FILES_BYTES_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    manifest_bytes: _builtins.int
+    """The length of the manifest."""
+    signature_bytes: _builtins.int
+    """The length of the signature."""
+    files_bytes: _builtins.int
+    """The length of all files together."""
+    digest: _builtins.bytes
+    """The SHA-256 of manifest and signature: which update it is."""
+    def __init__(
+        self,
+        *,
+        manifest_bytes: _builtins.int = ...,
+        signature_bytes: _builtins.int = ...,
+        files_bytes: _builtins.int = ...,
+        digest: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "files_bytes", b"files_bytes", "manifest_bytes", b"manifest_bytes", "signature_bytes", b"signature_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BeginUpdate: _TypeAlias = BeginUpdate  # noqa: Y015
+
+@_typing.final
+class FinishUpdate(_message.Message):
+    """Ends an update: the HAT checks all that it has written. When that verifies it answers RESULT_DONE, and starts anew, on
+    probation, from the slot that it has written.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FinishUpdate: _TypeAlias = FinishUpdate  # noqa: Y015
+
+@_typing.final
+class ConfirmUpdate(_message.Message):
+    """Ends the probation. Without probation it changes nothing."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConfirmUpdate: _TypeAlias = ConfirmUpdate  # noqa: Y015
+
+@_typing.final
+class AbortUpdate(_message.Message):
+    """Forgets an update that was begun. What runs is not touched; what is written may be gone on with."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AbortUpdate: _TypeAlias = AbortUpdate  # noqa: Y015
+
+@_typing.final
+class UpdateData(_message.Message):
+    """Some of an update's stream. Without data it asks for an UpdateProgress."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OFFSET_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    offset: _builtins.int
+    """The offset of the first byte in the stream."""
+    data: _builtins.bytes
+    """The bytes, at most 448."""
+    def __init__(
+        self,
+        *,
+        offset: _builtins.int = ...,
+        data: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "offset", b"offset"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateData: _TypeAlias = UpdateData  # noqa: Y015
+
+@_typing.final
+class UpdateProgress(_message.Message):
+    """How an update stands. Sent after every UpdateData, and when the state changes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OFFSET_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    REFUSAL_FIELD_NUMBER: _builtins.int
+    offset: _builtins.int
+    """The offset of the stream that the HAT expects next. What lies before it was taken, so a repeat changes nothing."""
+    state: Global___UpdateState.ValueType
+    """How far it is."""
+    refusal: Global___UpdateRefusal.ValueType
+    """Why it was refused."""
+    def __init__(
+        self,
+        *,
+        offset: _builtins.int = ...,
+        state: Global___UpdateState.ValueType = ...,
+        refusal: Global___UpdateRefusal.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["offset", b"offset", "refusal", b"refusal", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateProgress: _TypeAlias = UpdateProgress  # noqa: Y015
+
+@_typing.final
 class Reply(_message.Message):
     """The answer to a request. It tells the measured state, not the wish."""
 
@@ -918,7 +1298,8 @@ class Reply(_message.Message):
     detail: _builtins.int
     """SetPower: what was done and seen, a sum of: 1 the node was asked to shut down, 2 its halt signal was high already, 4 its
     halt signal rose, 8 its current stayed below the halt current, 16 the supply was cut, 32 the supply was set. With
-    RESULT_INVALID: the number of the field that is out of range. SelfTest: what SelfTestStep says.
+    RESULT_INVALID: the number of the field that is out of range. With RESULT_UPDATE_REFUSED: the UpdateRefusal.
+    SelfTest: what SelfTestStep says.
     """
     def __init__(
         self,
@@ -1263,3 +1644,49 @@ class ConsoleAcknowledge(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ConsoleAcknowledge: _TypeAlias = ConsoleAcknowledge  # noqa: Y015
+
+@_typing.final
+class Adopt(_message.Message):
+    """hostd begins to agree on a key. Repeated until KeyPart comes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NONCE_FIELD_NUMBER: _builtins.int
+    nonce: _builtins.bytes
+    """32 random bytes."""
+    def __init__(
+        self,
+        *,
+        nonce: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["nonce", b"nonce"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Adopt: _TypeAlias = Adopt  # noqa: Y015
+
+@_typing.final
+class KeyPart(_message.Message):
+    """The HAT's part of the key, which is HMAC-SHA-256(secret, "racklet key" ‖ Adopt.nonce ‖ hat_id). The HAT keeps it when
+    hostd has shown that it has it as well, by a sealed Welcome.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SECRET_FIELD_NUMBER: _builtins.int
+    secret: _builtins.bytes
+    """32 random bytes."""
+    def __init__(
+        self,
+        *,
+        secret: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["secret", b"secret"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KeyPart: _TypeAlias = KeyPart  # noqa: Y015

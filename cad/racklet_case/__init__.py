@@ -1,0 +1,1 @@
+"""Racklet's case: a printable rack, computed from `cad/parameters.toml` and `hardware/mechanics.toml`."""

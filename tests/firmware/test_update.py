@@ -1,0 +1,359 @@
+"""The updater and the selector in a folder: what they take, what they refuse, and that a refusal changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from racklet_boot import selector, slots
+from racklet_bundle.bundle import Bundle
+from racklet_bundle.lms_tree import LmsTree
+from racklet_bundle.manifest import BundledFile, Manifest
+from racklet_hat.update import Updater
+
+TREE = LmsTree(5, 3, bytes(16), bytes(32))
+OTHER_TREE = LmsTree(5, 3, b"o" * 16, bytes(32))
+LEAVES = iter(range(32))
+READY, REFUSED, FILES = 6, 7, 4
+PIECE = 448
+
+
+def bundle_of(version: str, security_version: int = 1, tree: LmsTree = TREE, **changes: object) -> Bundle:
+    """Return a signed bundle. The leaves are used again and again, which only a test may do."""
+    contents = {"racklet_hat/app.mpy": version.encode() * 3000, "racklet_hat/a.mpy": b"", "racklet_link/b.mpy": b"b"}
+    values: dict[str, object] = {
+        "version": version,
+        "security_version": security_version,
+        "boards": ("hat-a",),
+        "protocol": (1, 1),
+        "mpy": 0,  # of CPython
+        "files": tuple(BundledFile.of(name, content) for name, content in contents.items()),
+    }
+    manifest = Manifest(**(values | changes))  # type: ignore[arg-type]
+    signature = tree.sign(3, bytes(32), manifest.encode())
+    return Bundle(manifest, tuple(contents.values()), tree.identity + signature)
+
+
+OLD, NEW = bundle_of("1"), bundle_of("2", 2)
+
+
+def begin(updater: Updater, bundle: Bundle) -> int:
+    manifest_bytes = len(bundle.manifest.encode())
+    return updater.begin(manifest_bytes, len(bundle.signature), bundle.manifest.size, bundle.digest)
+
+
+def send(updater: Updater, stream: bytes, until: int | None = None) -> None:
+    """Bring the stream as the link does, up to an offset, and let the updater work."""
+    for _ in range(3000):
+        if updater.state in {READY, REFUSED} or updater.offset >= (len(stream) if until is None else until):
+            break
+        piece = bytearray(stream[updater.offset : updater.offset + PIECE])
+        updater.take(updater.offset, piece, 0, len(piece))
+        updater.turn()
+    idle(updater)
+
+
+def idle(updater: Updater) -> None:
+    """Let the updater do all that it can do without more of the stream."""
+    for _ in range(500):
+        updater.turn()
+
+
+def finish(updater: Updater) -> int:
+    refusal = updater.finish()
+    for _ in range(500):
+        updater.turn()
+    return refusal or updater.refusal
+
+
+def update(started: selector.Start, bundle: Bundle) -> int:
+    """Bring a whole update; return the refusal, or 0."""
+    updater = Updater(started, 1)
+    refusal = begin(updater, bundle)
+    if not refusal:
+        send(updater, bundle.stream)
+        refusal = updater.refusal or finish(updater)
+    return refusal
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A HAT with the old firmware confirmed in slot a."""
+    (tmp_path / "slots").mkdir()
+    (tmp_path / "slots" / "keys").write_text(TREE.public_key.hex())
+    (tmp_path / "slots" / "board").write_text("hat-a")
+    flashed = selector.Start(slots.Slots(str(tmp_path)), "b", {}, False)
+    assert update(flashed, OLD) == 0
+    start = selector.choose(str(tmp_path))
+    assert start is not None
+    start.slots.confirm(start.slot, start.manifest)
+    return tmp_path
+
+
+def start_of(root: Path) -> selector.Start:
+    start = selector.choose(str(root))
+    assert start is not None
+    return start
+
+
+def content_of(root: Path) -> dict[str, bytes]:
+    """Return all that decides what runs: the slot that runs, and the state."""
+    return {str(path): path.read_bytes() for path in root.rglob("*") if path.is_file() and "/slots/b/" not in str(path)}
+
+
+def versions(start: selector.Start) -> tuple[str, str, bool]:
+    return start.slot, start.manifest["version"], start.on_probation
+
+
+def test_an_update_is_tried_confirmed_and_kept(root: Path) -> None:
+    assert versions(start_of(root)) == ("a", "1", False)
+    assert update(start_of(root), NEW) == 0
+    tried = start_of(root)
+    assert versions(tried) == ("b", "2", True)
+    tried.slots.confirm(tried.slot, tried.manifest)
+    assert versions(start_of(root)) == ("b", "2", False)
+    assert not start_of(root).fell_back
+
+
+def test_an_update_that_is_not_confirmed_is_tried_once(root: Path) -> None:
+    update(start_of(root), NEW)
+    assert versions(start_of(root)) == ("b", "2", True)
+    again = start_of(root)
+    assert versions(again) == ("a", "1", False)
+    assert again.fell_back
+
+
+def test_after_a_fall_back_the_same_update_can_be_tried_again(root: Path) -> None:
+    update(start_of(root), NEW)
+    start_of(root)
+    assert update(start_of(root), NEW) == 0
+    assert versions(start_of(root)) == ("b", "2", True)
+
+
+@pytest.mark.parametrize(
+    ("bundle", "reason"),
+    [
+        (bundle_of("9", tree=OTHER_TREE), slots.KEY),
+        (replace(NEW, signature=OLD.signature), slots.SIGNATURE),
+        (replace(NEW, signature=NEW.signature[:-1] + bytes([NEW.signature[-1] ^ 1])), slots.SIGNATURE),
+        (replace(NEW, signature=NEW.signature[:100]), slots.SIGNATURE),
+        (bundle_of("0", 0), slots.OLDER),
+        (bundle_of("9", boards=("hat-b",)), slots.BOARD),
+        (bundle_of("9", protocol=(2, 3)), slots.PROTOCOL),
+        (bundle_of("9", mpy=4870), slots.MPY),
+        (bundle_of("9", keys=(OTHER_TREE.public_key,)), slots.KEY),
+    ],
+    ids=["key", "signature of another", "flipped", "truncated", "older", "board", "protocol", "mpy", "lost key"],
+)
+def test_what_is_wrong_is_refused_with_its_reason_and_changes_nothing(root: Path, bundle: Bundle, reason: int) -> None:
+    before = content_of(root)
+    assert update(start_of(root), bundle) == reason
+    assert content_of(root) == before
+    assert versions(start_of(root)) == ("a", "1", False)
+    assert not (root / "slots" / "b" / "manifest.json").exists()
+
+
+def test_a_flipped_bit_in_a_file_is_refused_and_the_next_update_succeeds(root: Path) -> None:
+    before = content_of(root)
+    damaged = bytearray(NEW.stream)
+    damaged[-5] ^= 4
+    updater = Updater(start_of(root), 1)
+    begin(updater, NEW)
+    send(updater, bytes(damaged))
+    assert finish(updater) == slots.CONTENT
+    assert content_of(root) == before
+    assert update(start_of(root), NEW) == 0
+
+
+def test_a_flipped_bit_in_the_manifest_is_refused(root: Path) -> None:
+    damaged = bytearray(NEW.stream)
+    damaged[40] ^= 1
+    updater = Updater(start_of(root), 1)
+    begin(updater, NEW)
+    send(updater, bytes(damaged))
+    assert updater.refusal == slots.SIGNATURE
+
+
+def test_an_update_that_is_not_complete_is_not_finished(root: Path) -> None:
+    updater = Updater(start_of(root), 1)
+    assert updater.finish() == slots.ORDER
+    begin(updater, NEW)
+    send(updater, NEW.stream, until=len(NEW.head) + 100)
+    assert updater.finish() == slots.ORDER
+    updater.abort()
+
+
+def test_an_update_goes_on_after_a_restart_behind_the_last_whole_file(root: Path) -> None:
+    updater = Updater(start_of(root), 1)
+    begin(updater, NEW)
+    send(updater, NEW.stream, until=len(NEW.head) + 2 * PIECE)
+    assert updater.done == len(NEW.head) + 2 * PIECE
+    updater._close()
+    again = Updater(start_of(root), 1)
+    assert begin(again, NEW) == 0
+    for _ in range(100):
+        again.turn()
+    assert (again.state, again.done) == (FILES, len(NEW.head))  # the first file was not whole
+    send(again, NEW.stream, until=len(NEW.stream))
+    again.abort()
+    once_more = Updater(start_of(root), 1)
+    begin(once_more, NEW)
+    idle(once_more)
+    assert (once_more.state, once_more.done) == (FILES, len(NEW.stream))
+    again = once_more
+    send(again, NEW.stream)
+    assert finish(again) == 0
+    assert versions(start_of(root)) == ("b", "2", True)
+
+
+def test_the_same_update_begun_again_goes_on(root: Path) -> None:
+    updater = Updater(start_of(root), 1)
+    begin(updater, NEW)
+    send(updater, NEW.stream, until=len(NEW.head) + PIECE)
+    done = updater.done
+    assert begin(updater, NEW) == 0
+    assert updater.done == done > len(NEW.head)
+    updater.abort()
+
+
+def test_another_update_takes_the_place_of_one_that_was_begun(root: Path) -> None:
+    updater = Updater(start_of(root), 1)
+    begin(updater, NEW)
+    send(updater, NEW.stream, until=len(NEW.head) + PIECE)
+    other = bundle_of("3", 3)
+    assert begin(updater, other) == 0
+    send(updater, other.stream)
+    assert finish(updater) == 0
+    assert versions(start_of(root)) == ("b", "3", True)
+
+
+def test_pieces_that_come_twice_or_overlap_change_nothing(root: Path) -> None:
+    updater = Updater(start_of(root), 1)
+    begin(updater, NEW)
+    while updater.offset < len(NEW.stream):
+        for at in (0, updater.offset - 300, updater.offset, updater.offset + 5000):
+            piece = bytearray(NEW.stream[max(0, at) : max(0, at) + PIECE])
+            updater.take(max(0, at), piece, 0, len(piece))
+            updater.turn()
+    idle(updater)
+    assert finish(updater) == 0
+
+
+@pytest.mark.parametrize("sizes", [(0, 2524, 10), (9000, 2524, 10), (2000, 0, 10), (2000, 9999, 10), (2000, 2524, 0)])
+def test_sizes_out_of_range_are_refused_at_once(root: Path, sizes: tuple[int, int, int]) -> None:
+    updater = Updater(start_of(root), 1)
+    assert updater.begin(*sizes, bytes(32)) == slots.SIZE
+    assert updater.begin(2000, 2524, slots.SIZE_MAX + 1, bytes(32)) == slots.SIZE
+
+
+def test_files_that_are_not_as_long_as_was_said_are_refused(root: Path) -> None:
+    updater = Updater(start_of(root), 1)
+    updater.begin(len(NEW.manifest.encode()), len(NEW.signature), NEW.manifest.size + 1, NEW.digest)
+    send(updater, NEW.stream + b"x")
+    assert updater.refusal == slots.SIZE
+
+
+def test_a_hat_on_probation_takes_no_update(root: Path) -> None:
+    update(start_of(root), NEW)
+    assert update(start_of(root), bundle_of("3", 3)) == slots.PROBATION
+
+
+def test_a_hat_without_keys_takes_no_update(root: Path) -> None:
+    start = start_of(root)
+    start.slots.keys = []
+    assert update(start, NEW) == slots.NO_SLOTS
+
+
+def test_an_update_that_was_forgotten_is_begun_anew(root: Path) -> None:
+    updater = Updater(start_of(root), 1)
+    begin(updater, NEW)
+    send(updater, NEW.stream, until=len(NEW.head) + PIECE)
+    updater.abort()
+    assert (updater.state, updater.done) == (0, 0)
+    assert begin(updater, NEW) == 0
+    send(updater, NEW.stream)
+    assert finish(updater) == 0
+
+
+def test_an_older_security_version_does_not_come_back(root: Path) -> None:
+    update(start_of(root), NEW)
+    tried = start_of(root)
+    tried.slots.confirm(tried.slot, tried.manifest)
+    assert update(start_of(root), OLD) == slots.OLDER
+
+
+def test_when_the_active_slot_is_damaged_the_other_runs(root: Path) -> None:
+    update(start_of(root), bundle_of("2", 1))
+    tried = start_of(root)
+    tried.slots.confirm(tried.slot, tried.manifest)
+    file = root / "slots" / "b" / "racklet_hat" / "app.mpy"
+    file.write_bytes(file.read_bytes()[:-1] + b"?")
+    start = start_of(root)
+    assert versions(start) == ("a", "1", False)
+    assert update(start, bundle_of("3", 1)) == 0  # and it can be mended
+    assert versions(start_of(root)) == ("b", "3", True)
+
+
+def test_when_the_other_is_below_the_floor_nothing_runs(root: Path) -> None:
+    update(start_of(root), NEW)
+    tried = start_of(root)
+    tried.slots.confirm(tried.slot, tried.manifest)
+    (root / "slots" / "b" / "racklet_hat" / "app.mpy").unlink()
+    assert selector.choose(str(root)) is None
+
+
+def test_a_file_that_is_not_signed_keeps_a_slot_from_running(root: Path) -> None:
+    (root / "slots" / "a" / "json.py").write_text("evil = True")
+    assert selector.choose(str(root)) is None
+
+
+@pytest.mark.parametrize("state", ["", "{", "[]", '{"active": 5}', '{"active":"c","trial":"","tried":"","floor":0}'])
+def test_a_state_that_makes_no_sense_is_as_none(root: Path, state: str) -> None:
+    (root / "slots" / "state").write_text(state)
+    assert versions(start_of(root)) == ("a", "1", False)
+
+
+def test_without_a_state_the_higher_security_version_runs(root: Path) -> None:
+    update(start_of(root), NEW)
+    (root / "slots" / "state").unlink()
+    assert versions(start_of(root)) == ("b", "2", False)
+
+
+def test_without_keys_nothing_runs(root: Path) -> None:
+    (root / "slots" / "keys").unlink()
+    assert selector.choose(str(root)) is None
+
+
+def test_a_state_that_cannot_be_kept_means_no_trial(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    update(start_of(root), NEW)
+
+    def full(_path: str, _content: bytes) -> None:
+        raise OSError(28)
+
+    monkeypatch.setattr(slots, "replace_file", full)
+    assert versions(start_of(root)) == ("a", "1", False)
+
+
+def test_a_bundle_may_bring_the_next_key(root: Path) -> None:
+    both = bundle_of("2", 2, keys=(TREE.public_key, OTHER_TREE.public_key))
+    assert update(start_of(root), both) == 0
+    tried = start_of(root)
+    tried.slots.confirm(tried.slot, tried.manifest)
+    assert update(start_of(root), bundle_of("3", 3, tree=OTHER_TREE)) == 0
+
+
+def test_a_full_flash_refuses_before_anything_goes(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.statvfs", lambda _path: (4096, 4096, 100, 3, 3, 0, 0, 0, 0, 255))
+    before = content_of(root)
+    assert update(start_of(root), NEW) == slots.SPACE
+    assert content_of(root) == before
+
+
+def test_a_flash_that_fails_refuses(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(_path: str) -> None:
+        raise OSError(5)
+
+    monkeypatch.setattr("os.mkdir", failing)
+    assert update(start_of(root), NEW) == slots.FLASH
