@@ -63,7 +63,7 @@ class Sheet:
             columns = _columns(block)
             width = _snap(sum(right - left for left, right, _ in columns) + _GRID * 2 * (len(columns) + 1))
             width = max(
-                width, _snap(len(block.title) * 1.9 + 6), _snap(max(map(len, block.notes), default=0) * 0.98 + 4)
+                width, _snap(len(block.title) * 1.9 + 6), _snap(max(map(len, block.notes), default=0) * 1.08 + 4)
             )
             if x + width > self.paper[1] - 12.7:
                 x, y, row_height = 12.7, y + row_height + 2 * _GRID, 0.0
@@ -237,7 +237,7 @@ def _extent(part: Part) -> Extent:
 def _text_places(part: Part) -> tuple[tuple[float, float], tuple[float, float]]:
     if part.ref.startswith("#"):
         turn = part.rotation
-        away = {0: (0.0, -3.81), 180: (0.0, 3.81), 90: (-3.81, 0.0), 270: (3.81, 0.0)}[turn]
+        away = {0: (0.0, -3.81), 180: (0.0, 3.81), 90: (-5.6, 0.0), 270: (5.6, 0.0)}[turn]
         return away, away
     if part.rotation:
         return (0.0, -3.3), (0.0, 3.3)
