@@ -63,7 +63,7 @@ class Sheet:
             columns = _columns(block)
             width = _snap(sum(right - left for left, right, _ in columns) + _GRID * 2 * (len(columns) + 1))
             width = max(
-                width, _snap(len(block.title) * 1.9 + 6), _snap(max(map(len, block.notes), default=0) * 1.08 + 4)
+                width, _snap(len(block.title) * 1.9 + 6), _snap(max(map(len, block.notes), default=0) * 0.98 + 4)
             )
             if x + width > self.paper[1] - 12.7:
                 x, y, row_height = 12.7, y + row_height + 2 * _GRID, 0.0

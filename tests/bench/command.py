@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from tests.bench import capture, codec, fanin, framing, metrics, ports, storage
+from tests.bench import api, capture, codec, fanin, framing, metrics, ports, storage
 from tests.bench.computer import describe
 from tests.bench.report import Report
 
@@ -27,6 +27,7 @@ class Name(StrEnum):
     STORAGE = "storage"
     CAPTURE = "capture"
     PORTS = "ports"
+    API = "api"
 
 
 @app.command()
@@ -58,3 +59,5 @@ def run(name: Name) -> Report:
             return capture.run(capture.FULL)
         case Name.PORTS:
             return ports.run(ports.FULL)
+        case Name.API:
+            return api.run(api.FULL)

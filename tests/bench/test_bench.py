@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from rich.console import Console
 
-from tests.bench import capture, codec, fanin, framing, metrics, ports, storage
+from tests.bench import api, capture, codec, fanin, framing, metrics, ports, storage
 from tests.bench.command import Name
 from tests.bench.computer import describe
 from tests.bench.report import Report, figure
@@ -21,6 +21,7 @@ SMALLEST: dict[Name, Callable[[], Report]] = {
     Name.STORAGE: lambda: storage.run(storage.SMALLEST),
     Name.CAPTURE: lambda: capture.run(capture.SMALLEST),
     Name.PORTS: lambda: ports.run(ports.SMALLEST),
+    Name.API: lambda: api.run(api.SMALLEST),
 }
 
 

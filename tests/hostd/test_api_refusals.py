@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 import racklet_client
 from racklet.link.v1 import link_pb2
 from racklet.v1 import rack_pb2
+from racklet_client.details import refusal_of
 from racklet_hostd.api.details import DETAILS_KEY, Refusal, status_details
 from racklet_hostd.api.status import ANSWERS, INTERNAL, BadArgumentError, WrongScriptError
-from racklet_hostd.refusals import RefusedError
+from racklet_hostd.refusals import RefusedError, TooManyRequestsError
 from tests.hostd.rig import running_rack
 
 API_PAGE = Path(__file__).parents[2] / "docs" / "api.md"
@@ -84,6 +85,19 @@ async def test_a_script_with_a_thousand_mistakes_is_refused_within_what_a_client
             await anext(aiter(stream))
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert "more" in (caught.value.details() or "").splitlines()[-1]
+
+
+def test_where_hostd_knows_when_the_client_is_told() -> None:
+    answer = ANSWERS[TooManyRequestsError]
+    refusal = Refusal(answer.code.name, answer.reason, answer.retry_after_ms, TooManyRequestsError("node-1"))
+    told = refusal_of(refusal.status, refusal.message, [(DETAILS_KEY, status_details(refusal))])
+    assert (told.reason, told.retry_after_s, told.metadata["node"]) == ("TOO_MANY_REQUESTS", 1.0, "node-1")
+
+
+@given(raw=st.binary(max_size=200))
+def test_details_from_something_that_is_no_hostd_are_left_out(raw: bytes) -> None:
+    told = refusal_of("UNAVAILABLE", "upstream is gone", [(DETAILS_KEY, raw)])
+    assert (told.status, told.message, told.reason) == ("UNAVAILABLE", "upstream is gone", "")
 
 
 @given(text=st.text(min_size=1, max_size=40), times=st.integers(1, 500))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import shutil
 import socket
 from collections.abc import AsyncIterator
@@ -15,6 +14,11 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from racklet_hostd.pki.folder import PkiFolder
+from racklet_hostd.pki.making import utc_now
+from racklet_hostd.role import Role
+from tests.conftest import ROOT
+from tests.hostd.rig import config_for, running_daemon
 from tests.system.rig import Hostd, until_async, virtual_rack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -73,12 +77,11 @@ class Prometheus:
 
 
 @asynccontextmanager
-async def running_prometheus(folder: Path, target: str) -> AsyncIterator[Prometheus]:
-    """Run Prometheus with all it has in `folder`, scraping `target` every second."""
+async def running_prometheus(folder: Path, scrape_configs: str) -> AsyncIterator[Prometheus]:
+    """Run Prometheus with all it has in `folder`, scraping every second."""
     program = debian_program("prometheus")
     config = folder / "prometheus.yml"
-    scrape = {"job_name": "racklet", "static_configs": [{"targets": [target]}]}
-    config.write_text(json.dumps({"global": {"scrape_interval": "1s"}, "scrape_configs": [scrape]}))  # YAML is wider
+    config.write_text(f"global:\n  scrape_interval: 1s\n{scrape_configs}")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
@@ -98,15 +101,55 @@ async def running_prometheus(folder: Path, target: str) -> AsyncIterator[Prometh
         await process.wait()
 
 
+def documented(page: str, changes: dict[str, str]) -> str:
+    """Return the scrape config that a page of the documentation shows, with its files and addresses changed."""
+    text = (ROOT / "docs" / page).read_text().partition("```yaml\n")[2].partition("```")[0]
+    for there, here in changes.items():
+        assert there in text, there
+        text = text.replace(there, here)
+    return text
+
+
+async def until_scraped(prometheus: Prometheus) -> None:
+    async def was_scraped() -> bool:
+        return [target["health"] != "unknown" for target in await prometheus.targets()] == [True]
+
+    await until_async(was_scraped)
+    [target] = await prometheus.targets()
+    assert (target["health"], target["lastError"]) == ("up", "")
+
+
+@pytest.mark.parametrize("way", ["token", "certificate"])
+async def test_prometheus_scrapes_over_tls_as_the_documentation_shows(tmp_path: Path, way: str) -> None:
+    pki = PkiFolder(tmp_path / "pki")
+    pki.begin("Racklet CA", ("localhost",), utc_now())
+    bundle = pki.issue("prometheus", Role.VIEWER, utc_now())
+    (tmp_path / "token").write_text(pki.add_token() + "\n")
+    http = {"address": "", "tls_address": "127.0.0.1:0"}
+    (tmp_path / "hostd").mkdir()
+    served = config_for(tmp_path / "hostd", (), http=http, tls={"folder": str(pki.path)})
+    async with running_daemon(served) as (daemon, _):
+        files = {
+            "/etc/prometheus/racklet.token": str(tmp_path / "token"),
+            "/etc/prometheus/racklet-ca.crt": str(pki.ca_certificate),
+            "rack.lab:9551": f"localhost:{daemon.http.tls_port}",
+        }
+        config = documented("security.md", files)
+        if way == "certificate":
+            credentials = f"credentials_file: {tmp_path / 'token'}"
+            config = config.replace(f"    authorization:\n      {credentials}\n", "").replace(
+                "    tls_config:\n",
+                f"    tls_config:\n      cert_file: {bundle}/client.crt\n      key_file: {bundle}/client.key\n",
+            )
+            assert "authorization" not in config
+        async with running_prometheus(tmp_path, config) as prometheus:
+            await until_scraped(prometheus)
+
+
 async def test_prometheus_scrapes_without_an_error(hostd: Hostd, tmp_path: Path) -> None:
-    async with running_prometheus(tmp_path, hostd.http.removeprefix("http://")) as prometheus:
-
-        async def was_scraped() -> bool:
-            return [target["health"] != "unknown" for target in await prometheus.targets()] == [True]
-
-        await until_async(was_scraped)
-        [target] = await prometheus.targets()
-        assert (target["health"], target["lastError"]) == ("up", "")
+    config = documented("hostd.md", {"127.0.0.1:9550": hostd.http.removeprefix("http://")})
+    async with running_prometheus(tmp_path, config) as prometheus:
+        await until_scraped(prometheus)
 
         async def is_stored() -> bool:
             return bool(await prometheus.query("racklet_supply_volts"))

@@ -23,7 +23,7 @@ PAGE_LIMIT = 1000
 NEWEST_BOOT = "-"
 
 _NOT_OURS = "expected the next_page_token of a call with the same arguments"
-_NODE = r"[^/\s]{1,63}"  # no config has a longer name
+_NODE = r"[a-z0-9-]{1,63}"  # no config has another name
 _SHOWN = 80  # characters of a wrong argument that are said back
 _NS_PER_S = 1_000_000_000
 _NS_PER_MS = 1_000_000

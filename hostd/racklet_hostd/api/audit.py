@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, TypeAlias, cast
 
 import grpc
-from google.protobuf import json_format
+from google.protobuf import json_format, text_format
 from google.protobuf.message import Message
 
 from racklet.v1 import rack_pb2
@@ -167,7 +167,10 @@ def _described(request: Message) -> tuple[str, dict[str, Any]]:
     """Return the node and the arguments of a request."""
     if isinstance(request, rack_pb2.RunFaultsRequest):
         return "", arguments_on_record(request)
-    given = json_format.MessageToDict(request, preserving_proto_field_name=True)
+    try:
+        given = json_format.MessageToDict(request, preserving_proto_field_name=True)
+    except json_format.SerializeToJsonError:  # a time or duration that none is; the call is about to be refused
+        return "", {"request": _cut(text_format.MessageToString(request, as_one_line=True))}
     node = _cut(str(given.pop("name", "")).removeprefix("nodes/"))
     enums = {field.name: field.enum_type.name for field in request.DESCRIPTOR.fields if field.enum_type}
     return node, {key: _argument(value, enums.get(key, "")) for key, value in given.items()}

@@ -1,22 +1,24 @@
 """Lets each call through or refuses it, by who calls, what role the method takes, and what is open already."""
 
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Any, TypeAlias
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from racklet_hostd.api import callers
 from racklet_hostd.api.refused import RefusedCalls
 from racklet_hostd.api.roles import METHODS, Row, short_name
 from racklet_hostd.api.status import (
+    BadArgumentError,
     ConnectionEndedError,
     NotAllowedError,
     NotAuthenticatedError,
     NotServedError,
     TooManyCallsError,
-    refusals,
+    refuse,
 )
 from racklet_hostd.clock import Clock
 from racklet_hostd.door.clients import Clients
@@ -59,29 +61,46 @@ class Gate(grpc.aio.ServerInterceptor):
         carry_out = getattr(handler, form)
         guard = self._guard_generator if inspect.isasyncgenfunction(carry_out) else self._guard_coroutine
         make = getattr(grpc, f"{form}_rpc_method_handler")
-        guarded: _Handler = make(guard(method, carry_out), handler.request_deserializer, handler.response_serializer)
+        decode = _decoder(method, handler)
+        guarded: _Handler = make(guard(method, carry_out, decode), None, handler.response_serializer)
         return guarded
 
-    def _guard_coroutine(self, method: str, carry_out: Any) -> Any:  # noqa: ANN401  likewise
-        async def guarded(request: Any, context: Context) -> Any:  # noqa: ANN401  likewise
-            async with refusals(context):
-                visitor = self._admit(method, context)
-                with _open_call(visitor):
-                    try:
-                        return await carry_out(request, context)
-                    except NotImplementedError as error:  # of a library's service
-                        raise NotServedError(f"{short_name(method)} is not served here") from error
+    def _guard_coroutine(self, method: str, carry_out: Any, decode: Any) -> Any:  # noqa: ANN401  likewise
+        async def guarded(raw: Any, context: Context) -> Any:  # noqa: ANN401  likewise
+            try:
+                client = self._admit(method, context).client
+                request = decode(raw)
+            except RackletError as error:
+                return await refuse(context, error)
+            client.calls += 1
+            try:
+                return await carry_out(request, context)
+            except NotImplementedError:  # of a library's service
+                return await refuse(context, NotServedError(f"{short_name(method)} is not served here"))
+            except RackletError as error:  # of a stream of requests
+                return await refuse(context, error)
+            finally:
+                client.calls -= 1
 
         return guarded
 
-    def _guard_generator(self, method: str, carry_out: Any) -> Any:  # noqa: ANN401  likewise
-        async def guarded(request: Any, context: Context) -> AsyncIterator[Any]:  # noqa: ANN401  likewise
-            async with refusals(context):
-                visitor = self._admit(method, context)
-                with _open_call(visitor):
-                    async with aclosing(carry_out(request, context)) as responses:
-                        async for response in responses:
-                            yield response
+    def _guard_generator(self, method: str, carry_out: Any, decode: Any) -> Any:  # noqa: ANN401  likewise
+        async def guarded(raw: Any, context: Context) -> AsyncIterator[Any]:  # noqa: ANN401  likewise
+            try:
+                client = self._admit(method, context).client
+                request = decode(raw)
+            except RackletError as error:
+                await refuse(context, error)
+                return
+            client.calls += 1
+            try:
+                async with aclosing(carry_out(request, context)) as responses:
+                    async for response in responses:
+                        yield response
+            except RackletError as error:  # likewise
+                await refuse(context, error)
+            finally:
+                client.calls -= 1
 
         return guarded
 
@@ -120,10 +139,20 @@ class Gate(grpc.aio.ServerInterceptor):
         return None
 
 
-@contextmanager
-def _open_call(visitor: Visitor) -> Iterator[None]:
-    visitor.client.calls += 1
-    try:
-        yield
-    finally:
-        visitor.client.calls -= 1
+def _decoder(method: str, handler: Any) -> Any:  # noqa: ANN401  likewise
+    """Return what makes messages of bytes, behind the gate: what strangers send is not even decoded."""
+    parse = handler.request_deserializer
+
+    def decode(raw: bytes) -> Any:  # noqa: ANN401  likewise
+        try:
+            return parse(raw)
+        except DecodeError as error:
+            raise BadArgumentError(
+                "request", f"expected a message of {short_name(method)}, found other bytes"
+            ) from error
+
+    async def decode_each(raws: AsyncIterator[bytes]) -> AsyncIterator[Any]:
+        async for raw in raws:
+            yield decode(raw)
+
+    return decode_each if handler.request_streaming else decode

@@ -1,6 +1,7 @@
 """The rack and its nodes: listing, watching, power, identify."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
 
 from racklet.link.v1 import link_pb2
@@ -19,11 +20,15 @@ from racklet_hostd.refusals import PowerFailedError, RefusedError
 
 _PAGE_DEFAULT = 100
 _WATCHED_LIMIT = 1000  # names in one request
+<<<<<<< HEAD
 _OUTCOMES = {
     Outcome.PASSED: rack_pb2.HAT_CHECK_OUTCOME_PASSED,
     Outcome.FAILED: rack_pb2.HAT_CHECK_OUTCOME_FAILED,
     Outcome.LOOK: rack_pb2.HAT_CHECK_OUTCOME_LOOK,
 }
+=======
+_SHARED_RESPONSES = 8  # a few for those who watch all, and for those who were told a moment earlier or later
+>>>>>>> main
 
 
 def list_nodes(rack: Rack, request: rack_pb2.ListNodesRequest) -> rack_pb2.ListNodesResponse:
@@ -50,7 +55,25 @@ def find_node(rack: Rack, resource: str, field: str = "name") -> Node:
     return rack.node(arguments.node_name(resource, field))
 
 
-async def watch_nodes(rack: Rack, request: rack_pb2.WatchNodesRequest) -> AsyncIterator[rack_pb2.WatchNodesResponse]:
+class SharedResponses:
+    """Responses of WatchNodes, each made once for everybody who is told of the same changes."""
+
+    def __init__(self) -> None:
+        self._made: OrderedDict[tuple[int, ...], rack_pb2.WatchNodesResponse] = OrderedDict()
+
+    def response(self, nodes: Sequence[Node]) -> rack_pb2.WatchNodesResponse:
+        """Return the nodes as they are now. It is shared: leave it as it is."""
+        revisions = tuple(node.revision for node in nodes)  # no two changes in a rack have the same
+        if revisions not in self._made:
+            if len(self._made) == _SHARED_RESPONSES:
+                self._made.popitem(last=False)
+            self._made[revisions] = rack_pb2.WatchNodesResponse(nodes=map(convert.node_message, nodes))
+        return self._made[revisions]
+
+
+async def watch_nodes(
+    rack: Rack, request: rack_pb2.WatchNodesRequest, shared: SharedResponses
+) -> AsyncIterator[rack_pb2.WatchNodesResponse]:
     """Yield all nodes, then those that changed. What changes while nobody takes a message goes into the next one."""
     if len(request.names) > _WATCHED_LIMIT:
         raise BadArgumentError("names", f"expected at most {_WATCHED_LIMIT}, found {len(request.names)}")
@@ -62,11 +85,11 @@ async def watch_nodes(rack: Rack, request: rack_pb2.WatchNodesRequest) -> AsyncI
     changed = nodes
     while True:
         seen = rack.changes.revision
-        messages = [masked(convert.node_message(node)) for node in changed]
+        response = shared.response(changed)
         if news is not None:
-            messages = news.of(messages)
-        if messages or not nodes:
-            yield rack_pb2.WatchNodesResponse(nodes=messages)
+            response = rack_pb2.WatchNodesResponse(nodes=news.of([masked(node) for node in response.nodes]))
+        if response.nodes or not nodes:
+            yield response
         await _pause(rack, interval_ms)
         while not (changed := [node for node in nodes if node.revision > seen]):
             await rack.changes.bell.wait()

@@ -22,6 +22,7 @@ class RackService(rack_pb2_grpc.RackServicer):
 
     def __init__(self, rack: Rack, request_ids: RequestIds) -> None:
         self._rack = rack
+        self._shared = nodes.SharedResponses()
         self._request_ids = request_ids
 
     async def GetRack(self, request: rack_pb2.GetRackRequest, context: Context) -> rack_pb2.GetRackResponse:  # noqa: ARG002
@@ -43,7 +44,7 @@ class RackService(rack_pb2_grpc.RackServicer):
     ) -> AsyncIterator[rack_pb2.WatchNodesResponse]:
         """Send the nodes, then each change."""
         async with refusals(context):
-            async for response in nodes.watch_nodes(self._rack, request):
+            async for response in nodes.watch_nodes(self._rack, request, self._shared):
                 yield response
 
     async def SetPower(self, request: rack_pb2.SetPowerRequest, context: Context) -> rack_pb2.SetPowerResponse:

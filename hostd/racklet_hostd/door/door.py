@@ -21,10 +21,10 @@ log = logging.getLogger(__name__)
 
 CONNECTIONS_LIMIT = 500  # at once; a further one is closed
 FILES_PER_CONNECTION = 3  # the caller's socket, and both ends of the one to gRPC
-ARRIVALS_LIMIT = 64  # at once, of which nothing is known yet
-ARRIVALS_PER_ORIGIN = 16  # of these from one address or user, so that one cannot keep the others out
+ARRIVALS_LIMIT = 256  # at once, of which nothing is known yet
+ARRIVALS_PER_ORIGIN = 128  # of these from one address or user, so that one cannot keep the others out
 UNKNOWN_STAYS_S = 5.0  # so that gRPC can tell it why it is refused
-_BACKLOG = 128
+_BACKLOG = 256
 _AT_ONCE = 32
 _PAUSE_S = 1.0  # when the system gives no more files
 _USER_TIMEOUT_MS = 40_000  # for a caller that died without a word; gRPC's keepalive gives up as soon

@@ -26,8 +26,8 @@ class Relay:
 
     def begin(self, first: bytes) -> None:
         """Carry; `first` is what was read of `outer` already."""
-        self._inward.begin(first)
         self._outward.begin(b"")
+        self._inward.begin(first)  # last: when that cannot be sent, both are ended here
 
     def end(self) -> None:
         """Close both sides, once."""
