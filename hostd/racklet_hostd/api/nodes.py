@@ -20,15 +20,12 @@ from racklet_hostd.refusals import PowerFailedError, RefusedError
 
 _PAGE_DEFAULT = 100
 _WATCHED_LIMIT = 1000  # names in one request
-<<<<<<< HEAD
 _OUTCOMES = {
     Outcome.PASSED: rack_pb2.HAT_CHECK_OUTCOME_PASSED,
     Outcome.FAILED: rack_pb2.HAT_CHECK_OUTCOME_FAILED,
     Outcome.LOOK: rack_pb2.HAT_CHECK_OUTCOME_LOOK,
 }
-=======
 _SHARED_RESPONSES = 8  # a few for those who watch all, and for those who were told a moment earlier or later
->>>>>>> main
 
 
 def list_nodes(rack: Rack, request: rack_pb2.ListNodesRequest) -> rack_pb2.ListNodesResponse:
