@@ -168,7 +168,8 @@ def _by_alias(model: type[BaseModel]) -> dict[str, FieldInfo]:
 def _table_model(annotation: Any) -> type[BaseModel]:  # noqa: ANN401  what a field may be annotated with
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    return _table_model(get_args(annotation)[0])
+    inner = get_args(annotation)
+    return _table_model(inner[0]) if inner else BaseModel  # a plain value has no keys
 
 
 def _unknown_key(key: str, known: Mapping[str, FieldInfo]) -> str:

@@ -54,7 +54,9 @@ class Daemon:
         self.rack = Rack(config, store, clock)
         rules = AccessRules(config.access)
         files = TlsFiles.of_config(config.tls)
-        self._tls = ServerTls(files, rules, clock.unix_ms()) if files else None
+        self._tls = ServerTls(files, rules) if files else None
+        if self._tls is not None:
+            self._tls.tend(clock.unix_ms())  # one that ended while hostd was away is renewed before anybody comes
         refused = RefusedCalls(self.rack.audit, clock)
         self.api = ApiServer(self.rack, config, rules, self._tls, refused)
         token_file = config.http.token_file or (config.tls.folder / "tokens" if config.tls.folder else None)

@@ -60,18 +60,17 @@ class ServerTls:
     """TLS as hostd speaks it: version 1.3, and a certificate of every caller of gRPC.
 
     hostd's certificate and the revoked serials are read again when their files change, the CAs of callers only when
-    hostd starts. Files that do not hold together are told of, and what was read before stays.
+    hostd starts. Files that do not hold together are told of, and what was read before stays. Only `tend` writes.
 
     Raises PkiError.
     """
 
-    def __init__(self, files: TlsFiles, rules: AccessRules, now_ms: int) -> None:
+    def __init__(self, files: TlsFiles, rules: AccessRules) -> None:
         self._files = files
         self._rules = rules
         self._revoked: frozenset[int] = frozenset()
         self._problem = ""
         self._cas = read_certificates(files.client_ca)
-        self._renew_if_due(now_ms)
         self.for_callers = self._context(ssl.CERT_REQUIRED, ["h2"])
         self.for_pages = self._context(ssl.CERT_OPTIONAL, ["http/1.1"])
         self._read_crl()

@@ -56,7 +56,7 @@ async def as_hostd(folder: Path, nodes: int) -> AsyncIterator[int]:
         files = TlsFiles.of_config(config.tls)
         assert files is not None
         rules = AccessRules(AccessConfig())
-        tls = ServerTls(files, rules, rack.clock.unix_ms())
+        tls = ServerTls(files, rules)
         server = ApiServer(rack, config, rules, tls, RefusedCalls(rack.audit, SystemClock()))
         await server.start()
 

@@ -35,6 +35,7 @@ class MemoryRack:
 
     def __init__(self) -> None:
         self.nodes: dict[str, rack_pb2.Node] = {}
+        self.hats: list[rack_pb2.SeenHat] = []
         self.boots: dict[str, dict[int, BootLog]] = {}
         self.events: list[rack_pb2.Event] = []
         self.refusals: dict[str, Refusal] = {}

@@ -20,6 +20,7 @@ _PagedRequest = (
     rack_pb2.ListNodesRequest
     | rack_pb2.ListBootsRequest
     | rack_pb2.ListEventsRequest
+    | rack_pb2.ListHatsRequest
     | rack_pb2.ListAuditEntriesRequest
 )
 
@@ -98,6 +99,34 @@ class RackService(rack_pb2_grpc.RackServicer):
         self._node(request.name, context)
         self._rack.asked(request)
         return rack_pb2.IdentifyNodeResponse()
+
+    def ListHats(self, request: rack_pb2.ListHatsRequest, context: grpc.ServicerContext) -> rack_pb2.ListHatsResponse:
+        del context
+        hats, token = self._page(self._rack.hats, request)
+        return rack_pb2.ListHatsResponse(hats=hats, next_page_token=token)
+
+    def AdoptHat(self, request: rack_pb2.AdoptHatRequest, context: grpc.ServicerContext) -> rack_pb2.AdoptHatResponse:
+        self._rack.asked(request)
+        hat = next((hat for hat in self._rack.hats if hat.name == request.name), None)
+        if hat is None:
+            _refuse(context, (grpc.StatusCode.NOT_FOUND, f"there is no HAT {request.name.removeprefix('hats/')}"))
+        hat.node, hat.standing = request.node, rack_pb2.HAT_STANDING_ADOPTED
+        return rack_pb2.AdoptHatResponse(hat=hat)
+
+    def ForgetHat(
+        self, request: rack_pb2.ForgetHatRequest, context: grpc.ServicerContext
+    ) -> rack_pb2.ForgetHatResponse:
+        del context
+        self._rack.asked(request)
+        hat = next(hat for hat in self._rack.hats if hat.name == request.name)
+        return rack_pb2.ForgetHatResponse(key_forgotten=bool(hat.slot))
+
+    def IdentifyHat(
+        self, request: rack_pb2.IdentifyHatRequest, context: grpc.ServicerContext
+    ) -> rack_pb2.IdentifyHatResponse:
+        del context
+        self._rack.asked(request)
+        return rack_pb2.IdentifyHatResponse()
 
     def ListBoots(
         self, request: rack_pb2.ListBootsRequest, context: grpc.ServicerContext

@@ -11,7 +11,9 @@ import pytest
 from cryptography import x509
 
 from racklet_hostd.access import AccessRules, CertificateNames
-from racklet_hostd.config import AccessConfig, TlsConfig
+from racklet_hostd.checkup.certificates import check_certificates
+from racklet_hostd.checkup.system import System
+from racklet_hostd.config import AccessConfig, RackletConfig, TlsConfig
 from racklet_hostd.pki.errors import PkiError, PkiFileError
 from racklet_hostd.pki.folder import PkiFolder
 from racklet_hostd.pki.making import hosts_of
@@ -34,10 +36,10 @@ def begun(tmp_path: Path, now: datetime = NOW) -> PkiFolder:
     return pki
 
 
-def tls_of(pki: PkiFolder, now: datetime = NOW) -> ServerTls:
+def tls_of(pki: PkiFolder) -> ServerTls:
     files = TlsFiles.of_config(TlsConfig.model_validate({"folder": str(pki.path)}))
     assert files is not None
-    return ServerTls(files, AccessRules(AccessConfig()), ms(now))
+    return ServerTls(files, AccessRules(AccessConfig()))
 
 
 def der_of(path: Path) -> bytes:
@@ -240,3 +242,37 @@ def test_a_serial_is_never_used_twice(tmp_path: Path) -> None:
         pki.issue("ada", Role.VIEWER, NOW)
     serials = [x509.load_pem_x509_certificate(path.read_bytes()).serial_number for path in pki.path.glob("issued/*")]
     assert len(set(serials)) == 4
+
+
+def test_a_certificate_that_ended_while_hostd_was_away_is_renewed_when_it_starts(tmp_path: Path) -> None:
+    pki = begun(tmp_path)
+    tls = tls_of(pki)
+    tls.tend(ms(NOW) + 60 * DAY_MS)
+    assert read_certificates(pki.server)[0].not_valid_after_utc == NOW + timedelta(days=90)
+
+
+def checked(pki: PkiFolder, tmp_path: Path, now: datetime = NOW) -> list[tuple[str, str]]:
+    """Return what `racklet doctor` says of certificates."""
+    config = RackletConfig.model_validate({"tls": {"folder": str(pki.path)}})
+
+    class Then(System):
+        def unix_s(self) -> float:
+            return now.timestamp()
+
+    return [(finding.verdict.value, finding.what) for finding in check_certificates(config, Then(tmp_path))]
+
+
+def test_the_doctor_says_how_long_the_certificate_is_good(tmp_path: Path) -> None:
+    pki = begun(tmp_path)
+    assert checked(pki, tmp_path) == [("good", "hostd's is good until 2026-12-22 00:00 UTC")]
+    assert checked(pki, tmp_path, NOW + timedelta(days=25))[0][0] == "warning"
+    assert checked(pki, tmp_path, NOW + timedelta(days=31)) == [("problem", "hostd's ended on 2026-12-22 00:00 UTC")]
+    assert list(check_certificates(RackletConfig(), System(tmp_path))) == []
+
+
+def test_the_doctor_finds_a_key_that_others_can_read_and_a_file_that_does_not_parse(tmp_path: Path) -> None:
+    pki = begun(tmp_path)
+    pki.ca_key.chmod(0o640)
+    assert checked(pki, tmp_path)[0] == ("problem", f"{pki.ca_key} can be read by others (mode 0640)")
+    pki.crl.write_text("rubbish")
+    assert checked(pki, tmp_path)[1][1].startswith(f"{pki.crl}: holds no revocation list in PEM")

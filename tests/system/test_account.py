@@ -24,10 +24,20 @@ def test_seven_nodes_at_once_never_pass_the_limit_of_their_supply() -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.timeout(120)
+def test_two_hats_that_are_swapped_while_they_run_keep_their_nodes_and_a_rogue_is_refused() -> None:
+    interpreter("micropython")
+    done = subprocess.run([*ACCOUNT, "swap"], capture_output=True, text=True, timeout=110, check=False)
+    sys.stdout.write(done.stdout)  # for `pytest -s`
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count(" ok ") == 11
+    assert done.stderr == ""
+
+
 def test_the_accounts_are_listed_when_none_is_named() -> None:
     done = subprocess.run([*ACCOUNT, "--help"], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0
-    for name in ("power-budget", "energy", "requests", "trip-latency"):
+    for name in ("power-budget", "energy", "requests", "swap", "trip-latency"):
         assert name in done.stdout
 
 

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from racklet_client.errors import RackError
-from tools.account import energy, power_budget, power_requests, trip_latency, update_cuts
+from tools.account import energy, power_budget, power_requests, swap, trip_latency, update_cuts
 from tools.rig import RigError, run
 
 if TYPE_CHECKING:
@@ -42,6 +42,12 @@ def show_energy() -> None:
 def show_requests() -> None:
     """Ask for power over a line with 10,000 bad frames: nothing is done twice, nothing is lost silently."""
     _end(holds=power_requests.account(_console()))
+
+
+@app.command("swap")
+def show_swap() -> None:
+    """Swap two HATs while they run, move a third, plug in a rogue: each node keeps its log, joules and supply."""
+    _run(swap.account)
 
 
 @app.command("trip-latency")

@@ -16,6 +16,7 @@ from racklet_client.errors import RackError, UnreachableError
 from racklet_client.names import short_name
 from racklet_client.rack import Rack, connect
 from racklet_hostd import __version__
+from racklet_hostd.checkup.certificates import check_certificates
 from racklet_hostd.checkup.clock import check_clock
 from racklet_hostd.checkup.finding import Finding, Verdict, good, problem, warning
 from racklet_hostd.checkup.folders import check_state
@@ -72,6 +73,7 @@ async def _examine(option: Path | None, address: Address) -> list[Finding]:
     else:
         findings += _check_config(path, config)
         findings += check_state(config, system.path("/proc/self/mounts"))
+        findings += check_certificates(config, system)
         findings += check_ports(config, system)
         findings += check_open_files(config, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
     findings += check_clock(system)

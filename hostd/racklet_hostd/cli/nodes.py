@@ -9,7 +9,7 @@ from rich.text import Text
 from racklet.v1 import rack_pb2
 from racklet_client.names import short_name
 from racklet_client.rack import Rack
-from racklet_hostd.cli.arguments import NodeArgument
+from racklet_hostd.cli.arguments import NodeOrHatArgument
 from racklet_hostd.cli.names import natural_key
 from racklet_hostd.cli.session import Session, command
 from racklet_hostd.cli.tables import nodes_table, problem, rack_table
@@ -57,7 +57,7 @@ async def info(session: Session) -> None:
 @command
 async def identify(
     session: Session,
-    node: NodeArgument,
+    node: NodeOrHatArgument,
     seconds: Annotated[
         int, typer.Option("--seconds", min=0, max=_LONGEST_IDENTIFY_S, help="For how long; 0 ends it.")
     ] = 10,
