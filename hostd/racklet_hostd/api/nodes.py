@@ -1,7 +1,6 @@
 """The rack and its nodes: listing, watching, power, identify."""
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
 
 from racklet.link.v1 import link_pb2
@@ -25,7 +24,6 @@ _OUTCOMES = {
     Outcome.FAILED: rack_pb2.HAT_CHECK_OUTCOME_FAILED,
     Outcome.LOOK: rack_pb2.HAT_CHECK_OUTCOME_LOOK,
 }
-_SHARED_RESPONSES = 8  # a few for those who watch all, and for those who were told a moment earlier or later
 
 
 def list_nodes(rack: Rack, request: rack_pb2.ListNodesRequest) -> rack_pb2.ListNodesResponse:
@@ -52,24 +50,23 @@ def find_node(rack: Rack, resource: str, field: str = "name") -> Node:
     return rack.node(arguments.node_name(resource, field))
 
 
-class SharedResponses:
-    """Responses of WatchNodes, each made once for everybody who is told of the same changes."""
+class SharedMessages:
+    """The nodes as messages for watchers, each made once for everybody who is told of the same change."""
 
     def __init__(self) -> None:
-        self._made: OrderedDict[tuple[int, ...], rack_pb2.WatchNodesResponse] = OrderedDict()
+        self._made: dict[str, tuple[int, rack_pb2.Node]] = {}  # as many as there are nodes
 
-    def response(self, nodes: Sequence[Node]) -> rack_pb2.WatchNodesResponse:
-        """Return the nodes as they are now. It is shared: leave it as it is."""
-        revisions = tuple(node.revision for node in nodes)  # no two changes in a rack have the same
-        if revisions not in self._made:
-            if len(self._made) == _SHARED_RESPONSES:
-                self._made.popitem(last=False)
-            self._made[revisions] = rack_pb2.WatchNodesResponse(nodes=map(convert.node_message, nodes))
-        return self._made[revisions]
+    def message(self, node: Node) -> rack_pb2.Node:
+        """Return a node as it is now. It is shared: leave it as it is."""
+        revision, message = self._made.get(node.name, (0, None))
+        if message is None or revision != node.revision:
+            message = convert.node_message(node)
+            self._made[node.name] = (node.revision, message)
+        return message
 
 
 async def watch_nodes(
-    rack: Rack, request: rack_pb2.WatchNodesRequest, shared: SharedResponses
+    rack: Rack, request: rack_pb2.WatchNodesRequest, shared: SharedMessages
 ) -> AsyncIterator[rack_pb2.WatchNodesResponse]:
     """Yield all nodes, then those that changed. What changes while nobody takes a message goes into the next one."""
     if len(request.names) > _WATCHED_LIMIT:
@@ -82,11 +79,11 @@ async def watch_nodes(
     changed = nodes
     while True:
         seen = rack.changes.revision
-        response = shared.response(changed)
+        messages = [masked(shared.message(node)) for node in changed]
         if news is not None:
-            response = rack_pb2.WatchNodesResponse(nodes=news.of([masked(node) for node in response.nodes]))
-        if response.nodes or not nodes:
-            yield response
+            messages = news.of(messages)
+        if messages or not nodes:
+            yield rack_pb2.WatchNodesResponse(nodes=messages)
         await _pause(rack, interval_ms)
         while not (changed := [node for node in nodes if node.revision > seen]):
             await rack.changes.bell.wait()

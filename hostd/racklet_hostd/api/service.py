@@ -8,7 +8,7 @@ from functools import partial
 import grpc
 
 from racklet.v1 import rack_pb2, rack_pb2_grpc
-from racklet_hostd.api import audit, boots, console, convert, diagnosis, events, faults, hats, nodes, power
+from racklet_hostd.api import audit, boots, console, convert, diagnosis, events, faults, firmware, hats, nodes, power
 from racklet_hostd.api.callers import current_caller
 from racklet_hostd.api.request_ids import RequestIds
 from racklet_hostd.api.status import refusals
@@ -22,7 +22,7 @@ class RackService(rack_pb2_grpc.RackServicer):
 
     def __init__(self, rack: Rack, request_ids: RequestIds) -> None:
         self._rack = rack
-        self._shared = nodes.SharedResponses()
+        self._shared = nodes.SharedMessages()
         self._request_ids = request_ids
 
     async def GetRack(self, request: rack_pb2.GetRackRequest, context: Context) -> rack_pb2.GetRackResponse:  # noqa: ARG002
@@ -169,3 +169,10 @@ class RackService(rack_pb2_grpc.RackServicer):
         """Test a HAT."""
         async with refusals(context):
             return await nodes.self_test_hat(self._rack, request, current_caller())
+
+    async def UpdateFirmware(  # type: ignore[override]  # likewise
+        self, request: rack_pb2.UpdateFirmwareRequest, context: Context
+    ) -> None:
+        """Update firmware."""
+        async with refusals(context):
+            await firmware.update_firmware(self._rack, request, current_caller(), context.write)

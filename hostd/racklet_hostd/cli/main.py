@@ -16,6 +16,7 @@ from racklet_hostd.cli import (
     doctor,
     events,
     faults,
+    firmware,
     hat,
     hats,
     logs,
@@ -85,6 +86,7 @@ app.command()(hats.hats)
 app.command()(hats.adopt)
 app.command()(hats.forget)
 app.add_typer(faults.app, name="faults")
+app.add_typer(firmware.app, name="firmware")
 app.command()(logs.logs)
 app.command()(boots.boots)
 app.command()(diagnose.diagnose)
