@@ -50,25 +50,34 @@ def find_node(rack: Rack, resource: str, field: str = "name") -> Node:
     return rack.node(arguments.node_name(resource, field))
 
 
-class SharedMessages:
-    """The nodes as messages for watchers, each made once for everybody who is told of the same change."""
+class SharedResponses:
+    """What watchers are told of each node, encoded once for everybody who is told of the same change."""
 
     def __init__(self) -> None:
-        self._made: dict[str, tuple[int, rack_pb2.Node]] = {}  # as many as there are nodes
+        self._made: dict[str, tuple[int, bytes]] = {}  # as many as there are nodes
 
-    def message(self, node: Node) -> rack_pb2.Node:
-        """Return a node as it is now. It is shared: leave it as it is."""
-        revision, message = self._made.get(node.name, (0, None))
-        if message is None or revision != node.revision:
-            message = convert.node_message(node)
-            self._made[node.name] = (node.revision, message)
-        return message
+    def response(self, nodes: Sequence[Node]) -> bytes:
+        """Return the nodes as they are now, as an encoded WatchNodesResponse.
+
+        Encoded messages one behind the other are one message with all their repeated fields.
+        """
+        return b"".join(map(self._entry, nodes))
+
+    def _entry(self, node: Node) -> bytes:
+        revision, entry = self._made.get(node.name, (0, b""))
+        if revision != node.revision:
+            entry = rack_pb2.WatchNodesResponse(nodes=[convert.node_message(node)]).SerializeToString()
+            self._made[node.name] = (node.revision, entry)
+        return entry
 
 
 async def watch_nodes(
-    rack: Rack, request: rack_pb2.WatchNodesRequest, shared: SharedMessages
-) -> AsyncIterator[rack_pb2.WatchNodesResponse]:
-    """Yield all nodes, then those that changed. What changes while nobody takes a message goes into the next one."""
+    rack: Rack, request: rack_pb2.WatchNodesRequest, shared: SharedResponses
+) -> AsyncIterator[rack_pb2.WatchNodesResponse | bytes]:
+    """Yield all nodes, then those that changed. What changes while nobody takes a message goes into the next one.
+
+    Without a mask a response is encoded already.
+    """
     if len(request.names) > _WATCHED_LIMIT:
         raise BadArgumentError("names", f"expected at most {_WATCHED_LIMIT}, found {len(request.names)}")
     wanted = {find_node(rack, name, "names").name for name in request.names}
@@ -79,10 +88,9 @@ async def watch_nodes(
     changed = nodes
     while True:
         seen = rack.changes.revision
-        messages = [masked(shared.message(node)) for node in changed]
-        if news is not None:
-            messages = news.of(messages)
-        if messages or not nodes:
+        if news is None:
+            yield shared.response(changed)
+        elif (messages := news.of([masked(convert.node_message(node)) for node in changed])) or not nodes:
             yield rack_pb2.WatchNodesResponse(nodes=messages)
         await _pause(rack, interval_ms)
         while not (changed := [node for node in nodes if node.revision > seen]):
