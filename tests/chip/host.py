@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from racklet.link.v1 import link_pb2
 from racklet_link.events import (
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from racklet_emulator.hat import EmulatedHat
     from racklet_link.requester import Operation
 
-KEYS: dict[bytes, bytes] = {}  # of the HATs that were adopted in this process, by id
+KEYS: WeakKeyDictionary[EmulatedHat, bytes] = WeakKeyDictionary()  # of the HATs that were adopted in this process
 _LOOK_MS = 2
 _PATIENCE_MS = 3_000
 
@@ -37,7 +38,7 @@ class ChipHost:
 
     def __init__(self, hat: EmulatedHat, *, telemetry_period_ms: int = 200) -> None:
         self.hat = hat
-        self.link = HostLink(7, telemetry_period_ms, hat.now_ms, key_of=KEYS.get, random=os.urandom)
+        self.link = HostLink(7, telemetry_period_ms, hat.now_ms, key_of=lambda _: KEYS.get(hat), random=os.urandom)
         self.hellos: list[link_pb2.Hello] = []
         self.replies: list[link_pb2.Reply] = []
         self.events: list[link_pb2.Event] = []
@@ -90,8 +91,8 @@ class ChipHost:
                 self.link.welcome(self._stored, 0, self.hat.now_ms)
             case Stranger(hello=hello):
                 self.link.adopt(hello.hat_id, self.hat.now_ms)
-            case KeyAgreed(hat_id, key):
-                KEYS[hat_id] = key
+            case KeyAgreed(_, key):
+                KEYS[self.hat] = key
                 self.link.knock(self.hat.now_ms)
             case RequestEnded(reply=reply):
                 self.replies.append(reply)
