@@ -42,6 +42,14 @@ cad *ARGS: setup
 docs: setup
     @{{ python }} tools/make_docs.py
 
+# Put the firmware on a HAT at a serial port, by mpremote; its supply does not move. `--key KEYFILE.pub` names whom it trusts.
+flash PORT *ARGS: setup
+    @{{ python }} tools/flash {{ PORT }} {{ ARGS }}
+
+# Build a bundle of this checkout's firmware for `racklet firmware sign`, into build/firmware.
+firmware *ARGS: setup
+    @{{ python }} tools/firmware_build.py {{ ARGS }}
+
 # Run all tests. Arguments go to pytest.
 test *ARGS: setup
     pytest {{ ARGS }}

@@ -15,6 +15,14 @@ for folder in MODULE_FOLDERS:
     assert (ROOT / folder).is_dir()
 
 
+def pytest_configure() -> None:
+    """Let no test fail by how long an example takes: that says more of the computer than of the code."""
+    from hypothesis import settings  # noqa: PLC0415  benchmarks import this module too
+
+    settings.register_profile("untimed", settings(settings.default, deadline=None))
+    settings.load_profile("untimed")
+
+
 def micropython_path() -> str | None:
     """Return the MicroPython unix port beside this Python, else the one on PATH."""
     beside = Path(sys.executable).parent / "micropython"

@@ -72,6 +72,7 @@ class Rig:
         self._bauds = bauds
         self._qemu = qemu
         self._stack = AsyncExitStack()
+        self.is_hostd_ready = False
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
@@ -132,6 +133,7 @@ class Rig:
         await self._wait_until_ready()
 
     async def _spawn_hostd(self) -> None:
+        self.is_hostd_ready = False
         with self.log.open("ab") as log:
             self.hostd = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "racklet_hostd", "--config", str(self.config)),
@@ -167,6 +169,7 @@ class Rig:
                     if self.hostd.returncode is not None:
                         raise RigError(f"hostd ended at once:\n{self.log.read_text()}")
                     await asyncio.sleep(0.05)
+            self.is_hostd_ready = True
         except TimeoutError as error:
             raise RigError(f"hostd is not ready after {_START_TIMEOUT_S} s:\n{self.log.read_text()}") from error
 

@@ -37,7 +37,7 @@ def render(parts: list[tuple[Triangles, Colour]], view: View, path: Path) -> Non
     middle = (low + high) / 2
     depth = np.full((height, width), -np.inf)
     image = np.full((height, width, 3), 255, np.uint8)
-    light = np.array([-0.35, 0.55, 0.75])
+    light = np.array([0.3, 0.5, 0.8])
     for triangles, colour in turned:
         normals = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
         lengths = np.linalg.norm(normals, axis=1)

@@ -227,7 +227,7 @@ def _windows(at: Layout) -> list[Part]:
 
 
 def vent_slots(at: Layout) -> list[tuple[Span, Span]]:
-    """Return (y, z) of the slots for air in the front: beside the sockets, and over them at the right."""
+    """Return (y, z) of the slots for air in the front: beside the sockets, and over sockets and latch."""
     _, z = front_span(at)
     inner = (at.wall_y[0] + 4.0, at.latch_y[0] - 5.0)
     top = (at.jack_top_z + 1.6, z[1] - 2.0)
@@ -237,9 +237,9 @@ def vent_slots(at: Layout) -> list[tuple[Span, Span]]:
     lights = (min(light_places(at)) - 17, max(light_places(at)) + 15)
     slots: list[tuple[Span, Span]] = []
     place = inner[0]
-    while place + 3.2 <= inner[1]:
+    while place + 3.2 <= at.wall_y[1] - 4.0:
         column = (place, place + 3.2)
-        free = all(column[1] < low or column[0] > high for low, high in busy)
+        free = column[1] <= inner[1] and all(column[1] < low or column[0] > high for low, high in busy)
         if free and at.front_ports:
             slots.append((column, (at.board_top_z, top[0] - 1.6)))
         if top[1] - top[0] >= 2.4 and not lights[0] < place < lights[1] and (free or at.front_ports):

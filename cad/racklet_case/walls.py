@@ -154,7 +154,10 @@ def rear_screws_z(at: Layout) -> tuple[float, ...]:
 
 def _beside_seams(at: Layout, z: float, way: int) -> float:
     """Return a height for a block that no seam of the walls cuts, moved into the panel's piece."""
-    return z if all(abs(z - seam) > BLOCK / 2 + 0.5 for seam in at.wall_seams) else z + way * BLOCK
+    for seam in at.wall_seams:
+        if abs(z - seam) < BLOCK / 2 + 1.0:
+            return seam + way * (BLOCK / 2 + 1.0)
+    return z
 
 
 def _on(at: Layout, block: tuple[bool, Span, Span], *, right: bool) -> Part:

@@ -40,7 +40,7 @@ BOOT = const(15)
 
 MANIFEST_MAX = const(8192)
 SIGNATURE_MAX = const(9000)
-SIZE_MAX = const(262144)
+SIZE_MAX = const(163840)
 _CHUNK = const(1024)
 _BLOCK = const(4096)
 _STATE_MAX = const(512)

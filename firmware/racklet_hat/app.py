@@ -80,8 +80,12 @@ _METER_MS = const(20)  # 50 samples a second
 _FIRST_MEASUREMENT_MS = const(25)  # an INA226 takes 21 ms
 _LIGHTS_MS = const(100)
 _TYPE_MAX = const(32)  # bytes in one turn: 5 ms take 57 at 115200 baud
-_READ_MAX = const(600)  # bytes of the link in one turn: the other tasks wait meanwhile
-_FRAMES_MAX = const(4)  # likewise
+_CHUNK_BYTES = const(64)  # as a USB packet
+_CHUNKS_MAX = const(2)  # in one turn, 2 ms each: the other tasks wait meanwhile
+_FRAMES_MAX = const(2)  # likewise
+_HEAP_LOOKS = const(
+    20
+)  # turns of the lights: looking takes 9 ms, in which a line at 1500000 baud fills most of its ring
 _PARTIAL_STALE_MS = const(100)  # a frame takes 6 ms over USB
 _MONITOR_LOST_AFTER = const(3)  # samples
 _IDENTIFY_MAX_MS = const(600_000)
@@ -125,7 +129,7 @@ class App:
         self.fill_update = update.fill
         self._link = HatLink(hardware.new_session(), self._log, self._events, self)
         update.link = self._link
-        self._byte = bytearray(1)
+        self._chunk = bytearray(_CHUNK_BYTES)
         self._heard_ms = 0
         self._out_start = 0
         self._out_end = 0
@@ -135,6 +139,8 @@ class App:
         self._identify_until_ms = -1
         self._loop_ms = self._clock.now_ms
         self._loop_max_ms = 0
+        self._heap_free = 0
+        self._heap_looks = 0
         self._turned = 0  # a bit for each task that made progress since the watchdog looked
         self._monitor_lost = False
         self._was_halted = False
@@ -208,14 +214,17 @@ class App:
     def _hear(self, now_ms: int) -> None:
         usb = self._board.usb
         link = self._link
-        for _ in range(_READ_MAX):
-            if usb.read(self._byte) == 0:
+        chunk = self._chunk
+        for _ in range(_CHUNKS_MAX):
+            count = usb.read(chunk)
+            if count == 0:
                 break
-            link.receive(self._byte, 1, now_ms)
+            link.receive(chunk, count, now_ms)
             self._heard_ms = now_ms
             if link.decoder.wants_repl:
                 self._repl_wanted = True
                 return
+            self._listen()  # verifying two frames takes 5 ms
         if elapsed_ms(now_ms, self._heard_ms) > _PARTIAL_STALE_MS:
             link.decoder.drop_partial()
 
@@ -282,6 +291,7 @@ class App:
     def _turn_lights(self) -> None:
         """Status: on while the link is up, else blinking. Identify: blinking fast. The restore policy is as slow."""
         self._turn_restore()
+        self.look_at_heap()
         now_ms = self._clock.now_ms
         slow = now_ms >> 9 & 1
         identify = self._identify_until_ms >= 0
@@ -289,6 +299,14 @@ class App:
             self._identify_until_ms = -1
             identify = False
         self._board.light(self._link.is_up or bool(slow), identify and bool(now_ms >> 7 & 1))
+
+    def look_at_heap(self) -> None:
+        """Look how much heap is free, now and then, at a moment at which the node's line is quiet."""
+        if self._heap_looks:
+            self._heap_looks -= 1
+        elif self._capture.is_quiet(self._clock.now_ms):
+            self._heap_looks = _HEAP_LOOKS
+            self._heap_free = gc.mem_free()
 
     def _report(self, kind: int, value: int, limit: int, detail: int) -> None:
         clock = self._clock
@@ -385,7 +403,7 @@ class App:
         slots[_TELEMETRY_UART_LOST_BYTES] = self._log.uart_lost_bytes
         slots[_TELEMETRY_FRAMES_BAD] = self._link.decoder.bad_frames + self._link.forged
         slots[_TELEMETRY_LOOP_MAX_MS] = self._loop_max_ms
-        slots[_TELEMETRY_HEAP_FREE_BYTES] = gc.mem_free()
+        slots[_TELEMETRY_HEAP_FREE_BYTES] = self._heap_free
         slots[_TELEMETRY_BOOT] = self._log.boot
         self._loop_max_ms = 0
 
@@ -411,5 +429,6 @@ def main(start: "Start | None" = None) -> None:
     board = hardware.Board()
     app = App(board, start)
     gc.collect()
+    app.look_at_heap()
     asyncio.run(app.run())
     board.give_to_person()

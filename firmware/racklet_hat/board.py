@@ -32,7 +32,7 @@ _UARTIMSC = const(0x38)
 _TX_INTERRUPT = const(0x20)
 _UARTDMACR = const(0x48)
 _RX_DMA = const(0x1)
-_RING_BITS = const(12)  # the ring takes 2**12 bytes: 2 for each of config.UART_ENTRIES
+_RING_BITS = const(13)  # the ring takes 2**13 bytes: 2 for each of config.UART_ENTRIES
 _TRANSFERS = const(0x8000000)  # of one run of the DMA, a multiple of the ring: 15 minutes at 1500000 baud
 _COUNT_AND_START = const(7)  # RP2040 data sheet 2.5.7: the word of a channel at which a count starts it
 _HALFWORD = const(1)
@@ -45,6 +45,7 @@ RESTORE_FILE = "restore"
 KEY_FILE = "link-key"  # removed by whoever resets the HAT to factory state: docs/hotswap.md
 _KEPT_MAX = const(64)
 _CTRL_C = const(3)
+_CR = const(13)
 _USB_PACKET = const(64)
 
 
@@ -218,24 +219,47 @@ class UsbPort:
 
     def __init__(self) -> None:
         micropython.kbd_intr(-1)
-        self._input = sys.stdin.buffer
-        self._output = sys.stdout.buffer
-        self._readable = select.poll()
-        self._readable.register(sys.stdin, select.POLLIN)
-        self._writable = select.poll()
-        self._writable.register(sys.stdout, select.POLLOUT)
+        self._one = bytearray(1)
+        self._last = 0
+        readable = select.poll()
+        readable.register(sys.stdin, select.POLLIN)
+        writable = select.poll()
+        writable.register(sys.stdout, select.POLLOUT)
+        # Bound once: a method taken as a value is a heap object, and every byte asks.
+        self._readable = readable.ipoll
+        self._readinto = sys.stdin.buffer.readinto  # pyright: ignore[reportAttributeAccessIssue] - MicroPython has it
+        self._writable = writable.ipoll
+        self._write = sys.stdout.buffer.write
 
     def read(self, buf: bytearray) -> int:
-        """Read one byte into `buf`; return 1, or 0 when none waits. What is not read stays for the REPL."""
-        for _ in self._readable.ipoll(0):
-            return self._input.readinto(buf, 1) or 0  # pyright: ignore[reportAttributeAccessIssue] - MicroPython has it
-        return 0
+        """Read what waits into `buf`, until that is full or behind CR, Ctrl-C; return how many bytes.
+
+        What is not read stays for the REPL. MicroPython's stdin waits until it has as many as are asked for.
+        """
+        one = self._one
+        readable = self._readable
+        readinto = self._readinto
+        size = len(buf)
+        count = 0
+        while count < size:
+            for _ in readable(0):
+                break
+            else:
+                return count
+            if not readinto(one, 1):
+                return count
+            last = self._last
+            self._last = byte = one[0]
+            buf[count] = byte
+            count += 1
+            if byte == _CTRL_C and last == _CR:
+                return count
+        return count
 
     def write(self, buf: bytearray, start: int, size: int) -> int:
         """Write a part of `buf[start:start + size]`; return how many bytes the port took."""
-        for _ in self._writable.ipoll(0):
-            size = size if size < _USB_PACKET else _USB_PACKET
-            return self._output.write(buf, start, size) or 0  # pyright: ignore[reportCallIssue] - MicroPython does
+        for _ in self._writable(0):
+            return self._write(buf, start, size if size < _USB_PACKET else _USB_PACKET) or 0  # pyright: ignore[reportCallIssue] - MicroPython does
         return 0
 
 

@@ -26,7 +26,7 @@ INPUT_ADC = const(26)  # the input voltage through 100 k over 10 k
 I2C_HZ = const(400_000)
 NODE_BAUD = const(0)  # bits a second; 0 finds out, of NODE_BAUDS
 NODE_BAUDS = (115_200, 921_600, 1_500_000)
-UART_ENTRIES = const(2048)  # 13.6 ms at 1500000 baud: the console task comes every 5 ms, and between the link's frames
+UART_ENTRIES = const(4096)  # 27 ms at 1500000 baud: between two looks pass 13 ms when the link is busy
 # Of UART1. RP2040 data sheet 4.2.8 and 2.5.3.1. An RP2350 has 0x40078000 and 31; that was not tried yet.
 UART_BASE = const(0x40038000)
 UART_RX_DREQ = const(23)

@@ -27,6 +27,7 @@ _OVERRUN = const(0x800)
 _MARGIN = const(128)  # entries next to the one that is being overwritten: they may go while they are read
 _KEPT_OF_LAP = const(512)  # entries that are given up beyond the lost ones, so that the next step does not lose again
 _TOTAL_MASK = const(0x7FFFFFF)  # what `NodeUart.total` counts modulo
+_HALF_OF_TOTALS = const(0x4000000)
 _STEPS = const(64)  # in one turn: a line that sends nothing but garbage takes no more from the other tasks
 _WINDOW = const(32)
 _HOLD_MS = const(40)  # for a line's start, or a rate, to become clear: any byte can be given a time within 50 ms
@@ -59,7 +60,7 @@ class UartCapture:
         self._report = report
         self._job = array("i", (0, 0, 0, 0, 1))
         self._pos = uart.total()
-        self._seen = self._pos
+        self._seen = self._pos  # what had come when this turn began
         self._passed = self._pos  # while a rate is searched: entries before this may go into the log
         self._heard_ms = 0
         self._shown = _RUNNING  # the banner that this boot showed last
@@ -79,20 +80,24 @@ class UartCapture:
         if cause == _BOOT_CAUSE_HAT_START:
             self._shown = _RUNNING
 
+    def is_quiet(self, now_ms: int) -> bool:
+        """Tell whether nothing came for a while."""
+        return elapsed_ms(now_ms, self._heard_ms) > _HOLD_MS
+
     def turn(self, now_ms: int, turns: int, is_supplied: bool) -> None:
-        """Take what came."""
+        """Take what came until now. What comes meanwhile is for the next turn, else a busy line would never let go."""
+        total = self._uart.total()
+        if total != self._seen:
+            self._seen = total
+            self._heard_ms = now_ms
         for _ in range(_STEPS):
             if not self._step(now_ms, turns, is_supplied):
                 return
 
     def _step(self, now_ms: int, turns: int, is_supplied: bool) -> bool:
         """Take some of what waits; False when nothing does, or it must wait."""
-        total = self._uart.total()
-        if total != self._seen:
-            self._seen = total
-            self._heard_ms = now_ms
-        waiting = self._waiting(total)
-        if waiting == 0:
+        waiting = self._waiting(self._seen)
+        if waiting == 0 or waiting > _HALF_OF_TOTALS:  # more was given up than had come
             return False
         if waiting > config.UART_ENTRIES - _MARGIN:
             self._skip(waiting - config.UART_ENTRIES + _KEPT_OF_LAP, _GAP_REASON_UART_OVERRUN, now_ms, turns)
@@ -216,4 +221,8 @@ class UartCapture:
 
     def _is_lapped(self) -> bool:
         """Tell whether what was just read may have been overwritten meanwhile. None of it is in the log yet."""
-        return self._waiting(self._uart.total()) > config.UART_ENTRIES - _MARGIN
+        total = self._uart.total()
+        if self._waiting(total) <= config.UART_ENTRIES - _MARGIN:
+            return False
+        self._seen = total
+        return True

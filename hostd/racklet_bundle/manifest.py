@@ -19,7 +19,7 @@ BOOT_API: Final = 1  # of racklet_boot, which runs the firmware and is not updat
 # What a HAT takes; it holds manifest and signature in memory until they are verified.
 MANIFEST_MAX: Final = 8192
 FILES_MAX: Final = 64
-SIZE_MAX: Final = 256 * 1024  # bytes of all files
+SIZE_MAX: Final = 160 * 1024  # bytes of all files; a whole bundle fits into one call of the API
 _NAME = re.compile(r"(?:[a-z][a-z0-9_]{0,31}/)?[a-z_][a-z0-9_]{0,31}\.(?:mpy|py)")
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+-]{0,31}")
 _BOARD = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")

@@ -289,6 +289,15 @@ class Rack:
         )
         return self.connection.stream(self._stub.RunFaults, request)
 
+    def update_firmware(self, bundle: bytes, *names: str) -> AsyncGenerator[rack_pb2.UpdateFirmwareResponse, None]:
+        """Update the firmware of these nodes' HATs, the canary first; of all without names. Yield how it goes.
+
+        Raises RefusedError when one fails; those behind it are left as they are. Closing it ends the update: a HAT that
+        is not through keeps its old firmware.
+        """
+        request = rack_pb2.UpdateFirmwareRequest(names=[node_resource(name) for name in names], bundle=bundle)
+        return self.connection.stream(self._stub.UpdateFirmware, request)
+
     async def _listed(
         self,
         method: UnaryMethod,

@@ -50,6 +50,10 @@ class Hat:
         hat_id: unique id of its microcontroller in hex; "" when it has not been seen.
         board: the board and its revision.
         firmware: the firmware's version.
+        slot: "a" or "b"; "" when its firmware runs from no slot.
+        on_probation: whether its firmware has yet to be confirmed.
+        security_version: of its firmware.
+        fell_back: whether the other slot was tried last and not confirmed.
     """
 
     state: HatState
@@ -59,6 +63,10 @@ class Hat:
     hat_id: str = ""
     board: str = ""
     firmware: str = ""
+    slot: str = ""
+    on_probation: bool = False
+    security_version: int = 0
+    fell_back: bool = False
 
 
 class HatStanding(IntEnum):

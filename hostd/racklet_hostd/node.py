@@ -34,6 +34,7 @@ from racklet_link.events import (
     LogData,
     LogGap,
     TelemetryReceived,
+    UpdateProgressed,
 )
 from racklet_link.host import LinkCounters
 from racklet_link.limits import LINK_LOST_AFTER_MS, PROTOCOL_MAX, PROTOCOL_MIN
@@ -46,7 +47,23 @@ IDENTIFY_TIMEOUT_MS = 5_000
 URGENT_BYTES = 8 << 10
 _HAT_ID_BYTES = 16
 _SAMPLES_MAX = (1 << 31) - 1  # what the API can tell
+_SLOTS = {1: "a", 2: "b"}  # of Hello.slot
 _TEXT_LENGTH = 64  # of what a HAT says about itself
+
+
+@dataclass(slots=True)
+class HatTalk:
+    """What a HAT has told since its last Hello.
+
+    Attributes:
+        session: the random number of its start; 0 before the first Hello.
+        measures: whether it has measured.
+        update: how an update of its firmware stands; None when it has not said.
+    """
+
+    session: int = 0
+    measures: bool = False
+    update: link_pb2.UpdateProgress | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +92,7 @@ class Node:
         measurement: the newest; None when there is none, or the HAT is offline.
         settings: what is asked of the HAT whenever the talk with it begins.
         watch: the boot doctor at work on the newest boot.
+        talk: what the HAT has told since its last Hello.
     """
 
     def __init__(self, name: str, home: Path | None, store: NodeStore, watch: BootWatch, commons: Commons) -> None:
@@ -99,7 +117,7 @@ class Node:
         self._claims = commons.claims
         self._power = PowerSwitch(name, clock, commons.budget, self._take_reply, lambda end: commons.late(name, end))
         self._session: HatSession | None = None  # with its HAT, or with whoever is at its home
-        self._earlier = LinkCounters()
+        self.talk, self._earlier = HatTalk(), LinkCounters()
         self._supply_hat_ms = 0  # the HAT's time of `supply_state`
         self.uart_errors: Counter[str] = Counter()
         self._tail = ConsoleTail(_stored_tail(store.newest))
@@ -192,6 +210,29 @@ class Node:
         self._unsynced_bytes = 0
         self.look()
 
+    async def ask_hat(self, operation: Operation, timeout_ms: int) -> link_pb2.Reply:
+        """Return the HAT's final reply, whatever it says. Raises RefusedError. Cancelling leaves it to the HAT."""
+        answer = await asyncio.shield(self._talking_session().request(operation, timeout_ms))
+        if isinstance(answer, RefusedError):
+            raise answer
+        return answer
+
+    def send_update(self, stream: bytes) -> None:
+        """Send an update that the HAT has begun; empty ends that. `talk` tells how it goes. Raises HatOfflineError."""
+        self.talk.update = None
+        session = self._talking_session()
+        session.link.send_update(stream, self._clock.monotonic_ms())
+        session.write_output()
+
+    def confirm_firmware(self) -> None:
+        """Note that the HAT has ended the probation of its firmware."""
+        self.hat = replace(self.hat, on_probation=False, fell_back=False)
+        self.mark_changed()
+
+    async def until_changed(self) -> None:
+        """Return at the next change of anything in the rack."""
+        await self._changes.bell.wait()
+
     def look(self) -> None:
         """Let the boot doctor see all that came."""
         if self.watch.look():
@@ -226,12 +267,19 @@ class Node:
                 self._go_offline(self._silence())
             case GarbageStarted():
                 self._on_garbage()
-            case ConsoleRoom():
-                self.console.bell.ring()
+            case UpdateProgressed() | ConsoleRoom():
+                self._on_answer(news)
             case TelemetryReceived(telemetry):
                 self._on_telemetry(telemetry)
             case _:
                 log.debug("news for nobody", extra={"node": self.name, "news": type(news).__name__})
+
+    def _on_answer(self, answer: UpdateProgressed | ConsoleRoom) -> None:
+        if isinstance(answer, UpdateProgressed):
+            self.talk.update = answer.progress
+            self.mark_changed()
+        else:
+            self.console.bell.ring()
 
     @property
     def _online_session(self) -> HatSession | None:
@@ -251,6 +299,7 @@ class Node:
         self._session.link.welcome(stored, self._clock.unix_ms(), self._clock.monotonic_ms())
         self.supply_state = SupplyState.of(hello.supply_state)
         self._supply_hat_ms = hello.at_ms
+        self.talk = HatTalk(hello.session)
         self._set_hat(HatState.ONLINE, "", hello, self._session.link.version)
         for setting in self.settings:
             answer = self._session.request(setting, IDENTIFY_TIMEOUT_MS)
@@ -283,6 +332,7 @@ class Node:
 
     def _on_telemetry(self, telemetry: link_pb2.Telemetry) -> None:
         measure_ms = self._recorder.take_telemetry(telemetry)
+        self.talk.measures = True
         self.watch.meter(measure_ms, self._recorder.energy_uj)
         self.supply_state = SupplyState.of(telemetry.supply_state)
         self._supply_hat_ms = telemetry.at_ms
@@ -335,6 +385,10 @@ class Node:
             hat_id=hello.hat_id[:_HAT_ID_BYTES].hex(),
             board=_text(hello.board),
             firmware=_text(hello.firmware),
+            slot=_SLOTS.get(hello.slot, ""),
+            on_probation=hello.on_probation,
+            security_version=hello.security_version,
+            fell_back=hello.fell_back,
         )
         was = self.hat
         if was.state is state:

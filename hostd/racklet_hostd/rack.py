@@ -18,6 +18,7 @@ from racklet_hostd.doctor.signatures import signatures_with
 from racklet_hostd.event_log import EventLog
 from racklet_hostd.faults.execution import Commons as FaultCommons
 from racklet_hostd.faults.runner import FaultRunner
+from racklet_hostd.firmware_rollout import Rollout
 from racklet_hostd.hat_session import HatSession
 from racklet_hostd.hat_settings import settings_of
 from racklet_hostd.hats import Hats
@@ -59,6 +60,7 @@ class Rack:
         energy_marks: where the nodes' energy counters stood in their boots.
         sync_problem: what the disk did not take, until it takes such again; "" when all is well.
         faults: the runs of faults.
+        firmware: the updates of the HATs' firmware.
         slots: where HATs may be plugged in.
         hats: the HATs, and whose they are.
     """
@@ -92,7 +94,7 @@ class Rack:
             self._prepare_shutdown(node)
         owed = Debts(config.state.folder)
         fault_commons = FaultCommons(self._set_power, self.events, self.changes, clock, owed)
-        self.faults = FaultRunner(self.nodes, claims, fault_commons)
+        self.faults, self.firmware = FaultRunner(self.nodes, claims, fault_commons), Rollout(self.events, clock)
 
     def _slot_of(self, session: HatSession) -> Slot | None:
         return self.slots.of_session(session)

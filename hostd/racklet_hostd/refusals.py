@@ -134,3 +134,18 @@ class ConsoleInUseError(RefusedError):
         self.node = node
         self.writer = writer
         super().__init__(f"{writer or 'somebody else'} is writing on the console of {node}; take it over, or look only")
+
+
+class UpdateFailedError(RefusedError):
+    """The firmware of a HAT was not updated; the HAT has its old firmware."""
+
+    def __init__(self, node: str, why: str) -> None:
+        self.node = node
+        super().__init__(f"the firmware of {node}'s HAT was not updated: {why}")
+
+
+class UpdateRunningError(RefusedError):
+    """Another update of firmware is on in the rack."""
+
+    def __init__(self, by: str) -> None:
+        super().__init__(f"an update of firmware by {by} is on; try again when it has ended")

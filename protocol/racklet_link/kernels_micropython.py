@@ -127,7 +127,8 @@ def hmac_matches(key, buf, end):
     return differ == 0
 
 
-def find_zero(buf, pos, end):  # bytes of hostd come one at a time: a loop of machine code would not pay
+@micropython.viper
+def find_zero(buf: ptr8, pos: int, end: int) -> int:
     while pos < end and buf[pos]:
         pos += 1
     return pos

@@ -62,8 +62,8 @@ async def as_hostd(folder: Path, nodes: int) -> AsyncIterator[int]:
 
         async def measure() -> None:
             for number in count(2):
-                await asyncio.sleep(BATCH_S)
-                for node in rack.nodes:
+                for node in rack.nodes:  # each at its own time, as HATs do
+                    await asyncio.sleep(BATCH_S / nodes)
                     node.take_news(TelemetryReceived(measured(number, number)))
 
         async with asyncio.TaskGroup() as tasks:

@@ -52,7 +52,6 @@ def test_every_count_of_slots_builds(slots: int) -> None:
     longest = max(at.p.printer.bed) - 2 * at.p.printer.brim
     for shape, seams in (
         (walls.right_wall(at), at.wall_seams),
-        (walls.left_wall(at), at.wall_seams),
         (panels.rear_panel(at), at.rear_seams),
         (panels.frame(at), at.frame_seams),
     ):
@@ -72,7 +71,7 @@ def test_a_ten_inch_front_is_sound() -> None:
 
 
 @pytest.mark.timeout(180)
-@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     board=some.sampled_from(BOARDS),
     pitch=some.floats(30, 60),

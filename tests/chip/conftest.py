@@ -11,19 +11,54 @@ from racklet_emulator.firmware_files import firmware_image
 from racklet_emulator.hat import EmulatedHat
 from racklet_emulator.parts import EmulatorUnavailableError, find_parts
 from racklet_virtual.hardware import HatHardware
-from racklet_virtual.node import NodeProfile
+from racklet_virtual.node import Habit, NodeProfile, ScriptedNode
 from racklet_virtual.record import SentBoots
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+
+_FIGURES = pytest.StashKey[list[str]]()
 
 
 class MakeHat(Protocol):
     """Makes a HAT that runs until the test, or the module's tests, are over."""
 
-    def __call__(self, profile: NodeProfile | None = None, image: bytes | None = None) -> EmulatedHat:
-        """Return a HAT with a node like this, and a flash like this: the project's firmware when it is None."""
+    def __call__(
+        self, *, baud: int = 115_200, habit: Habit = Habit.NORMAL, talks: bool = False, image: bytes | None = None
+    ) -> EmulatedHat:
+        """Return a HAT with a node like this: one that `talks` says what the test lets it say, and nothing else.
+
+        `image` is the flash; the project's firmware when it is None.
+        """
+
+
+class TalkingNode(ScriptedNode):
+    """A node that runs at once, and sends what it is given."""
+
+    def power(self, *, on: bool, at_us: int) -> None:
+        """Run without a word."""
+        super().power(on=on, at_us=at_us)
+        self._steps.clear()
+
+    def say(self, data: bytes, at_us: int) -> None:
+        """Send bytes, one after another at the line's rate."""
+        taken = self._line.put(data, at_us)
+        assert taken == len(data)
+
+
+@pytest.fixture
+def figures(pytestconfig: pytest.Config) -> list[str]:
+    """Return where sentences go that the run shall end with: what was measured, in emulated time."""
+    return pytestconfig.stash.setdefault(_FIGURES, [])
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print the figures."""
+    if found := config.stash.get(_FIGURES, []):
+        terminalreporter.section("on the emulated chip")
+        for figure in found:
+            terminalreporter.write_line(figure)
 
 
 @pytest.fixture(scope="session")
@@ -50,9 +85,12 @@ def make_hat(image: bytes, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 def _maker(stack: ExitStack, firmware: bytes, folders: pytest.TempPathFactory) -> MakeHat:
-    def make(profile: NodeProfile | None = None, image: bytes | None = None) -> EmulatedHat:
-        folder: Path = folders.mktemp("sent")
-        hardware = HatHardware(profile or NodeProfile("node-1"), SentBoots(folder), seed=1)
+    def make(
+        *, baud: int = 115_200, habit: Habit = Habit.NORMAL, talks: bool = False, image: bytes | None = None
+    ) -> EmulatedHat:
+        profile = NodeProfile("node-1", baud=baud, habit=habit)
+        record = SentBoots(folders.mktemp("sent"))
+        hardware = HatHardware(profile, record, seed=1, make_node=TalkingNode if talks else ScriptedNode)
         return stack.enter_context(EmulatedHat(image or firmware, hardware))
 
     return make

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
+from random import Random
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
 
 from racklet.link.v1 import link_pb2
 from racklet_link.events import (
@@ -28,8 +27,8 @@ if TYPE_CHECKING:
     from racklet_emulator.hat import EmulatedHat
     from racklet_link.requester import Operation
 
-KEYS: WeakKeyDictionary[EmulatedHat, bytes] = WeakKeyDictionary()  # of the HATs that were adopted in this process
 _LOOK_MS = 2
+_ACKNOWLEDGE_EVERY_MS = 20  # hostd does so when it has stored, and a disk takes as long
 _PATIENCE_MS = 3_000
 
 
@@ -38,7 +37,11 @@ class ChipHost:
 
     def __init__(self, hat: EmulatedHat, *, telemetry_period_ms: int = 200) -> None:
         self.hat = hat
-        self.link = HostLink(7, telemetry_period_ms, hat.now_ms, key_of=lambda _: KEYS.get(hat), random=os.urandom)
+        self.wire_sizes: set[int] = set()  # of the frames that came, with their closing zeros
+        self._tail = b""
+        self._keys: dict[bytes, bytes] = {}  # of the HAT, by its id, once it is adopted
+        random = Random(7).randbytes
+        self.link = HostLink(7, telemetry_period_ms, hat.now_ms, key_of=self._keys.get, random=random)
         self.hellos: list[link_pb2.Hello] = []
         self.replies: list[link_pb2.Reply] = []
         self.events: list[link_pb2.Event] = []
@@ -46,6 +49,7 @@ class ChipHost:
         self.log: dict[int, bytearray] = {}  # by boot; what a gap lost is not in it
         self.gaps: list[LogGap] = []
         self._stored = StoredPositions()
+        self._acknowledged_ms = 0
 
     def run_ms(self, duration_ms: float) -> None:
         """Let emulated time pass."""
@@ -78,9 +82,14 @@ class ChipHost:
     def _pump(self) -> None:
         """Take what has come, send what is due."""
         now_ms = self.hat.now_ms
-        for event in [*self.link.receive(self.hat.read(), now_ms), *self.link.tick(now_ms)]:
+        came = self.hat.read()
+        *whole, self._tail = (self._tail + came).split(b"\0")
+        self.wire_sizes.update(len(frame) + 1 for frame in whole)
+        for event in [*self.link.receive(came, now_ms), *self.link.tick(now_ms)]:
             self._take(event)
-        self.link.acknowledge(self._stored, now_ms)
+        if now_ms - self._acknowledged_ms >= _ACKNOWLEDGE_EVERY_MS:
+            self._acknowledged_ms = now_ms
+            self.link.acknowledge(self._stored, now_ms)
         if output := self.link.take_output():
             self.hat.write(output)
 
@@ -91,8 +100,8 @@ class ChipHost:
                 self.link.welcome(self._stored, 0, self.hat.now_ms)
             case Stranger(hello=hello):
                 self.link.adopt(hello.hat_id, self.hat.now_ms)
-            case KeyAgreed(_, key):
-                KEYS[self.hat] = key
+            case KeyAgreed(hat_id, key):
+                self._keys[hat_id] = key
                 self.link.knock(self.hat.now_ms)
             case RequestEnded(reply=reply):
                 self.replies.append(reply)

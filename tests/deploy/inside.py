@@ -18,15 +18,18 @@ from pathlib import Path
 HERE = Path("/try")
 SERVICE = "racklet-hostd"
 PTS = "[Service]\nDeviceAllow=char-pts rw\nWatchdogSec=2\n"  # ptys stand for serial ports here
+TCP = "127.0.0.1:50551"
 PATIENCE_S = 30
 PAUSE_S = 0.05
 
 
 def main() -> None:
     """See it all."""
-    run("dpkg", "--install", *map(str, HERE.glob("*.deb")))
+    installed = run("dpkg", "--install", *map(str, HERE.glob("*.deb")))
+    installed.check_returncode()
     until(lambda: state() == "active")
     saw("state after installation", state())
+    saw("udev rules", Path("/lib/udev/rules.d/60-racklet.rules").exists())
     saw("unit", run("systemd-analyze", "verify", f"{SERVICE}.service").stderr)
     saw("empty rack", run("racklet", "nodes").stdout)
     saw("owner of the state folder", owner(Path("/var/lib/private/racklet")))
@@ -58,6 +61,8 @@ def main() -> None:
 def use_the_rack() -> None:
     """See what hostd does as a service, and that systemd starts it again."""
     until(lambda: "online" in run("racklet", "nodes").stdout)
+    over_tls = run("racklet", "--address", TCP, "--credentials", "/root/.config/racklet/client", "info")
+    saw("info over TLS", [over_tls.returncode, over_tls.stdout])
     saw("power", run("racklet", "power", "cycle", "node-1").stdout)
     for name, number in (("killed", signal.SIGKILL), ("hung", signal.SIGSTOP)):
         before = pid()
@@ -93,9 +98,11 @@ def virtual_rack() -> Iterator[str]:
 
 def write_config(nodes: str) -> None:
     """Let the service serve the virtual rack's nodes."""
-    tables = nodes[nodes.index("[[node]]") :]
-    with Path("/etc/racklet/racklet.toml").open("a") as config:
-        config.write(f"\n{tables}")
+    run("racklet", "pki", "init", "--folder", "/var/lib/racklet/pki", "--host", "rack.test")
+    tables = nodes[nodes.index("[rack]") :]
+    config = Path("/etc/racklet/racklet.toml")
+    ours = config.read_text().replace("[grpc]\n", f'[grpc]\ntcp = "{TCP}"\n')
+    config.write_text(f'{ours}\n[tls]\nfolder = "/var/lib/racklet/pki"\n{tables}')
     folder = Path("/etc/systemd/system") / f"{SERVICE}.service.d"
     folder.mkdir(parents=True)
     (folder / "pts.conf").write_text(PTS)
@@ -162,4 +169,7 @@ def saw(name: str, was: object) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    finally:
+        run("journalctl", "--unit", SERVICE, "--lines", "20", "--no-pager")

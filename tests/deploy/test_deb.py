@@ -95,6 +95,16 @@ def test_systemd_finds_nothing_wrong_in_the_unit(seen: dict[str, Any]) -> None:
     assert not seen["unit"]
 
 
+def test_the_udev_rules_that_name_the_slots_come_along(seen: dict[str, Any]) -> None:
+    assert seen["udev rules"]
+
+
+def test_the_service_reads_the_keys_that_root_made_for_it(seen: dict[str, Any]) -> None:
+    code, said = seen["info over TLS"]
+    assert code == 0
+    assert "127.0.0.1:50551" in said
+
+
 def test_a_node_is_served_and_its_supply_moves(seen: dict[str, Any]) -> None:
     assert "on" in seen["power"].split()
 

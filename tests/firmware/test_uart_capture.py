@@ -217,13 +217,13 @@ def test_what_the_uarts_own_buffer_lost_is_at_least_one_byte(fixed: Bench) -> No
 
 
 def test_a_damaged_byte_that_is_overwritten_while_it_is_looked_at_is_lost(fixed: Bench) -> None:
-    fixed.uart.receive(FRAMING | 0x41, *[0x42] * 1900)
+    fixed.uart.receive(FRAMING | 0x41, *[0x42] * (ENTRIES - 148))
     calls = iter([0, 500])
     fixed.uart.meanwhile = lambda: fixed.uart.receive(*[0x43] * next(calls, 0))
     fixed.turn()
     lost, *data = fixed.story()
     assert isinstance(lost, tuple)
-    assert lost[0] + sum(map(len, data)) == 1901 + 500
+    assert lost[0] + sum(map(len, data)) == ENTRIES - 147 + 500
 
 
 def test_a_line_of_garbage_marks_once_in_40_ms(fixed: Bench) -> None:
@@ -425,12 +425,21 @@ def test_a_byte_with_a_wrong_parity_is_marked(fixed: Bench) -> None:
 
 
 def test_bytes_that_are_overwritten_while_they_are_moved_are_lost(fixed: Bench) -> None:
-    fixed.uart.receive(*[0x42] * 1900)
+    fixed.uart.receive(*[0x42] * (ENTRIES - 148))
     calls = iter([0, 500])
     fixed.uart.meanwhile = lambda: fixed.uart.receive(*[0x43] * next(calls, 0))
     fixed.turn()
     lost, data = fixed.story()
-    assert lost[0] + len(data) == 2400
+    assert lost[0] + len(data) == ENTRIES - 148 + 500
+
+
+def test_a_line_that_never_pauses_lets_a_turn_end(fixed: Bench) -> None:
+    asked: list[int] = []
+    fixed.uart.receive(*[0x42] * 10)
+    fixed.uart.meanwhile = lambda: (asked.append(1), fixed.uart.receive(0x43))
+    fixed.turn()
+    assert len(asked) < 5
+    assert len(fixed.story()[0]) >= 10
 
 
 def test_a_few_damaged_characters_of_a_quiet_node_are_dropped_and_the_rate_stays(searching: Bench) -> None:

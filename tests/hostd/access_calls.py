@@ -35,6 +35,7 @@ ADMIN = OPERATOR | {
     "/racklet.v1.Rack/ForgetHat",
     "/racklet.v1.Rack/RunFaults",
     "/racklet.v1.Rack/SetPowerBudget",
+    "/racklet.v1.Rack/UpdateFirmware",
     "/racklet.v1.Rack/VerifyAudit",
 }
 NOBODY: set[str] = set()

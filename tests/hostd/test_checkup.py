@@ -13,7 +13,7 @@ import pytest
 from racklet_hostd.checkup.clock import check_clock
 from racklet_hostd.checkup.finding import Finding, Verdict
 from racklet_hostd.checkup.folders import check_state
-from racklet_hostd.checkup.ports import check_open_files, check_ports
+from racklet_hostd.checkup.ports import check_open_files, check_ports, check_udev
 from racklet_hostd.checkup.service import check_service
 from racklet_hostd.checkup.system import System
 from racklet_hostd.config import NodeConfig, RackletConfig, StateConfig
@@ -101,6 +101,31 @@ def test_a_modem_manager_that_ignores_the_ports_does_no_harm(port: Path, tmp_pat
     (tmp_path / "tty").symlink_to(port)
     _process(computer, 77, "ModemManager")
     assert [finding.verdict for finding in check_ports(_config(Path("/tty")), computer)] == [Verdict.GOOD]
+
+
+def test_ports_that_only_a_pattern_names_are_looked_at(port: Path, tmp_path: Path) -> None:
+    computer = Computer(tmp_path)
+    (tmp_path / "dev/racklet").mkdir(parents=True)
+    (tmp_path / "dev/racklet/slot-1").symlink_to(port)
+    (computer.path("/proc")).mkdir()
+    assert [finding.what for finding in check_ports(RackletConfig(), computer)] == ["1 of 1 can be used"]
+
+
+def test_a_rack_without_any_port_is_warned_of(tmp_path: Path) -> None:
+    computer = Computer(tmp_path)
+    (computer.path("/proc")).mkdir()
+    assert "no node names one" in _only(check_ports(RackletConfig(), computer), Verdict.WARNING)
+
+
+def test_udev_rules_that_are_missing_are_warned_of(tmp_path: Path) -> None:
+    assert "60-racklet.rules" in _only(check_udev(RackletConfig(), Computer(tmp_path)), Verdict.WARNING)
+
+
+def test_udev_rules_of_the_administrator_count(tmp_path: Path) -> None:
+    rules = tmp_path / "etc/udev/rules.d"
+    rules.mkdir(parents=True)
+    (rules / "60-racklet.rules").touch()
+    assert [finding.verdict for finding in check_udev(RackletConfig(), Computer(tmp_path))] == [Verdict.GOOD]
 
 
 def test_too_few_open_files_are_a_problem() -> None:

@@ -276,3 +276,21 @@ def test_the_doctor_finds_a_key_that_others_can_read_and_a_file_that_does_not_pa
     assert checked(pki, tmp_path)[0] == ("problem", f"{pki.ca_key} can be read by others (mode 0640)")
     pki.crl.write_text("rubbish")
     assert checked(pki, tmp_path)[1][1].startswith(f"{pki.crl}: holds no revocation list in PEM")
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root makes files for others")
+def test_what_root_makes_belongs_to_the_owner_of_the_folder(tmp_path: Path) -> None:
+    os.chown(tmp_path, 60_001, 60_002)
+    pki = begun(tmp_path)
+    pki.issue("ada", Role.VIEWER, NOW)
+    pki.add_token()
+    owners = {(path.stat().st_uid, path.stat().st_gid) for path in (pki.path, *pki.path.rglob("*"))}
+    assert owners == {(60_001, 60_002)}
+
+
+def test_a_folder_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
+    pki = begun(tmp_path)
+    (pki.path / "clients" / "ada").symlink_to(tmp_path)
+    with pytest.raises(PkiError, match="ada cannot be made: File exists"):
+        pki.issue("ada", Role.VIEWER, NOW)
+    assert not (tmp_path / "client.key").exists()

@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from racklet.v1 import rack_pb2, rack_pb2_grpc
 from racklet_virtual.board import VirtualHat
-from racklet_virtual.firmware_process import MicroPythonMissingError, find_micropython
+from racklet_virtual.firmware_process import MicroPythonMissingError, find_micropython, flash_firmware
 from racklet_virtual.hardware import MonitorPart
 from racklet_virtual.node import Habit
 from racklet_virtual.qemu_process import QemuUnavailableError, find_qemu
@@ -73,7 +73,7 @@ async def run(*command: str | Path, environment: Mapping[str, str] | None = None
 
 
 @asynccontextmanager
-async def virtual_rack(
+async def virtual_rack(  # noqa: PLR0913  a rack has many sides, each with a default
     folder: Path,
     nodes: int = 1,
     *,
@@ -81,15 +81,30 @@ async def virtual_rack(
     bauds: Mapping[int, int] | None = None,
     parts: Mapping[int, MonitorPart] | None = None,
     qemu: Sequence[int] = (),
+    flash: bytes = b"",
 ) -> AsyncIterator[VirtualRack]:
-    """Run a virtual rack with the real firmware; skip the test where there is no MicroPython, or no QEMU for `qemu`."""
+    """Run a virtual rack with the real firmware, or what is on `flash`.
+
+    Skips the test where there is no MicroPython, or no QEMU for `qemu`.
+    """
     try:
         find_micropython()
         if qemu:
             find_qemu()
     except (MicroPythonMissingError, QemuUnavailableError) as error:
         pytest.skip(str(error))
-    async with VirtualRack(folder, nodes, speed=SPEED, habits=habits, bauds=bauds, parts=parts, qemu=qemu) as rack:
+    firmware = flash_firmware() if flash else None
+    async with VirtualRack(
+        folder,
+        nodes,
+        speed=SPEED,
+        habits=habits,
+        bauds=bauds,
+        parts=parts,
+        qemu=qemu,
+        firmware=firmware,
+        flash=flash,
+    ) as rack:
         yield rack
 
 

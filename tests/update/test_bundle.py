@@ -7,7 +7,7 @@ import json
 import tarfile
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from racklet_bundle.bundle import BUNDLE_MAX, Bundle
@@ -51,6 +51,7 @@ def archive_of(*members: tuple[tarfile.TarInfo, bytes]) -> bytes:
 names = st.from_regex(r"(racklet_hat/)?[a-z_][a-z0-9_]{0,9}\.mpy", fullmatch=True)
 
 
+@settings(deadline=None)  # a busy computer is no failure
 @given(st.dictionaries(names, st.binary(max_size=300), min_size=1, max_size=8))
 def test_what_is_written_is_read_again(contents: dict[str, bytes]) -> None:
     bundle = signed(contents)
@@ -69,6 +70,7 @@ def test_an_ordinary_tar_lists_a_bundle() -> None:
         assert tar.getnames() == ["manifest.json", "manifest.sig", *CONTENTS]
 
 
+@settings(deadline=None)  # a busy computer is no failure
 @given(st.integers(0, 8 * len(ARCHIVE) - 1))
 def test_a_flipped_bit_is_refused_or_breaks_the_signature(bit: int) -> None:
     damaged = bytearray(ARCHIVE)
@@ -80,18 +82,21 @@ def test_a_flipped_bit_is_refused_or_breaks_the_signature(bit: int) -> None:
     assert not bundle.is_signed_by(TREE.public_key)
 
 
+@settings(deadline=None)  # a busy computer is no failure
 @given(st.integers(0, len(ARCHIVE) - 1))
 def test_a_truncated_bundle_is_refused(length: int) -> None:
     with pytest.raises(BundleError):
         Bundle.decode(ARCHIVE[:length])
 
 
+@settings(deadline=None)  # a busy computer is no failure
 @given(st.binary(max_size=2000))
 def test_garbage_is_refused(garbage: bytes) -> None:
     with pytest.raises(BundleError):
         Bundle.decode(garbage)
 
 
+@settings(deadline=None)  # a busy computer is no failure
 @given(st.data())
 def test_bytes_put_anywhere_are_refused_or_break_the_signature(data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(ARCHIVE)))
@@ -171,6 +176,7 @@ def test_a_manifest_that_names_a_key_twice_is_refused() -> None:
         Manifest.decode(b'{"boot":1,' + manifest_of(CONTENTS).encode()[1:])
 
 
+@settings(deadline=None)  # a busy computer is no failure
 @given(
     st.sampled_from(["boards", "files", "protocol", "keys", "version", "mpy", "format"]),
     st.recursive(

@@ -107,7 +107,7 @@ data, restart = rp2.DMA(), rp2.DMA()
 ctrl = restart.pack_ctrl(inc_read=False, inc_write=False)
 restart.config(read=count, write=data.registers[7:8], count=1, ctrl=ctrl)
 def start(**changes):
-    fields = dict(size=1, inc_read=False, ring_size=12, ring_sel=True, treq_sel=23, chain_to=restart.channel)
+    fields = dict(size=1, inc_read=False, ring_size=13, ring_sel=True, treq_sel=23, chain_to=restart.channel)
     fields.update(changes)
     ctrl = data.pack_ctrl(**fields)
     data.config(read=0x40038000, write=ring, count=1 << 20, ctrl=ctrl, trigger=True)
@@ -125,7 +125,7 @@ async def test_the_dma_gives_the_firmware_every_byte_the_node_sent(start_rack: S
 import binascii
 pos, crc, seen = 0, 0, b""
 while b"login: " not in seen:
-    fresh = bytes(ring[at % 2048] for at in range(pos, came()))
+    fresh = bytes(ring[at % 4096] for at in range(pos, came()))
     pos += len(fresh)
     crc, seen = binascii.crc32(fresh, crc), (seen + fresh)[-16:]
     time.sleep_ms(5)
@@ -166,7 +166,7 @@ while True:
     if came() == quiet:
         break
     quiet = came()
-print(quiet, binascii.crc32(bytes(ring[at % 2048] for at in range(quiet - 2048, quiet))), "END")
+print(quiet, binascii.crc32(bytes(ring[at % 4096] for at in range(quiet - 4096, quiet))), "END")
 """
     )
     [hat] = rack.hats
@@ -180,7 +180,7 @@ print(quiet, binascii.crc32(bytes(ring[at % 2048] for at in range(quiet - 2048, 
         sent = hat.node.sent(hat.node.boots[0])
         count, newest = (await port.expect(b"END")).split()[:2]
     assert int(count) == len(sent) > 4096
-    assert int(newest) == binascii.crc32(sent[-2048:])
+    assert int(newest) == binascii.crc32(sent[-4096:])
 
 
 async def test_a_node_in_reset_holds_its_line_low(start_rack: StartRack) -> None:
@@ -192,7 +192,7 @@ async def test_a_node_in_reset_holds_its_line_low(start_rack: StartRack) -> None
         + """
 while came() < 100: time.sleep_ms(1)
 print("READY", rx.value())
-while ring[(came() - 1) % 2048] != 0x500: time.sleep_ms(1)
+while ring[(came() - 1) % 4096] != 0x500: time.sleep_ms(1)
 print("LOW", rx.value())
 while not rx.value(): time.sleep_ms(1)
 print("END")
@@ -260,7 +260,7 @@ async def test_typing_reaches_the_node(start_rack: StartRack) -> None:
 def wait_for(words):
     pos, seen = 0, b""
     while words not in seen:
-        fresh = bytes(ring[at % 2048] for at in range(pos, came()))
+        fresh = bytes(ring[at % 4096] for at in range(pos, came()))
         pos += len(fresh)
         seen = (seen + fresh)[-64:]
         time.sleep_ms(1)

@@ -67,10 +67,10 @@ async def _run(duration_s: float, seed: int) -> int:
 
 
 async def _watch_memory(rig: Rig, memory: dict[int, list[int]]) -> None:
-    """Note what hostd holds, for each life of it."""
+    """Note what hostd holds once it is ready, for each life of it."""
     while True:
         pid = rig.hostd.pid
-        if resident := _resident_bytes(pid):
+        if rig.is_hostd_ready and (resident := _resident_bytes(pid)):
             memory.setdefault(pid, []).append(resident)
         await asyncio.sleep(_MEMORY_EVERY_S)
 

@@ -1,6 +1,7 @@
 // A Pico: an RP2040 of rp2040js, made whole where that is not, with its flash, at the end of a USB cable.
 
 import { connectFlash } from './flash.mjs';
+import { makeFastCore } from './fast_core.mjs';
 import { connectI2c } from './i2c.mjs';
 import { GPIOPinState, RP2040 } from './rp2040js.mjs';
 import { completeUart } from './uart.mjs';
@@ -10,6 +11,11 @@ const FLASH_START = 0x10000000;
 const SIO_FIFO_STATUS = 0x50;
 const SIO_FIFO_READ = 0x58;
 const FIFO_READY = 2; // to write; nothing to read
+const HARD_FAULT = 3;
+const SHORTEST_CHARACTER_BITS = 9.5;
+const ROSC = 0x40060;
+const RANDOM_BIT = 0x1c;
+const OSCILLATOR_IS_STABLE = 0x80001000;
 const RESETS = 0x4000c;
 const WATCHDOG = 0x40058;
 const UART_RESETS = [1 << 22, 1 << 23]; // of RESETS.RESET
@@ -21,6 +27,9 @@ const SAMPLE_SHIFT = 4; // from the 16 bits of read_u16 to the 12 of the chip
 
 /** What the firmware asked the watchdog for, or what the watchdog did by itself. */
 class ResetRequested extends Error {}
+
+/** A Cortex-M0+ cannot access what is not aligned. */
+class Misaligned extends Error {}
 
 /** Complaints of rp2040js about what firmware does. Only errors are worth a line. */
 class Complaints {
@@ -37,7 +46,8 @@ class Complaints {
  * which is told what the chip does: ['pin', number, level or null], ['uart', byte], ['baud', rate], ['reset', reason].
  */
 export class Chip {
-  constructor(bootrom, flash, world) {
+  constructor(bootrom, flash, world, isSlow = false) {
+    this.isSlow = isSlow; // rp2040js's own core does all
     this.bootrom = bootrom;
     this.flash = flash;
     this.world = world;
@@ -46,18 +56,15 @@ export class Chip {
     this.usbOpen = false;
     this.usbRoom = 0;
     this.nanosBefore = 0; // what the chips before this reset have lived
-    this.cyclesBefore = 0;
+    // In which the processor did something. rp2040js's own count has eight more for each division, for which the code waits.
+    this.cycles = 0;
     this.isPowered = false;
+    this.starts = 0;
   }
 
   /** Nanoseconds since the first start, whatever resets came between. */
   get nanos() {
     return this.nanosBefore + (this.rp2040?.clock.nanos ?? 0);
-  }
-
-  /** Cycles in which the processor did something. */
-  get cycles() {
-    return this.cyclesBefore + (this.rp2040?.core.cycles ?? 0);
   }
 
   /** Connect the power. */
@@ -132,6 +139,7 @@ export class Chip {
 
   #execute(untilNanos) {
     const { core, clock } = this.rp2040;
+    const { run, state } = this.fastCore;
     const until = untilNanos - this.nanosBefore;
     const cycleNanos = 1e9 / this.rp2040.clkSys;
     while (clock.nanosCounter < until && !this.hasNews) {
@@ -140,12 +148,33 @@ export class Chip {
         let next = Math.min(clock.nextAlarm?.nanos ?? until, until);
         if (!core.waiting) next = Math.min(next, this.busyUntil);
         clock.tick(Math.max(0, next - clock.nanosCounter));
-      } else {
-        const nanos = core.executeInstruction() * cycleNanos;
-        const alarm = clock.nextAlarm;
-        if (alarm !== null && alarm.nanos <= clock.nanosCounter + nanos) clock.tick(nanos);
-        else clock.nanosCounter += nanos;
+        continue;
       }
+      if (!core.interruptsUpdated) {
+        const next = Math.min(clock.nextAlarm?.nanos ?? until, until);
+        const cycles = run(Math.max(1, (next - clock.nanosCounter) / cycleNanos));
+        this.cycles += cycles;
+        clock.nanosCounter += cycles * cycleNanos;
+      }
+      const cycles = core.interruptsUpdated || state.slow ? this.#executeOne() : 0;
+      this.cycles += cycles;
+      const nanos = cycles * cycleNanos;
+      const alarm = clock.nextAlarm;
+      if (alarm !== null && alarm.nanos <= clock.nanosCounter + nanos) clock.tick(nanos);
+      else clock.nanosCounter += nanos;
+    }
+  }
+
+  #executeOne() {
+    const { core } = this.rp2040;
+    try {
+      return core.executeInstruction();
+    } catch (error) {
+      if (!(error instanceof Misaligned)) throw error;
+      console.error(`hard fault: ${error.message} by the instruction at ${(core.PC - 2).toString(16)}`);
+      core.PC -= 2;
+      core.exceptionEntry(HARD_FAULT);
+      return 1;
     }
   }
 
@@ -158,6 +187,8 @@ export class Chip {
     rp2040.flash = this.flash.memory;
     rp2040.flash16 = new Uint16Array(rp2040.flash.buffer);
     rp2040.flashView = new DataView(rp2040.flash.buffer);
+    this.fastCore = this.isSlow ? { run: () => 0, state: { slow: true } } : makeFastCore(rp2040);
+    this.#faultWhenMisaligned();
     this.busyUntil = 0;
     this.flash.deselect();
     this.flash.busyUntil = 0;
@@ -166,6 +197,7 @@ export class Chip {
     });
     connectI2c(rp2040, rp2040.i2c[0], this.world);
     this.#silenceSecondCore();
+    this.#connectRandomBit();
     this.#connectUart();
     this.#connectWatchdog(scratch, reason);
     this.#connectPins();
@@ -179,7 +211,6 @@ export class Chip {
 
   #end() {
     this.nanosBefore = this.nanos;
-    this.cyclesBefore = this.cycles;
     this.usbRoom = this.host?.room ?? this.usbRoom;
     this.arriving = [];
   }
@@ -197,6 +228,18 @@ export class Chip {
     this.hasNews = true;
   }
 
+  /** rp2040js does what the instruction asks for, and complains. */
+  #faultWhenMisaligned() {
+    const { core } = this.rp2040;
+    for (const [name, mask] of [['readUint32', 3], ['writeUint32', 3], ['readUint16', 1], ['writeUint16', 1]]) {
+      const access = core[name].bind(core);
+      core[name] = (address, value) => {
+        if (address & mask) throw new Misaligned(`${name} at ${(address >>> 0).toString(16)}`);
+        return access(address, value);
+      };
+    }
+  }
+
   /** There is one core. MicroPython asks the mailbox of the other when it resets that; rp2040js has no mailbox. */
   #silenceSecondCore() {
     const { sio } = this.rp2040;
@@ -204,6 +247,20 @@ export class Chip {
     sio.readUint32 = (offset) => {
       if (offset === SIO_FIFO_STATUS) return FIFO_READY;
       return offset === SIO_FIFO_READ ? 0 : read(offset);
+    };
+  }
+
+  /** The ring oscillator's random bit, from which MicroPython makes its random numbers. The same chip throws the same bits. */
+  #connectRandomBit() {
+    const oscillator = this.rp2040.peripherals[ROSC];
+    let state = this.flash.uniqueId.readUInt32LE(0) ^ Math.imul(++this.starts, 0x9e3779b9);
+    oscillator.writeUint32 = () => {};
+    oscillator.readUint32 = (offset) => {
+      if (offset !== RANDOM_BIT) return OSCILLATOR_IS_STABLE;
+      state ^= state << 13; // Marsaglia's xorshift
+      state ^= state >>> 17;
+      state ^= state << 5;
+      return state & 1;
     };
   }
 
@@ -218,13 +275,17 @@ export class Chip {
       const rated = (baud) => {
         if (!isNodes || baud === told) return;
         told = baud;
+        this.arriving = []; // what was heard at another rate
+        this.arrival.cancel();
         this.#tell('baud', baud);
       };
       return completeUart(rp2040, uart, sent, rated);
     });
     this.arriving = [];
+    this.lastArrival = 0;
     this.arrival = rp2040.clock.createAlarm(() => {
       this.arrival.scheduled = false;
+      this.lastArrival = this.nanos;
       completed[UART_OF_NODE].receive(this.arriving.shift()[1]);
       this.#arriveLater();
     });
@@ -240,7 +301,9 @@ export class Chip {
 
   #arriveLater() {
     if (!this.arriving.length || this.arrival.scheduled) return;
-    this.arrival.schedule(Math.max(0, this.arriving[0][0] - this.nanos));
+    // No line is faster than its rate, however late we are told of what it carried.
+    const earliest = this.lastArrival + SHORTEST_CHARACTER_BITS * 1e9 / this.rp2040.uart[UART_OF_NODE].baudRate;
+    this.arrival.schedule(Math.max(0, earliest - this.nanos, this.arriving[0][0] - this.nanos));
   }
 
   #connectWatchdog(scratch, reason) {

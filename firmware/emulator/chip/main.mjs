@@ -3,6 +3,7 @@
 //
 // While it runs, the chip asks the world: a line {"ask": …} goes out, and a line with the answer comes back.
 
+import { createHash } from 'node:crypto';
 import { readFileSync, readSync, writeFileSync, writeSync } from 'node:fs';
 
 import { Chip } from './chip.mjs';
@@ -33,21 +34,24 @@ function say(message) {
 }
 
 function ask(what, ...about) {
+  chip.hasNews = true; // whoever is asked looks at the world, and may find that something comes sooner than was thought
   say({ ask: what, at: chip.nanos, about });
   return hear().answer;
 }
 
-const [bootromFile, flashFile, uniqueId] = process.argv.slice(2);
+const [bootromFile, flashFile, uniqueId, core] = process.argv.slice(2);
 const bootrom = readFileSync(bootromFile);
 const flash = new NorFlash(new Uint8Array(readFileSync(flashFile)), Buffer.from(uniqueId, 'hex'));
 let events = [];
-const chip = new Chip(new Uint32Array(bootrom.buffer.slice(bootrom.byteOffset, bootrom.byteOffset + bootrom.length)), flash, {
+const words = new Uint32Array(bootrom.buffer.slice(bootrom.byteOffset, bootrom.byteOffset + bootrom.length));
+const world = {
   address: (address) => ask('address', address),
   read: (address, register) => ask('read', address, register),
   write: (address, bytes) => ask('write', address, ...bytes),
   sample: (pin) => ask('sample', pin),
   moved: (nanos, news) => events.push([nanos, ...news]),
-});
+};
+const chip = new Chip(words, flash, world, core === 'slow');
 
 const COMMANDS = {
   run: ({ until, pins = [], received = [], usb }) => {
@@ -79,7 +83,8 @@ const COMMANDS = {
   cut: ({ after, how }) => {
     flash.cut = how ? { at: flash.operations + after, how } : null;
   },
-  counts: () => ({ cycles: chip.cycles, operations: flash.operations }),
+  digest: () => ({ digest: createHash('sha256').update(chip.rp2040.sram).update(chip.rp2040.core.registers).digest('hex') }),
+  counts: () => ({ hertz: chip.rp2040?.clkSys ?? 0, cycles: chip.cycles, operations: flash.operations }),
 };
 
 for (;;) {

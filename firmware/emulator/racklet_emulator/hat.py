@@ -18,6 +18,7 @@ _NS_PER_MS = 1_000_000
 _INPUTS = (Pin.NODE_RX, Pin.GATE_STATE, Pin.POWER_GOOD, Pin.ALERT, Pin.NODE_HALTED)
 _I2C_PULLED_UP = (20, 21)
 _PACE_US = 500  # how often a sending node's characters are handed over
+_LINE_DELAY_NS = (_PACE_US + 50) * _NS_PER_US  # so that each character comes at its time after all, all as late
 _RATE_TOLERANCE = 0.02  # of a baud rate; a UART hears nothing wrong up to twice that
 _LONGEST_REGISTER_BYTES = 5
 _UNIQUE_ID = bytes.fromhex("e660583883724a32")
@@ -38,9 +39,11 @@ class EmulatedHat:
     change that.
     """
 
-    def __init__(self, flash: bytes, hardware: HatHardware, *, unique_id: bytes = _UNIQUE_ID) -> None:
+    def __init__(
+        self, flash: bytes, hardware: HatHardware, *, unique_id: bytes = _UNIQUE_ID, use_fast_core: bool = True
+    ) -> None:
         self.hardware = hardware
-        self.chip = EmulatedChip(flash, self, unique_id=unique_id)
+        self.chip = EmulatedChip(flash, self, unique_id=unique_id, use_fast_core=use_fast_core)
         self.edges: list[tuple[int, int, int | None]] = []  # nanoseconds, pin, level; None floats
         self._levels: dict[int, int] = {}
 
@@ -138,6 +141,7 @@ class EmulatedHat:
             level = self.hardware.pin(pin, self.now_us)
             if self._levels.get(pin) != level:
                 self._levels[pin] = level
+                self.edges.append((self.chip.now_ns, pin, level))
                 self.chip.drive(pin, level)
 
     def _hand_over_characters(self) -> None:
@@ -145,7 +149,8 @@ class EmulatedHat:
         for start_ns, took_ns, packed in self.hardware.take_timed_entries():
             entries = array("H", packed)
             spacing_ns = took_ns / max(1, len(entries))
-            characters += [(start_ns + round(spacing_ns * (index + 1)), entry) for index, entry in enumerate(entries)]
+            first_ns = start_ns + _LINE_DELAY_NS
+            characters += [(first_ns + round(spacing_ns * (index + 1)), entry) for index, entry in enumerate(entries)]
         if characters:
             self.chip.receive(characters)
 
@@ -180,10 +185,13 @@ class EmulatedHat:
         self.hardware.node.type(bytes([byte]), at_ns // _NS_PER_US)
 
     def uart_rated(self, baud: int, at_ns: int) -> None:
-        """The UART listens at another rate. Divisors never meet one exactly: what is near the node's is the node's."""
+        """The UART listens at another rate, and what was on its way is lost, as the chip has lost it.
+
+        Divisors never meet a rate exactly: what is near the node's is the node's.
+        """
         nodes = self.hardware.node.profile.baud
         self.hardware.advance(at_ns // _NS_PER_US)
-        self._hand_over_characters()
+        self.hardware.take_timed_entries()
         self.hardware.uart.set_baud(nodes if abs(baud - nodes) < nodes * _RATE_TOLERANCE else baud)
 
     def chip_reset(self, at_ns: int) -> None:

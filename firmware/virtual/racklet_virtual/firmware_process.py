@@ -38,12 +38,16 @@ class MicroPythonMissingError(FirmwareUnavailableError):
 
 @dataclass(frozen=True, slots=True)
 class Firmware:
-    """What the processes run. `entry` is the main script, `search_path` where its modules are."""
+    """What the processes run. `entry` is the main script, `search_path` where its modules are.
+
+    With `from_flash` the entry mounts the flash of the HAT and runs what is there; it is run at every start.
+    """
 
     micropython: Path
     entry: Path
     search_path: tuple[Path, ...]
     heap_kib: int = 384  # the chip has 192 of half as wide words
+    from_flash: bool = False
 
 
 def find_micropython() -> Path:
@@ -69,6 +73,18 @@ def project_firmware(entry: Path | None = None) -> Firmware:
     )
 
 
+def flash_firmware() -> Firmware:
+    """Return what starts HATs from their flashes, which begin empty. Raises FirmwareUnavailableError."""
+    stand_ins = project_firmware().search_path[0]
+    return Firmware(
+        micropython=find_micropython(),
+        entry=stand_ins / "start_from_flash.py",
+        search_path=(stand_ins,),
+        heap_kib=640,  # the code as well
+        from_flash=True,
+    )
+
+
 class FirmwareProcess:
     """One run of the interpreter on a terminal of its own. `on_end` is called once, when it has ended."""
 
@@ -85,7 +101,9 @@ class FirmwareProcess:
         self.terminal, self._slave = os.openpty()
         os.set_blocking(self.terminal, False)
         tty.setraw(self._slave)
-        script = [str(firmware.entry)] if run_entry else []
+        script = [str(firmware.entry)] if run_entry or firmware.from_flash else []
+        if firmware.from_flash and not run_entry:
+            script.append("repl")
         interpreter = [str(firmware.micropython), "-X", f"heapsize={firmware.heap_kib}k", "-i", *script]
         self._process = subprocess.Popen(  # noqa: S603  our own command
             ["/bin/sh", "-c", _OWN_TERMINAL, os.ttyname(self._slave), *interpreter],

@@ -60,7 +60,7 @@ _CELSIUS_PER_WATT = 2.5
 _THERMAL_TAU_US = 45e6
 AMBIENT_CELSIUS = 27.0
 _ALERTS_KEPT = 16
-# A world that was late makes its node late, instead of overrunning the UART, whose ring takes 2048 characters.
+# A world that was late makes its node late, instead of overrunning the UART, whose ring takes 4096 characters.
 _MAX_BURST_US = 25_000
 _MAX_BURST_CHARACTERS = 768
 

@@ -35,7 +35,8 @@ class VirtualRack:
 
     What the nodes sent stays in `folder`. Entering raises RackError when another rack uses the folder, and
     FirmwareUnavailableError from the constructor when there is nothing to run the firmware with. The nodes whose
-    numbers are in `qemu` are QEMU machines; QemuUnavailableError says what they lack here.
+    numbers are in `qemu` are QEMU machines; QemuUnavailableError says what they lack here. `flash` is what a new HAT
+    has on its flash, for a firmware that starts from there.
     """
 
     def __init__(  # noqa: PLR0913  a rack has many sides, each with a default
@@ -51,6 +52,7 @@ class VirtualRack:
         qemu: Collection[int] = (),
         inrush: Inrush = NO_INRUSH,
         firmware: Firmware | None = None,
+        flash: bytes = b"",
     ) -> None:
         if not 1 <= nodes <= MAX_NODES:
             raise RackError(f"a virtual rack has 1 to {MAX_NODES} nodes, not {nodes}")
@@ -66,6 +68,7 @@ class VirtualRack:
         self._inrush = inrush
         self._machines = dict.fromkeys(qemu, find_qemu()) if qemu else {}
         self._firmware = firmware or project_firmware()
+        self._flash = flash
         self._started_ns = time.monotonic_ns()
         self._stack = AsyncExitStack()
 
@@ -144,4 +147,8 @@ class VirtualRack:
         part = self._parts.get(number, MonitorPart.INA228)
         unique_id = b"\xe6" + seed.to_bytes(8, "big")[:7]
         setup = HatSetup(f"usb-1.{number}", unique_id, profile, seed, part, self._machines.get(number))
-        return VirtualHat(self.folder / "hats" / name, self.ports, setup, self._firmware, self.now_us)
+        hat = VirtualHat(self.folder / "hats" / name, self.ports, setup, self._firmware, self.now_us)
+        image = hat.chip.flash / "flash.img"
+        if self._flash and not image.exists():
+            image.write_bytes(self._flash)
+        return hat

@@ -13,6 +13,7 @@ from racklet.v1 import rack_pb2
 from racklet_hostd.api import arguments, convert
 from racklet_hostd.api.callers import current_caller
 from racklet_hostd.api.faults import arguments_on_record
+from racklet_hostd.api.firmware import bundle_on_record
 from racklet_hostd.api.roles import METHODS, short_name
 from racklet_hostd.api.status import AuditUnreadableError
 from racklet_hostd.rack import Rack
@@ -167,6 +168,8 @@ def _described(request: Message) -> tuple[str, dict[str, Any]]:
     """Return the node and the arguments of a request."""
     if isinstance(request, rack_pb2.RunFaultsRequest):
         return "", arguments_on_record(request)
+    if isinstance(request, rack_pb2.UpdateFirmwareRequest):
+        return "", bundle_on_record(request)
     try:
         given = json_format.MessageToDict(request, preserving_proto_field_name=True)
     except json_format.SerializeToJsonError:  # a time or duration that none is; the call is about to be refused

@@ -221,6 +221,9 @@ def _hat(node: Node, hat: Hat) -> rack_pb2.Hat:
         protocol_version=hat.protocol_version,
         state_time=timestamp(hat.state_ms),
         bad_frames=sum(errors[reason] for reason in _DAMAGE),
+        slot=hat.slot,
+        on_probation=hat.on_probation,
+        security_version=hat.security_version,
     )
 
 

@@ -1,7 +1,6 @@
 """The rack and its nodes: listing, watching, power, identify."""
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
 
 from racklet.link.v1 import link_pb2
@@ -19,7 +18,6 @@ from racklet_hostd.refusals import PowerFailedError, RefusedError
 
 _PAGE_DEFAULT = 100
 _WATCHED_LIMIT = 1000  # names in one request
-_SHARED_RESPONSES = 8  # a few for those who watch all, and for those who were told a moment earlier or later
 
 
 def list_nodes(rack: Rack, request: rack_pb2.ListNodesRequest) -> rack_pb2.ListNodesResponse:
@@ -47,25 +45,33 @@ def find_node(rack: Rack, resource: str, field: str = "name") -> Node:
 
 
 class SharedResponses:
-    """Responses of WatchNodes, each made once for everybody who is told of the same changes."""
+    """What watchers are told of each node, encoded once for everybody who is told of the same change."""
 
     def __init__(self) -> None:
-        self._made: OrderedDict[tuple[int, ...], rack_pb2.WatchNodesResponse] = OrderedDict()
+        self._made: dict[str, tuple[int, bytes]] = {}  # as many as there are nodes
 
-    def response(self, nodes: Sequence[Node]) -> rack_pb2.WatchNodesResponse:
-        """Return the nodes as they are now. It is shared: leave it as it is."""
-        revisions = tuple(node.revision for node in nodes)  # no two changes in a rack have the same
-        if revisions not in self._made:
-            if len(self._made) == _SHARED_RESPONSES:
-                self._made.popitem(last=False)
-            self._made[revisions] = rack_pb2.WatchNodesResponse(nodes=map(convert.node_message, nodes))
-        return self._made[revisions]
+    def response(self, nodes: Sequence[Node]) -> bytes:
+        """Return the nodes as they are now, as an encoded WatchNodesResponse.
+
+        Encoded messages one behind the other are one message with all their repeated fields.
+        """
+        return b"".join(map(self._entry, nodes))
+
+    def _entry(self, node: Node) -> bytes:
+        revision, entry = self._made.get(node.name, (0, b""))
+        if revision != node.revision:
+            entry = rack_pb2.WatchNodesResponse(nodes=[convert.node_message(node)]).SerializeToString()
+            self._made[node.name] = (node.revision, entry)
+        return entry
 
 
 async def watch_nodes(
     rack: Rack, request: rack_pb2.WatchNodesRequest, shared: SharedResponses
-) -> AsyncIterator[rack_pb2.WatchNodesResponse]:
-    """Yield all nodes, then those that changed. What changes while nobody takes a message goes into the next one."""
+) -> AsyncIterator[rack_pb2.WatchNodesResponse | bytes]:
+    """Yield all nodes, then those that changed. What changes while nobody takes a message goes into the next one.
+
+    Without a mask a response is encoded already.
+    """
     if len(request.names) > _WATCHED_LIMIT:
         raise BadArgumentError("names", f"expected at most {_WATCHED_LIMIT}, found {len(request.names)}")
     wanted = {find_node(rack, name, "names").name for name in request.names}
@@ -76,11 +82,10 @@ async def watch_nodes(
     changed = nodes
     while True:
         seen = rack.changes.revision
-        response = shared.response(changed)
-        if news is not None:
-            response = rack_pb2.WatchNodesResponse(nodes=news.of([masked(node) for node in response.nodes]))
-        if response.nodes or not nodes:
-            yield response
+        if news is None:
+            yield shared.response(changed)
+        elif (messages := news.of([masked(convert.node_message(node)) for node in changed])) or not nodes:
+            yield rack_pb2.WatchNodesResponse(nodes=messages)
         await _pause(rack, interval_ms)
         while not (changed := [node for node in nodes if node.revision > seen]):
             await rack.changes.bell.wait()

@@ -40,6 +40,7 @@ METHODS: Final = {
     f"{_RACK}RunFaults": Row(Role.ADMIN, changes=True),
     f"{_RACK}SetPower": Row(Role.OPERATOR, changes=True),
     f"{_RACK}SetPowerBudget": Row(Role.ADMIN, changes=True),
+    f"{_RACK}UpdateFirmware": Row(Role.ADMIN, changes=True),
     f"{_RACK}VerifyAudit": Row(Role.ADMIN),  # nothing is put on record while it reads
     f"{_RACK}WatchEvents": _READS,
     f"{_RACK}WatchNodes": _READS,

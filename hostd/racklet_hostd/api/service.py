@@ -8,7 +8,7 @@ from functools import partial
 import grpc
 
 from racklet.v1 import rack_pb2, rack_pb2_grpc
-from racklet_hostd.api import audit, boots, console, convert, diagnosis, events, faults, hats, nodes, power
+from racklet_hostd.api import audit, boots, console, convert, diagnosis, events, faults, firmware, hats, nodes, power
 from racklet_hostd.api.callers import current_caller
 from racklet_hostd.api.request_ids import RequestIds
 from racklet_hostd.api.status import refusals
@@ -39,9 +39,9 @@ class RackService(rack_pb2_grpc.RackServicer):
         async with refusals(context):
             return nodes.get_node(self._rack, request)
 
-    async def WatchNodes(
+    async def WatchNodes(  # type: ignore[override]  # what is encoded already the gate sends as it is
         self, request: rack_pb2.WatchNodesRequest, context: Context
-    ) -> AsyncIterator[rack_pb2.WatchNodesResponse]:
+    ) -> AsyncIterator[rack_pb2.WatchNodesResponse | bytes]:
         """Send the nodes, then each change."""
         async with refusals(context):
             async for response in nodes.watch_nodes(self._rack, request, self._shared):
@@ -164,3 +164,10 @@ class RackService(rack_pb2_grpc.RackServicer):
         """Run a script of faults."""
         async with refusals(context):
             await faults.run_faults(self._rack, self._request_ids, request, current_caller(), context.write)
+
+    async def UpdateFirmware(  # type: ignore[override]  # likewise
+        self, request: rack_pb2.UpdateFirmwareRequest, context: Context
+    ) -> None:
+        """Update firmware."""
+        async with refusals(context):
+            await firmware.update_firmware(self._rack, request, current_caller(), context.write)

@@ -24,6 +24,8 @@ from racklet_hostd.refusals import (
     TooManyRequestsError,
     UnknownHatError,
     UnknownNodeError,
+    UpdateFailedError,
+    UpdateRunningError,
 )
 
 
@@ -130,6 +132,8 @@ ANSWERS: Final = {
     ShuttingDownError: Answer(grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN"),
     TooManyCallsError: Answer(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_CALLS", retry_after_ms=1_000),
     TooManyRequestsError: Answer(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_REQUESTS", retry_after_ms=1_000),
+    UpdateFailedError: Answer(grpc.StatusCode.FAILED_PRECONDITION, "UPDATE_FAILED"),
+    UpdateRunningError: Answer(grpc.StatusCode.FAILED_PRECONDITION, "UPDATE_RUNNING"),
     UnknownHatError: Answer(grpc.StatusCode.NOT_FOUND, "UNKNOWN_HAT"),
     UnknownNodeError: Answer(grpc.StatusCode.NOT_FOUND, "UNKNOWN_NODE"),
     WrongScriptError: Answer(grpc.StatusCode.INVALID_ARGUMENT, "WRONG_SCRIPT"),

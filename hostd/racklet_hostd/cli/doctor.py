@@ -20,7 +20,7 @@ from racklet_hostd.checkup.certificates import check_certificates
 from racklet_hostd.checkup.clock import check_clock
 from racklet_hostd.checkup.finding import Finding, Verdict, good, problem, warning
 from racklet_hostd.checkup.folders import check_state
-from racklet_hostd.checkup.ports import check_open_files, check_ports
+from racklet_hostd.checkup.ports import check_open_files, check_ports, check_udev
 from racklet_hostd.checkup.service import check_service
 from racklet_hostd.checkup.system import System
 from racklet_hostd.cli.errors import ExitCode
@@ -75,6 +75,7 @@ async def _examine(option: Path | None, address: Address) -> list[Finding]:
         findings += check_state(config, system.path("/proc/self/mounts"))
         findings += check_certificates(config, system)
         findings += check_ports(config, system)
+        findings += check_udev(config, system)
         findings += check_open_files(config, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
     findings += check_clock(system)
     findings += check_service(system)

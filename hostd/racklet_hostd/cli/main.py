@@ -16,6 +16,7 @@ from racklet_hostd.cli import (
     doctor,
     events,
     faults,
+    firmware,
     hats,
     logs,
     nodes,
@@ -84,6 +85,7 @@ app.command()(hats.hats)
 app.command()(hats.adopt)
 app.command()(hats.forget)
 app.add_typer(faults.app, name="faults")
+app.add_typer(firmware.app, name="firmware")
 app.command()(logs.logs)
 app.command()(boots.boots)
 app.command()(diagnose.diagnose)

@@ -67,8 +67,8 @@ def _folder(named: Path | None) -> PkiFolder:
 def init(folder: FolderOption = None, host: HostOption = None) -> None:
     """Make a CA, a certificate for hostd, and one for you as the first admin.
 
-    Run it as the user that hostd runs as. This computer's name and its loopback addresses are always in hostd's
-    certificate.
+    Run it as the user that hostd runs as, or as root in a folder of that user. This computer's name and its loopback
+    addresses are always in hostd's certificate.
     """
     pki = _folder(folder)
     now = utc_now()

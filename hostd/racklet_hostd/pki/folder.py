@@ -55,11 +55,8 @@ class PkiFolder:
         """Make the CA and hostd's certificate. Raises PkiError, also when there is a CA already."""
         if self.ca_certificate.exists() or self.ca_key.exists():
             raise PkiError(f"there is a CA in {self.path} already; `racklet pki issue` makes certificates with it")
-        try:
-            for folder in (self.path, self.path / "issued", self.path / "clients"):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise PkiError(f"{self.path} cannot be made: {error.strerror}") from error
+        for folder in (self.path, self.path / "issued", self.path / "clients"):
+            make_folder(folder)
         ca = make_ca(name, now)
         replace_file(self.crl, make_crl(ca, {}, now), _PUBLIC)
         self._keep_server(issue_server(ca, hosts, now))
@@ -128,10 +125,7 @@ class PkiFolder:
 
 def write_bundle(folder: Path, ca: Issued, issued: Issued) -> None:
     """Write what a caller needs. Raises PkiError."""
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise PkiError(f"{folder} cannot be made: {error.strerror}") from error
+    make_folder(folder)
     replace_file(folder / "client.key", issued.key_pem(), _PRIVATE)
     replace_file(folder / "client.crt", issued.certificate_pem(), _PUBLIC)
     replace_file(folder / "ca.crt", ca.certificate_pem(), _PUBLIC)
@@ -139,12 +133,24 @@ def write_bundle(folder: Path, ca: Issued, issued: Issued) -> None:
 
 def copy_bundle(source: Path, target: Path) -> None:
     """Copy what a caller needs to where it looks for it. Raises PkiError."""
-    try:
-        target.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise PkiError(f"{target} cannot be made: {error.strerror}") from error
+    make_folder(target)
     for name, mode in (("client.key", _PRIVATE), ("client.crt", _PUBLIC), ("ca.crt", _PUBLIC)):
         replace_file(target / name, file_bytes(source / name), mode)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for its owner only, who is that of the folder it is in when root makes it. Raises PkiError."""
+    try:
+        if folder.is_dir() and not folder.is_symlink():
+            return
+        if not folder.parent.exists():
+            make_folder(folder.parent)
+        folder.mkdir(mode=0o700)
+        if os.geteuid() == 0:
+            above = folder.parent.stat()
+            os.chown(folder, above.st_uid, above.st_gid, follow_symlinks=False)
+    except OSError as error:
+        raise PkiError(f"{folder} cannot be made: {error.strerror}") from error
 
 
 def replace_file(path: Path, content: bytes, mode: int) -> None:
@@ -156,6 +162,9 @@ def replace_file(path: Path, content: bytes, mode: int) -> None:
                 file.write(content)
                 file.flush()
                 os.fchmod(file.fileno(), mode)
+                if os.geteuid() == 0:  # for a service: what root makes in its folder, it can read
+                    above = path.parent.stat()
+                    os.fchown(file.fileno(), above.st_uid, above.st_gid)
                 os.fsync(file.fileno())
             Path(name).replace(path)
         except BaseException:

@@ -190,6 +190,58 @@ POWER_PHASE_ON: PowerPhase.ValueType  # 3
 """It counts its peak."""
 Global___PowerPhase: _TypeAlias = PowerPhase  # noqa: Y015
 
+class _UpdateStage:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _UpdateStageEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_UpdateStage.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    UPDATE_STAGE_UNSPECIFIED: _UpdateStage.ValueType  # 0
+    """Not known."""
+    UPDATE_STAGE_SENDING: _UpdateStage.ValueType  # 1
+    """The bundle is being sent."""
+    UPDATE_STAGE_WAITING: _UpdateStage.ValueType  # 2
+    """The HAT is not there; it is waited for."""
+    UPDATE_STAGE_CHECKING: _UpdateStage.ValueType  # 3
+    """The HAT checks what it has written."""
+    UPDATE_STAGE_STARTING: _UpdateStage.ValueType  # 4
+    """The HAT starts with it."""
+    UPDATE_STAGE_PROBATION: _UpdateStage.ValueType  # 5
+    """It runs on probation, and is listened to."""
+    UPDATE_STAGE_DONE: _UpdateStage.ValueType  # 6
+    """It is kept."""
+    UPDATE_STAGE_CURRENT: _UpdateStage.ValueType  # 7
+    """The HAT ran it already, so nothing was done."""
+    UPDATE_STAGE_FAILED: _UpdateStage.ValueType  # 8
+    """It came to nothing; the HAT has its old firmware."""
+    UPDATE_STAGE_LEFT: _UpdateStage.ValueType  # 9
+    """It was not begun, since another failed."""
+
+class UpdateStage(_UpdateStage, metaclass=_UpdateStageEnumTypeWrapper):
+    """How far an update of one HAT is."""
+
+UPDATE_STAGE_UNSPECIFIED: UpdateStage.ValueType  # 0
+"""Not known."""
+UPDATE_STAGE_SENDING: UpdateStage.ValueType  # 1
+"""The bundle is being sent."""
+UPDATE_STAGE_WAITING: UpdateStage.ValueType  # 2
+"""The HAT is not there; it is waited for."""
+UPDATE_STAGE_CHECKING: UpdateStage.ValueType  # 3
+"""The HAT checks what it has written."""
+UPDATE_STAGE_STARTING: UpdateStage.ValueType  # 4
+"""The HAT starts with it."""
+UPDATE_STAGE_PROBATION: UpdateStage.ValueType  # 5
+"""It runs on probation, and is listened to."""
+UPDATE_STAGE_DONE: UpdateStage.ValueType  # 6
+"""It is kept."""
+UPDATE_STAGE_CURRENT: UpdateStage.ValueType  # 7
+"""The HAT ran it already, so nothing was done."""
+UPDATE_STAGE_FAILED: UpdateStage.ValueType  # 8
+"""It came to nothing; the HAT has its old firmware."""
+UPDATE_STAGE_LEFT: UpdateStage.ValueType  # 9
+"""It was not begun, since another failed."""
+Global___UpdateStage: _TypeAlias = UpdateStage  # noqa: Y015
+
 class _HatStanding:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -345,6 +397,9 @@ class Hat(_message.Message):
     PROTOCOL_VERSION_FIELD_NUMBER: _builtins.int
     STATE_TIME_FIELD_NUMBER: _builtins.int
     BAD_FRAMES_FIELD_NUMBER: _builtins.int
+    SLOT_FIELD_NUMBER: _builtins.int
+    ON_PROBATION_FIELD_NUMBER: _builtins.int
+    SECURITY_VERSION_FIELD_NUMBER: _builtins.int
     hat_id: _builtins.str
     """The unique id of its microcontroller, in hex; empty when it has not been seen."""
     board: _builtins.str
@@ -361,6 +416,12 @@ class Hat(_message.Message):
     """The protocol version in use; 0 when offline."""
     bad_frames: _builtins.int
     """Damaged frames that came from it, since hostd started."""
+    slot: _builtins.str
+    """The slot whose firmware runs, "a" or "b"; empty when it runs from none, and cannot be updated from here."""
+    on_probation: _builtins.bool
+    """True while its firmware is on probation."""
+    security_version: _builtins.int
+    """The security version of its firmware: a lower one it does not take."""
     @_builtins.property
     def state_time(self) -> _timestamp_pb2.Timestamp:
         """Since when `state` holds."""
@@ -377,10 +438,13 @@ class Hat(_message.Message):
         protocol_version: _builtins.int = ...,
         state_time: _timestamp_pb2.Timestamp | None = ...,
         bad_frames: _builtins.int = ...,
+        slot: _builtins.str = ...,
+        on_probation: _builtins.bool = ...,
+        security_version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["state_time", b"state_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bad_frames", b"bad_frames", "board", b"board", "firmware", b"firmware", "hat_id", b"hat_id", "port", b"port", "problem", b"problem", "protocol_version", b"protocol_version", "state", b"state", "state_time", b"state_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bad_frames", b"bad_frames", "board", b"board", "firmware", b"firmware", "hat_id", b"hat_id", "on_probation", b"on_probation", "port", b"port", "problem", b"problem", "protocol_version", b"protocol_version", "security_version", b"security_version", "slot", b"slot", "state", b"state", "state_time", b"state_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2208,6 +2272,72 @@ class RunFaultsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_news) -> _WhichOneofReturnType_news | None: ...
 
 Global___RunFaultsResponse: _TypeAlias = RunFaultsResponse  # noqa: Y015
+
+@_typing.final
+class UpdateFirmwareRequest(_message.Message):
+    """Request of UpdateFirmware."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAMES_FIELD_NUMBER: _builtins.int
+    BUNDLE_FIELD_NUMBER: _builtins.int
+    bundle: _builtins.bytes
+    """The bundle, as `racklet firmware sign` has written it."""
+    @_builtins.property
+    def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Resource names of the nodes, the canary first; empty means all, in the order of their names."""
+
+    def __init__(
+        self,
+        *,
+        names: _abc.Iterable[_builtins.str] | None = ...,
+        bundle: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle", "names", b"names"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateFirmwareRequest: _TypeAlias = UpdateFirmwareRequest  # noqa: Y015
+
+@_typing.final
+class UpdateFirmwareResponse(_message.Message):
+    """Response of UpdateFirmware."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    STAGE_FIELD_NUMBER: _builtins.int
+    DONE_BYTES_FIELD_NUMBER: _builtins.int
+    TOTAL_BYTES_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The resource name of the node whose HAT this is about."""
+    stage: Global___UpdateStage.ValueType
+    """How far it is."""
+    done_bytes: _builtins.int
+    """What the HAT has taken of the bundle."""
+    total_bytes: _builtins.int
+    """All of it."""
+    message: _builtins.str
+    """The same as a sentence."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        stage: Global___UpdateStage.ValueType = ...,
+        done_bytes: _builtins.int = ...,
+        total_bytes: _builtins.int = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["done_bytes", b"done_bytes", "message", b"message", "name", b"name", "stage", b"stage", "total_bytes", b"total_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateFirmwareResponse: _TypeAlias = UpdateFirmwareResponse  # noqa: Y015
 
 @_typing.final
 class SeenHat(_message.Message):

@@ -145,6 +145,11 @@ class RackStub:
                 request_serializer=racklet_dot_v1_dot_rack__pb2.RunFaultsRequest.SerializeToString,
                 response_deserializer=racklet_dot_v1_dot_rack__pb2.RunFaultsResponse.FromString,
                 _registered_method=True)
+        self.UpdateFirmware = channel.unary_stream(
+                '/racklet.v1.Rack/UpdateFirmware',
+                request_serializer=racklet_dot_v1_dot_rack__pb2.UpdateFirmwareRequest.SerializeToString,
+                response_deserializer=racklet_dot_v1_dot_rack__pb2.UpdateFirmwareResponse.FromString,
+                _registered_method=True)
 
 
 class RackServicer:
@@ -325,6 +330,21 @@ class RackServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateFirmware(self, request, context):
+        """Updates the firmware of HATs, one after the other; the first is the canary. Sends how it goes, at least every second.
+
+        A HAT verifies the bundle, starts with it on probation, and keeps it when hostd has heard it measure; else it goes
+        back by itself. Supplies do not move, and consoles are captured on but for the seconds in which a HAT starts. A HAT
+        that is unplugged meanwhile is waited for, 60 s, and goes on where it was. At the first failure the rest is left as
+        it is. When this call ends before the update, a HAT that is not through keeps its old firmware.
+
+        INVALID_ARGUMENT when the bundle is none, or is not signed; FAILED_PRECONDITION when a HAT refuses it or goes back,
+        or another update is on; UNAVAILABLE when a HAT is not there.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RackServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -437,6 +457,11 @@ def add_RackServicer_to_server(servicer, server):
                     servicer.RunFaults,
                     request_deserializer=racklet_dot_v1_dot_rack__pb2.RunFaultsRequest.FromString,
                     response_serializer=racklet_dot_v1_dot_rack__pb2.RunFaultsResponse.SerializeToString,
+            ),
+            'UpdateFirmware': grpc.unary_stream_rpc_method_handler(
+                    servicer.UpdateFirmware,
+                    request_deserializer=racklet_dot_v1_dot_rack__pb2.UpdateFirmwareRequest.FromString,
+                    response_serializer=racklet_dot_v1_dot_rack__pb2.UpdateFirmwareResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1034,6 +1059,33 @@ class Rack:
             '/racklet.v1.Rack/RunFaults',
             racklet_dot_v1_dot_rack__pb2.RunFaultsRequest.SerializeToString,
             racklet_dot_v1_dot_rack__pb2.RunFaultsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateFirmware(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/racklet.v1.Rack/UpdateFirmware',
+            racklet_dot_v1_dot_rack__pb2.UpdateFirmwareRequest.SerializeToString,
+            racklet_dot_v1_dot_rack__pb2.UpdateFirmwareResponse.FromString,
             options,
             channel_credentials,
             insecure,

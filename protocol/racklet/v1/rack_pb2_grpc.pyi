@@ -109,6 +109,17 @@ class RackStub:
     INVALID_ARGUMENT when the script is wrong, with a line for each reason; FAILED_PRECONDITION when the rack cannot run
     it now, or another run is on; PERMISSION_DENIED over plain TCP.
     """
+    UpdateFirmware: _grpc.UnaryStreamMultiCallable[_rack_pb2.UpdateFirmwareRequest, _rack_pb2.UpdateFirmwareResponse]
+    """Updates the firmware of HATs, one after the other; the first is the canary. Sends how it goes, at least every second.
+
+    A HAT verifies the bundle, starts with it on probation, and keeps it when hostd has heard it measure; else it goes
+    back by itself. Supplies do not move, and consoles are captured on but for the seconds in which a HAT starts. A HAT
+    that is unplugged meanwhile is waited for, 60 s, and goes on where it was. At the first failure the rest is left as
+    it is. When this call ends before the update, a HAT that is not through keeps its old firmware.
+
+    INVALID_ARGUMENT when the bundle is none, or is not signed; FAILED_PRECONDITION when a HAT refuses it or goes back,
+    or another update is on; UNAVAILABLE when a HAT is not there.
+    """
 
 @_typing.type_check_only
 class RackAsyncStub(RackStub):
@@ -182,6 +193,17 @@ class RackAsyncStub(RackStub):
 
     INVALID_ARGUMENT when the script is wrong, with a line for each reason; FAILED_PRECONDITION when the rack cannot run
     it now, or another run is on; PERMISSION_DENIED over plain TCP.
+    """
+    UpdateFirmware: _aio.UnaryStreamMultiCallable[_rack_pb2.UpdateFirmwareRequest, _rack_pb2.UpdateFirmwareResponse]  # type: ignore[assignment]
+    """Updates the firmware of HATs, one after the other; the first is the canary. Sends how it goes, at least every second.
+
+    A HAT verifies the bundle, starts with it on probation, and keeps it when hostd has heard it measure; else it goes
+    back by itself. Supplies do not move, and consoles are captured on but for the seconds in which a HAT starts. A HAT
+    that is unplugged meanwhile is waited for, 60 s, and goes on where it was. At the first failure the rest is left as
+    it is. When this call ends before the update, a HAT that is not through keeps its old firmware.
+
+    INVALID_ARGUMENT when the bundle is none, or is not signed; FAILED_PRECONDITION when a HAT refuses it or goes back,
+    or another update is on; UNAVAILABLE when a HAT is not there.
     """
 
 class RackServicer(metaclass=_abc_1.ABCMeta):
@@ -385,6 +407,23 @@ class RackServicer(metaclass=_abc_1.ABCMeta):
 
         INVALID_ARGUMENT when the script is wrong, with a line for each reason; FAILED_PRECONDITION when the rack cannot run
         it now, or another run is on; PERMISSION_DENIED over plain TCP.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateFirmware(
+        self,
+        request: _rack_pb2.UpdateFirmwareRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_rack_pb2.UpdateFirmwareResponse], _abc.AsyncIterator[_rack_pb2.UpdateFirmwareResponse]]:
+        """Updates the firmware of HATs, one after the other; the first is the canary. Sends how it goes, at least every second.
+
+        A HAT verifies the bundle, starts with it on probation, and keeps it when hostd has heard it measure; else it goes
+        back by itself. Supplies do not move, and consoles are captured on but for the seconds in which a HAT starts. A HAT
+        that is unplugged meanwhile is waited for, 60 s, and goes on where it was. At the first failure the rest is left as
+        it is. When this call ends before the update, a HAT that is not through keeps its old firmware.
+
+        INVALID_ARGUMENT when the bundle is none, or is not signed; FAILED_PRECONDITION when a HAT refuses it or goes back,
+        or another update is on; UNAVAILABLE when a HAT is not there.
         """
 
 def add_RackServicer_to_server(servicer: RackServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

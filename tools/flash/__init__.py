@@ -1,0 +1,1 @@
+"""`just flash`: puts the firmware on a HAT, by mpremote's way to MicroPython."""
