@@ -62,7 +62,7 @@ class Gate(grpc.aio.ServerInterceptor):
         guard = self._guard_generator if inspect.isasyncgenfunction(carry_out) else self._guard_coroutine
         make = getattr(grpc, f"{form}_rpc_method_handler")
         decode = _decoder(method, handler)
-        guarded: _Handler = make(guard(method, carry_out, decode), None, handler.response_serializer)
+        guarded: _Handler = make(guard(method, carry_out, decode), None, _encoder(handler))
         return guarded
 
     def _guard_coroutine(self, method: str, carry_out: Any, decode: Any) -> Any:  # noqa: ANN401  likewise
@@ -156,3 +156,14 @@ def _decoder(method: str, handler: Any) -> Any:  # noqa: ANN401  likewise
             yield decode(raw)
 
     return decode_each if handler.request_streaming else decode
+
+
+def _encoder(handler: Any) -> Any:  # noqa: ANN401  likewise
+    """Return what makes bytes of messages; what is encoded already stays as it is."""
+    serialize = handler.response_serializer
+
+    def encode(response: Any) -> bytes:  # noqa: ANN401  likewise
+        encoded: bytes = response if isinstance(response, bytes) else serialize(response)
+        return encoded
+
+    return encode

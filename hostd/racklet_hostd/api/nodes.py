@@ -10,6 +10,7 @@ from racklet_hostd.api.read_mask import mask_of
 from racklet_hostd.api.request_ids import OnceRequest
 from racklet_hostd.api.status import BadArgumentError
 from racklet_hostd.caller import Caller
+from racklet_hostd.hat_self_test import Outcome, self_test
 from racklet_hostd.hat_session import Answer
 from racklet_hostd.node import Node
 from racklet_hostd.power import Transaction, judged
@@ -18,6 +19,11 @@ from racklet_hostd.refusals import PowerFailedError, RefusedError
 
 _PAGE_DEFAULT = 100
 _WATCHED_LIMIT = 1000  # names in one request
+_OUTCOMES = {
+    Outcome.PASSED: rack_pb2.HAT_CHECK_OUTCOME_PASSED,
+    Outcome.FAILED: rack_pb2.HAT_CHECK_OUTCOME_FAILED,
+    Outcome.LOOK: rack_pb2.HAT_CHECK_OUTCOME_LOOK,
+}
 
 
 def list_nodes(rack: Rack, request: rack_pb2.ListNodesRequest) -> rack_pb2.ListNodesResponse:
@@ -44,25 +50,34 @@ def find_node(rack: Rack, resource: str, field: str = "name") -> Node:
     return rack.node(arguments.node_name(resource, field))
 
 
-class SharedMessages:
-    """The nodes as messages for watchers, each made once for everybody who is told of the same change."""
+class SharedResponses:
+    """What watchers are told of each node, encoded once for everybody who is told of the same change."""
 
     def __init__(self) -> None:
-        self._made: dict[str, tuple[int, rack_pb2.Node]] = {}  # as many as there are nodes
+        self._made: dict[str, tuple[int, bytes]] = {}  # as many as there are nodes
 
-    def message(self, node: Node) -> rack_pb2.Node:
-        """Return a node as it is now. It is shared: leave it as it is."""
-        revision, message = self._made.get(node.name, (0, None))
-        if message is None or revision != node.revision:
-            message = convert.node_message(node)
-            self._made[node.name] = (node.revision, message)
-        return message
+    def response(self, nodes: Sequence[Node]) -> bytes:
+        """Return the nodes as they are now, as an encoded WatchNodesResponse.
+
+        Encoded messages one behind the other are one message with all their repeated fields.
+        """
+        return b"".join(map(self._entry, nodes))
+
+    def _entry(self, node: Node) -> bytes:
+        revision, entry = self._made.get(node.name, (0, b""))
+        if revision != node.revision:
+            entry = rack_pb2.WatchNodesResponse(nodes=[convert.node_message(node)]).SerializeToString()
+            self._made[node.name] = (node.revision, entry)
+        return entry
 
 
 async def watch_nodes(
-    rack: Rack, request: rack_pb2.WatchNodesRequest, shared: SharedMessages
-) -> AsyncIterator[rack_pb2.WatchNodesResponse]:
-    """Yield all nodes, then those that changed. What changes while nobody takes a message goes into the next one."""
+    rack: Rack, request: rack_pb2.WatchNodesRequest, shared: SharedResponses
+) -> AsyncIterator[rack_pb2.WatchNodesResponse | bytes]:
+    """Yield all nodes, then those that changed. What changes while nobody takes a message goes into the next one.
+
+    Without a mask a response is encoded already.
+    """
     if len(request.names) > _WATCHED_LIMIT:
         raise BadArgumentError("names", f"expected at most {_WATCHED_LIMIT}, found {len(request.names)}")
     wanted = {find_node(rack, name, "names").name for name in request.names}
@@ -73,10 +88,9 @@ async def watch_nodes(
     changed = nodes
     while True:
         seen = rack.changes.revision
-        messages = [masked(shared.message(node)) for node in changed]
-        if news is not None:
-            messages = news.of(messages)
-        if messages or not nodes:
+        if news is None:
+            yield shared.response(changed)
+        elif (messages := news.of([masked(convert.node_message(node)) for node in changed])) or not nodes:
             yield rack_pb2.WatchNodesResponse(nodes=messages)
         await _pause(rack, interval_ms)
         while not (changed := [node for node in nodes if node.revision > seen]):
@@ -124,6 +138,21 @@ async def identify_node(rack: Rack, request: rack_pb2.IdentifyNodeRequest) -> ra
     if reply.result != link_pb2.RESULT_DONE:
         raise PowerFailedError(node.name, reply, f"the firmware of {node.name}'s HAT does not take identify")
     return rack_pb2.IdentifyNodeResponse()
+
+
+async def self_test_hat(
+    rack: Rack, request: rack_pb2.SelfTestHatRequest, caller: Caller
+) -> rack_pb2.SelfTestHatResponse:
+    """Test the HAT of a node."""
+    checks = await self_test(find_node(rack, request.name), caller, interrupt=request.interrupt_node)
+    return rack_pb2.SelfTestHatResponse(
+        checks=[
+            rack_pb2.HatCheck(
+                name=check.name, outcome=_OUTCOMES[check.outcome], measured=check.measured, expected=check.expected
+            )
+            for check in checks
+        ]
+    )
 
 
 async def _pause(rack: Rack, interval_ms: int) -> None:

@@ -22,7 +22,7 @@ class RackService(rack_pb2_grpc.RackServicer):
 
     def __init__(self, rack: Rack, request_ids: RequestIds) -> None:
         self._rack = rack
-        self._shared = nodes.SharedMessages()
+        self._shared = nodes.SharedResponses()
         self._request_ids = request_ids
 
     async def GetRack(self, request: rack_pb2.GetRackRequest, context: Context) -> rack_pb2.GetRackResponse:  # noqa: ARG002
@@ -39,9 +39,9 @@ class RackService(rack_pb2_grpc.RackServicer):
         async with refusals(context):
             return nodes.get_node(self._rack, request)
 
-    async def WatchNodes(
+    async def WatchNodes(  # type: ignore[override]  # what is encoded already the gate sends as it is
         self, request: rack_pb2.WatchNodesRequest, context: Context
-    ) -> AsyncIterator[rack_pb2.WatchNodesResponse]:
+    ) -> AsyncIterator[rack_pb2.WatchNodesResponse | bytes]:
         """Send the nodes, then each change."""
         async with refusals(context):
             async for response in nodes.watch_nodes(self._rack, request, self._shared):
@@ -164,6 +164,11 @@ class RackService(rack_pb2_grpc.RackServicer):
         """Run a script of faults."""
         async with refusals(context):
             await faults.run_faults(self._rack, self._request_ids, request, current_caller(), context.write)
+
+    async def SelfTestHat(self, request: rack_pb2.SelfTestHatRequest, context: Context) -> rack_pb2.SelfTestHatResponse:
+        """Test a HAT."""
+        async with refusals(context):
+            return await nodes.self_test_hat(self._rack, request, current_caller())
 
     async def UpdateFirmware(  # type: ignore[override]  # likewise
         self, request: rack_pb2.UpdateFirmwareRequest, context: Context
