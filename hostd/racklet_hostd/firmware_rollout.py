@@ -199,8 +199,8 @@ class NodeUpdate:
     def _taken(self) -> int:
         """Return how much the HAT has taken. Raises UpdateFailedError when it has refused it."""
         update = self._node.talk.update
-        if update is None:
-            return 0
+        if update is None:  # it has not said in this talk; where it goes on it says at once
+            return min(self._done, len(self._stream) - 1)
         if update.state == link_pb2.UPDATE_STATE_REFUSED:
             raise UpdateFailedError(self._node.name, _refusal(update.refusal))
         return update.offset

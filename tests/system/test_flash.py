@@ -77,9 +77,11 @@ async def test_a_flashing_that_was_killed_is_run_again(tmp_path: Path) -> None:
         [hat] = rack.hats
         process = await asyncio.create_subprocess_exec(*FLASH, str(hat.port), stdout=asyncio.subprocess.DEVNULL)
         image = hat.chip.flash / "flash.img"
-        await until(lambda: b"racklet_boot" in image.read_bytes(), PATIENCE_S)
-        process.send_signal(signal.SIGKILL)
-        await process.wait()
+        try:
+            await until(lambda: image.exists() and b"racklet_boot" in image.read_bytes(), PATIENCE_S)
+        finally:
+            process.send_signal(signal.SIGKILL)
+            await process.wait()
         code, output, errors = await flash(hat.port)
         assert code == 0, errors
         assert "slot a" in output
@@ -102,6 +104,7 @@ async def test_a_port_that_somebody_holds_is_told(strangers_port: str) -> None:
     assert (code, "held by another program" in errors) == (4, True)
 
 
+@pytest.mark.timeout(120)
 async def test_a_port_at_which_nobody_answers_is_the_wrong_one(strangers_port: str) -> None:
     code, _, errors = await flash(strangers_port)
     assert (code, "answers as MicroPython" in errors) == (5, True)

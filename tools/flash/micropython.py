@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 OLDEST: Final = (1, 26)
 _ANSWER_S = 10
+_SILENCE_S = 3  # of one read: a sector of the flash is erased in 0.4 s
 _LEAVE: Final = b"\x03\x04\x03\x02"  # whatever is pasted or runs ends, and the REPL is the one for people
 _NOT_OPENED: Final = {
     errno.ENOENT: (NoPortError, "there is no port {port}; is the HAT plugged in?"),
@@ -85,7 +86,7 @@ class MicroPython:
         self._port = port
         _check_openable(port)
         try:
-            self._transport = SerialTransport(str(port), timeout=_ANSWER_S)
+            self._transport = SerialTransport(str(port), timeout=_SILENCE_S)
         except (TransportError, OSError) as error:
             raise PortBusyError(f"{port} does not open: {error}") from error
 
