@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from racklet.link.v1 import link_pb2
 
 ADOPT_EVERY_MS: Final = 300
+_NONCES_TRIED: Final = 20
 
 
 class Handshake:
@@ -26,10 +27,16 @@ class Handshake:
         adopting: our part of the key while we want to agree on one, else empty.
     """
 
-    def __init__(self, key_of: Callable[[bytes], bytes | None], random: Callable[[int], bytes]) -> None:
+    def __init__(
+        self,
+        key_of: Callable[[bytes], bytes | None],
+        random: Callable[[int], bytes],
+        is_fit: Callable[[bytes], bool] = bool,
+    ) -> None:
         self._key_of = key_of
         self._random = random
-        self.nonce = random(NONCE_SIZE)
+        self._is_fit = is_fit
+        self.nonce = self._new_nonce()
         self.host_seal: Seal | None = None
         self.hat_seal: Seal | None = None
         self.unproven = 0
@@ -50,9 +57,18 @@ class Handshake:
         if not hat_seal.opens(payload, len(payload)):
             return False
         self.host_seal, self.hat_seal = host_seal, hat_seal
-        self.nonce = self._random(NONCE_SIZE)
+        self.nonce = self._new_nonce()
         self.unproven = 0
         return True
+
+    def _new_nonce(self) -> bytes:
+        """Return a nonce that is fit; most are, and one in 2**40 cases none is found."""
+        nonce = self._random(NONCE_SIZE)
+        for _ in range(_NONCES_TRIED):
+            if self._is_fit(nonce):
+                break
+            nonce = self._random(NONCE_SIZE)
+        return nonce
 
     def drop_seals(self) -> None:
         """Talk to somebody without a key."""

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 KNOCK_EVERY_MS: Final = 500
 KNOCK_AGAIN_MS: Final = 100  # at a Hello without proof: who cannot prove does not make us talk at the line's speed
 UNPROVEN_HELLOS: Final = 3  # one may be on its way already when we knock, and one be lost
+CTRL_C: Final = 3
 _OF_STRANGERS: Final = ("reply", "console_acknowledge")
 
 
@@ -94,7 +95,7 @@ class HostLink:
         self._heard_ms = now_ms
         self._knock_ms = now_ms - KNOCK_EVERY_MS
         self._said_ms = now_ms
-        self._handshake = Handshake(key_of, random)
+        self._handshake = Handshake(key_of, random, _is_harmless)
         self._hat_session = 0
         self._recorded_session = 0  # of the HAT session whose records are received
         self._hello = link_pb2.Hello()
@@ -225,23 +226,14 @@ class HostLink:
         return told_together(events) if len(events) > 1 else events
 
     def _say(self, frame: link_pb2.Frame, seal: Seal | None) -> None:
-        payload = bytearray(frame.SerializeToString())
-        size = len(payload)
-        if seal is not None:
-            payload += bytes(SEAL_SIZE)
-            seal.put(payload, 0, size)
-            size += SEAL_SIZE
-        crc32_append(payload, 0, size, size)
-        self._output += cobs.encode(payload)
-        self._output.append(0)
+        self._output += _wire(frame, seal)
         self.counters.frames_sent += 1
 
     def _say_knock(self, after_ms: int) -> None:
         """Knock, unless that was done in the last `after_ms`."""
         if self._now_ms - self._knock_ms >= after_ms:
             self._knock_ms = self._now_ms
-            knock = link_pb2.Knock(protocol_min=PROTOCOL_MIN, protocol_max=PROTOCOL_MAX, nonce=self._handshake.nonce)
-            self._say(link_pb2.Frame(knock=knock), None)
+            self._say(_knock(self._handshake.nonce), None)
 
     def _say_welcome(self, hello: link_pb2.Hello, stored: StoredPositions, unix_ms: int) -> None:
         self._stored = stored
@@ -451,3 +443,25 @@ class HostLink:
 
 def _common_version(hello: link_pb2.Hello) -> bool:
     return min(PROTOCOL_MAX, hello.protocol_max) >= max(PROTOCOL_MIN, hello.protocol_min)
+
+
+def _knock(nonce: bytes) -> link_pb2.Frame:
+    knock = link_pb2.Knock(protocol_min=PROTOCOL_MIN, protocol_max=PROTOCOL_MAX, nonce=nonce)
+    return link_pb2.Frame(knock=knock)
+
+
+def _is_harmless(nonce: bytes) -> bool:
+    """Tell whether a Knock with this nonce holds no Ctrl-C, which would stop a HAT whose firmware is about to start."""
+    return CTRL_C not in _wire(_knock(nonce), None)
+
+
+def _wire(frame: link_pb2.Frame, seal: Seal | None) -> bytes:
+    payload = bytearray(frame.SerializeToString())
+    size = len(payload)
+    if seal is not None:
+        payload += bytes(SEAL_SIZE)
+        seal.put(payload, 0, size)
+        size += SEAL_SIZE
+    crc32_append(payload, 0, size, size)
+    wire: bytes = cobs.encode(payload)
+    return wire + b"\0"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any, ClassVar
 
 import pytest
 from google.protobuf.message import Message as ProtobufMessage
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -628,3 +629,16 @@ def test_a_talk_whose_numbers_are_used_up_begins_anew() -> None:
     assert not bench.link.is_up
     assert bench.bodies() == ["knock"]
     assert bench.hear(HELLO) == [HelloReceived(HELLO)]
+
+
+@given(seed=st.integers(0, 2**32))
+def test_no_knock_holds_a_ctrl_c_which_would_stop_a_hat_that_is_about_to_start(seed: int) -> None:
+    link = HostLink(5, 200, 0, {}.get, Random(seed).randbytes)
+    link.tick(0)
+    assert 3 not in link.take_output()
+
+
+def test_randomness_that_is_none_does_not_hang_it() -> None:
+    link = HostLink(5, 200, 0, {}.get, lambda size: b"\3" * size)
+    link.tick(0)
+    assert link.take_output()

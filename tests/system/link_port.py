@@ -6,6 +6,7 @@ import os
 import struct
 import tty
 import zlib
+from pathlib import Path
 from typing import Self
 
 from cobs import cobs
@@ -26,7 +27,7 @@ from racklet_link.limits import MAX_PAYLOAD
 from racklet_virtual.board import VirtualHat
 from tests.system.rig import until
 
-KEYS: dict[bytes, bytes] = {}  # of the HATs that were adopted in this process, by id
+KEYS: dict[Path, bytes] = {}  # of the HATs that were adopted in this process, by their flash
 _PADDING_TAG = 15 << 3 | 2  # a field that no version has, which a HAT skips
 
 
@@ -56,12 +57,17 @@ class LinkPort:
         self._hat = hat
         self._fd = os.open(hat.port, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
         tty.setraw(self._fd)
-        self.link = HostLink(int.from_bytes(os.urandom(3), "little") + 1, 200, 0, key_of=KEYS.get, random=os.urandom)
+        self.link = HostLink(
+            int.from_bytes(os.urandom(3), "little") + 1, 200, 0, key_of=self._key_of, random=os.urandom
+        )
         self.hellos: list[link_pb2.Hello] = []
         self.replies: list[link_pb2.Reply] = []
         self.events: list[link_pb2.Event] = []
         self.log = bytearray()
         self.gaps: list[LogGap] = []
+
+    def _key_of(self, _hat_id: bytes) -> bytes | None:
+        return KEYS.get(self._hat.chip.flash)
 
     def write(self, data: bytes) -> None:
         """Send bytes as they are."""
@@ -81,8 +87,8 @@ class LinkPort:
                     self.link.welcome(StoredPositions(), 0, now_ms)
                 case Stranger(hello):
                     self.link.adopt(hello.hat_id, now_ms)
-                case KeyAgreed(hat_id, key):
-                    KEYS[hat_id] = key
+                case KeyAgreed(_, key):
+                    KEYS[self._hat.chip.flash] = key
                     self.link.knock(now_ms)
                 case RequestEnded(_, reply):
                     self.replies.append(reply)
