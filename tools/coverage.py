@@ -27,6 +27,7 @@ NOT_COUNTED = {
     "events",  # data classes
     "kernels_micropython",  # machine code, held by the conformance tests
     "messages",  # generated
+    "self_test",  # drives the board's pins: the virtual rack's tests run it
     "ports",  # for type checkers
     "update_duty",  # joins the updater and the link: the virtual rack's tests run it
     "power_monitor",  # what the drivers share: their tests run it

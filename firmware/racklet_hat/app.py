@@ -113,7 +113,7 @@ class App:
         # The latch and the monitor live on the input: when the monitor kept its settings only the USB power was away.
         lost = self._reset_cause == _RESET_CAUSE_POWER_ON and not board.monitor.was_set_up
         self._restore = Restore(board.load(hardware.RESTORE_FILE), lost, is_on)
-        self._invalid_field = 0
+        self._detail = 0  # of the next reply
         self._gate = PowerGate(board.rail, self._limits, self._report, self._finish, is_on)
         self._boot_continues = is_on
         self._capture = UartCapture(board.uart, self._log, self._report)
@@ -339,7 +339,7 @@ class App:
     def set_power(self, request_id: int, action: int, grace_ms: int, force: int, off_ms: int) -> int:
         """Begin a power transaction."""
         result = self._gate.request(request_id, action, grace_ms, force, off_ms, self._clock.now_ms)
-        self._invalid_field = self._gate.invalid_field
+        self._detail = self._gate.invalid_field
         if result != _RESULT_INVALID:
             self._restore.lost = False  # somebody decides
         return result
@@ -347,23 +347,32 @@ class App:
     def identify(self, duration_ms: int) -> int:
         """Blink the identify LED for so long."""
         if not 0 <= duration_ms <= _IDENTIFY_MAX_MS:
-            self._invalid_field = 1
+            self._detail = 1
             return _RESULT_INVALID
         self._identify_until_ms = (self._clock.now_ms + duration_ms) & 0x3FFFFFFF
         return _RESULT_DONE
 
     def set_limits(self, slots: "array[int]") -> int:
         """Replace the protection limits."""
-        self._invalid_field = self._limits.take(slots)
-        if self._invalid_field:
+        self._detail = self._limits.take(slots)
+        if self._detail:
             return _RESULT_INVALID
         self._meter.arm(self._limits.values[_SET_LIMITS_FAST_CURRENT_MA])
         return _RESULT_DONE
 
     def set_restore(self, policy: int, delay_ms: int) -> int:
         """Replace the restore policy."""
-        self._invalid_field = self._restore.set(policy, delay_ms)
-        return _RESULT_INVALID if self._invalid_field else _RESULT_DONE
+        self._detail = self._restore.set(policy, delay_ms)
+        return _RESULT_INVALID if self._detail else _RESULT_DONE
+
+    def self_test(self, step: int) -> int:
+        """Test a part of the HAT. What does it is loaded when it is first wanted."""
+        from racklet_hat.self_test import run  # noqa: PLC0415 - see above
+
+        self._listen()
+        result, self._detail = run(step, self._board)
+        self._capture.forget()
+        return result
 
     def fill_hello(self, hello: "Message") -> None:
         """Tell who this is."""
@@ -385,9 +394,9 @@ class App:
             slots[_REPLY_SUPPLY_UA] = gate.supply_ua
         if slots[_REPLY_RESULT] == _RESULT_UPDATE_REFUSED:
             slots[_REPLY_DETAIL] = self._update.refusal
-        elif slots[_REPLY_RESULT] == _RESULT_INVALID:
-            slots[_REPLY_DETAIL] = self._invalid_field
-            self._invalid_field = 0
+        elif self._detail:
+            slots[_REPLY_DETAIL] = self._detail
+            self._detail = 0
         elif slots[_REPLY_ID] == gate.told_id:
             slots[_REPLY_BEFORE_STATE] = gate.before_state
             slots[_REPLY_LOWEST_UA] = gate.lowest_ua

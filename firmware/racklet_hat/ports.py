@@ -85,6 +85,10 @@ class PowerMonitor(Protocol):
     supply_uw: int
     temperature_mc: int
 
+    def read_16(self, register: int, /) -> int:
+        """Return a register."""
+        ...
+
     def configure(self) -> bool:
         """Check what it is and let it measure; tell whether it did so already and its counters went on."""
         ...

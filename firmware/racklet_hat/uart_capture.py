@@ -80,6 +80,11 @@ class UartCapture:
         if cause == _BOOT_CAUSE_HAT_START:
             self._shown = _RUNNING
 
+    def forget(self) -> None:
+        """Take what came since the last turn for nothing."""
+        self._seen = self._uart.total()
+        self._drop(self._waiting(self._seen))
+
     def is_quiet(self, now_ms: int) -> bool:
         """Tell whether nothing came for a while."""
         return elapsed_ms(now_ms, self._heard_ms) > _HOLD_MS

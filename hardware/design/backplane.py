@@ -19,7 +19,7 @@ def _input() -> Block:
                footprint="TerminalBlock_Phoenix:TerminalBlock_Phoenix_MKDS-3-2-5.08_1x02_P5.08mm_Horizontal",
                mpn="1711725"),
             ic("D1", "Device:D_TVS", "SMBJ24CA", "1=VIN 2=GND", footprint="Diode_SMD:D_SMB", mpn="SMBJ24CA",
-               rotation=90),
+               rotation=180),
             capacitor("C1", "10uF 50V", "VIN_AUX", size="1206"),
             ic("F6", "Device:Fuse", "3A 63V", "1=VIN 2=VIN_FUSED", rotation=90,
                footprint="Fuse:Fuse_1206_3216Metric", mpn="JFC1206-1300FS"),

@@ -95,8 +95,8 @@ def _backplane() -> Block:
         ),
         (
             "Pins as every Racklet: 1, 7 = +12 V (12 to 24 V); 2, 8 = +5 V bus, not used here;",
-            "3 = USB D-; 4 = USB D+; 9 = +5 V standby; 5, 6, 10, 11, 12 = GND. Pin 7 faces pin 1.",
-            "U8 passes each line from one pin to the other, so the ESD current ends at it.",
+            "3 = USB D-; 4 = USB D+; 9 = +5 V standby; 5, 6, 10, 11, 12 = GND.",
+            "Pin 7 faces pin 1. U8 passes each line from pin to pin, so ESD currents end at it.",
         ),
         height=66,
     )

@@ -237,7 +237,7 @@ def _extent(part: Part) -> Extent:
 def _text_places(part: Part) -> tuple[tuple[float, float], tuple[float, float]]:
     if part.ref.startswith("#"):
         turn = part.rotation
-        away = {0: (0.0, -3.81), 180: (0.0, 3.81), 90: (-3.81, 0.0), 270: (3.81, 0.0)}[turn]
+        away = {0: (0.0, -3.81), 180: (0.0, 3.81), 90: (-5.6, 0.0), 270: (5.6, 0.0)}[turn]
         return away, away
     if part.rotation:
         return (0.0, -3.3), (0.0, 3.3)

@@ -21,6 +21,7 @@ from racklet_client.names import boot_resource, hat_resource, node_resource, sho
 
 _PAGE = 1_000  # the most that hostd gives at once
 _MS_PER_S = 1_000
+_SELF_TEST_S = 60  # a rail takes up to 3 s each way; the rest is for a power budget
 
 Item = TypeVar("Item")
 Presence = Callable[[bool], None]
@@ -154,6 +155,11 @@ class Rack:
         """Blink the LED of a node's HAT; 0 ends it."""
         request = rack_pb2.IdentifyNodeRequest(name=node_resource(node), duration=_duration(seconds))
         return await self.connection.ask(self._stub.IdentifyNode, request, short_name(node))
+
+    async def self_test_hat(self, node: str, *, interrupt: bool = False) -> rack_pb2.SelfTestHatResponse:
+        """Test a node's HAT, for some seconds; `interrupt` cuts a node that is on, and gives its supply back."""
+        request = rack_pb2.SelfTestHatRequest(name=node_resource(node), interrupt_node=interrupt)
+        return await self.connection.ask(self._stub.SelfTestHat, request, short_name(node), _SELF_TEST_S)
 
     def hats(self, limit: int | None = None) -> AsyncGenerator[rack_pb2.SeenHat, None]:
         """Yield the HATs that are plugged in or adopted, by id; at most `limit`."""

@@ -23,7 +23,7 @@ from racklet_hostd.model import Hat, HatState, Measurement, SupplyState
 from racklet_hostd.power import PowerSwitch, PowerWish, Transaction
 from racklet_hostd.rack_budget import RackBudget
 from racklet_hostd.recorder import HatRecord, Recorder
-from racklet_hostd.refusals import HatOfflineError, RefusedError
+from racklet_hostd.refusals import HatOfflineError, PowerFailedError, RefusedError
 from racklet_hostd.store import BootLog, Chunk, NodeStore
 from racklet_link.events import (
     BootStarted,
@@ -42,7 +42,7 @@ from racklet_link.requester import Operation
 
 log = logging.getLogger(__name__)
 
-IDENTIFY_TIMEOUT_MS = 5_000
+REQUEST_TIMEOUT_MS = 5_000
 # A HAT holds 32 KiB of what its node said: 220 ms at 1 500 000 baud. Long before, it wants an acknowledgement.
 URGENT_BYTES = 8 << 10
 _HAT_ID_BYTES = 16
@@ -199,8 +199,17 @@ class Node:
 
     async def identify(self, duration_ms: int) -> link_pb2.Reply:
         """Blink the HAT's LED. Raises RefusedError. Cancelling leaves the request to the HAT."""
-        operation = link_pb2.Identify(duration_ms=duration_ms)
-        answer = await asyncio.shield(self._talking_session().request(operation, IDENTIFY_TIMEOUT_MS))
+        return await self._ask(link_pb2.Identify(duration_ms=duration_ms))
+
+    async def test_step(self, step: link_pb2.SelfTestStep.ValueType) -> link_pb2.Reply:
+        """Have the HAT test a part of itself. Raises RefusedError. Cancelling leaves the request to the HAT."""
+        reply = await self._ask(link_pb2.SelfTest(step=step))
+        if reply.result == link_pb2.RESULT_INVALID:
+            raise PowerFailedError(self.name, reply, f"the firmware of {self.name}'s HAT has no self-test")
+        return reply
+
+    async def _ask(self, operation: Operation) -> link_pb2.Reply:
+        answer = await asyncio.shield(self._talking_session().request(operation, REQUEST_TIMEOUT_MS))
         if isinstance(answer, RefusedError):
             raise answer
         return answer
@@ -302,7 +311,7 @@ class Node:
         self.talk = HatTalk(hello.session)
         self._set_hat(HatState.ONLINE, "", hello, self._session.link.version)
         for setting in self.settings:
-            answer = self._session.request(setting, IDENTIFY_TIMEOUT_MS)
+            answer = self._session.request(setting, REQUEST_TIMEOUT_MS)
             answer.add_done_callback(partial(self._on_setting, setting))
 
     def _on_setting(self, setting: Operation, answer: asyncio.Future[Answer]) -> None:

@@ -10,6 +10,7 @@ RefusedError
 ├── NeverFitsError         the caller, or who configured the power budget
 ├── QueueFullError         the callers: too many starts wait for the power budget
 ├── NodeTakenError         whoever has taken the node, or a force-off
+├── NodeIsOnError          the caller: a self-test would cut a node that is on
 ├── UnknownHatError        the caller: there is no such HAT
 ├── AdoptionRefusedError   the person at the rack: what the HAT or the node is, it cannot be adopted so
 ├── PowerFailedError       the node or its rail did not follow, or the HAT refused
@@ -84,6 +85,14 @@ class PowerBusyError(RefusedError):
     def __init__(self, node: str, running: str) -> None:
         self.node = node
         super().__init__(f"{node} is busy with another power transaction, {running}; try again when it has ended")
+
+
+class NodeIsOnError(RefusedError):
+    """A self-test would cut the supply of a node that is on."""
+
+    def __init__(self, node: str) -> None:
+        self.node = node
+        super().__init__(f"{node} is on: switch it off first, or have the test cut its supply and give it back")
 
 
 class PowerOvertakenError(RefusedError):

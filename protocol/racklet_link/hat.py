@@ -77,6 +77,7 @@ _REQUEST_BEGIN_UPDATE = const(11)
 _REQUEST_FINISH_UPDATE = const(13)
 _REQUEST_CONFIRM_UPDATE = const(15)
 _REQUEST_ABORT_UPDATE = const(17)
+_REQUEST_SELF_TEST = const(19)
 _REPLY_ID = const(0)
 _REPLY_RESULT = const(1)
 _REPLY_DURATION_MS = const(5)
@@ -467,7 +468,7 @@ class HatLink:
         elif slots[_REQUEST_FORGET_KEY]:
             return self._forget_key()
         else:
-            return self._execute_update(request_id, buf)
+            return self._execute_rare(request_id, buf)
         start = slots[slot]
         if not heard.unpack(form, buf, start, start + slots[slot + 1]):
             return _RESULT_INVALID
@@ -482,6 +483,15 @@ class HatLink:
         self._key = b""
         self._duties.keep_key(b"")
         return _RESULT_DONE
+
+    def _execute_rare(self, request_id: int, buf: bytearray) -> int:
+        heard = self._heard
+        start = heard.slots[_REQUEST_SELF_TEST]
+        if start == 0:
+            return self._execute_update(request_id, buf)
+        if not heard.unpack(messages.SELF_TEST, buf, start, start + heard.slots[_REQUEST_SELF_TEST + 1]):
+            return _RESULT_INVALID
+        return self._duties.self_test(heard.slots[0])
 
     def _execute_update(self, request_id: int, buf: bytearray) -> int:
         heard = self._heard

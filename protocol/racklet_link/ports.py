@@ -47,6 +47,9 @@ class Duties(Protocol):
     def set_restore(self, policy: int, delay_ms: int, /) -> int:
         """Take a restore policy; return the result."""
 
+    def self_test(self, step: int, /) -> int:
+        """Test a part of the HAT; return the result."""
+
     def begin_update(self, slots: array[int], buf: bytearray, /) -> int:
         """Take the slots of a BeginUpdate, whose digest lies in `buf`; return the result."""
 

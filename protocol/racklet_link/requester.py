@@ -22,6 +22,7 @@ Operation = (
     | link_pb2.FinishUpdate
     | link_pb2.ConfirmUpdate
     | link_pb2.AbortUpdate
+    | link_pb2.SelfTest
 )
 _FIELDS: dict[type[Operation], str] = {
     link_pb2.SetPower: "set_power",
@@ -33,6 +34,7 @@ _FIELDS: dict[type[Operation], str] = {
     link_pb2.FinishUpdate: "finish_update",
     link_pb2.ConfirmUpdate: "confirm_update",
     link_pb2.AbortUpdate: "abort_update",
+    link_pb2.SelfTest: "self_test",
 }
 
 

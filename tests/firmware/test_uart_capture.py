@@ -454,3 +454,11 @@ def test_what_was_judged_waits_no_longer_when_more_comes(searching: Bench) -> No
     searching.say(b"oo", 5)
     searching.turn(50)
     assert searching.story() == [b"ok\nU-Boo"]
+
+
+def test_what_the_uart_said_to_itself_is_forgotten_and_the_rest_is_not(fixed: Bench) -> None:
+    fixed.say(b"before", HOLD_MS)
+    fixed.uart.receive(*b"\x00\xff\x55\xaa")
+    fixed.capture.forget()
+    fixed.say(b"after", HOLD_MS)
+    assert fixed.story()[-1] == b"beforeafter"

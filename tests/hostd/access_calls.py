@@ -29,7 +29,12 @@ VIEWER = {
     "/grpc.health.v1.Health/Watch",
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
 }
-OPERATOR = VIEWER | {"/racklet.v1.Rack/IdentifyHat", "/racklet.v1.Rack/IdentifyNode", "/racklet.v1.Rack/SetPower"}
+OPERATOR = VIEWER | {
+    "/racklet.v1.Rack/IdentifyHat",
+    "/racklet.v1.Rack/IdentifyNode",
+    "/racklet.v1.Rack/SelfTestHat",
+    "/racklet.v1.Rack/SetPower",
+}
 ADMIN = OPERATOR | {
     "/racklet.v1.Rack/AdoptHat",
     "/racklet.v1.Rack/ForgetHat",

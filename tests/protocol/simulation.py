@@ -69,6 +69,9 @@ class Duties:
     def set_restore(self, _policy: int, _delay_ms: int) -> int:
         return link_pb2.RESULT_DONE
 
+    def self_test(self, _step: int) -> int:
+        return link_pb2.RESULT_DONE
+
     def begin_update(self, _slots: object, _buf: bytearray) -> int:
         return link_pb2.RESULT_DONE
 

@@ -44,6 +44,7 @@ class WatchedDuties(Duties):
         self.limits: list[list[int]] = []
         self.updates: list[tuple[object, ...]] = []
         self.restored: list[tuple[int, int]] = []
+        self.tested: list[int] = []
         self.unix_ms = 0
 
     def identify(self, duration_ms: int) -> int:
@@ -56,6 +57,10 @@ class WatchedDuties(Duties):
 
     def set_restore(self, policy: int, delay_ms: int) -> int:
         self.restored.append((policy, delay_ms))
+        return DONE
+
+    def self_test(self, step: int) -> int:
+        self.tested.append(step)
         return DONE
 
     def begin_update(self, slots: object, buf: bytearray) -> int:
@@ -332,6 +337,13 @@ def test_set_restore_is_done() -> None:
     restore = link_pb2.SetRestore(policy=link_pb2.RESTORE_POLICY_LAST, delay_ms=700)
     bench.hear(link_pb2.Request(id=3, set_restore=restore))
     assert bench.duties.restored == [(2, 700)]
+    assert bench.replies() == [(3, DONE)]
+
+
+def test_a_self_test_is_done() -> None:
+    bench = Bench()
+    bench.hear(link_pb2.Request(id=3, self_test=link_pb2.SelfTest(step=link_pb2.SELF_TEST_STEP_LATCH)))
+    assert bench.duties.tested == [3]
     assert bench.replies() == [(3, DONE)]
 
 

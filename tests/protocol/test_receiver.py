@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from racklet.link.v1 import link_pb2
 from racklet_link.events import BootStarted, Damage, EventReceived, LinkEvent, LogData, LogGap
+from racklet_link.limits import OFFSET_MAX
 from racklet_link.receiver import (
     BOOTS_REMEMBERED,
     RECORD_MS,
@@ -306,3 +307,31 @@ def test_no_byte_is_lost_moved_or_dated_wrong_by_telling_it_with_others(steps: l
         inside = times[event.offset // size : (event.offset + len(event.data)) // size]
         assert max(inside) - event.at_ms <= TOLD_TOGETHER_MS
         assert min(inside) >= event.at_ms
+
+
+def test_data_that_goes_on_is_taken_the_short_way_as_it_is_the_long_one() -> None:
+    short, long = LogReceiver(1, 0), LogReceiver(1, 0)
+    damaged = link_pb2.LogRecord(boot=1, offset=3, at_ms=9, data=b"def", breaks=1)
+    for record in (data(1, 0, b"abc"), damaged, data(1, 6, b"g")):
+        assert [short.take_next(record)] == long.take(record)
+    assert (short.boot, short.offset) == (long.boot, long.offset)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [data(1, 4, b"x"), data(1, 6, b"x"), data(2, 5, b"x"), gap(1, 5, 3), start(1, 5), data(1, 5, b"")],
+    ids=["known", "missing before it", "another boot", "gap", "start", "empty"],
+)
+def test_the_short_way_takes_nothing_else(record: link_pb2.LogRecord) -> None:
+    receiver = LogReceiver(1, 5)
+    assert receiver.take_next(record) is None
+    assert (receiver.boot, receiver.offset) == (1, 5)
+
+
+def test_the_short_way_takes_nothing_beyond_what_a_boot_can_reach() -> None:
+    assert LogReceiver(1, OFFSET_MAX + 1).take_next(data(1, OFFSET_MAX + 1, b"x")) is None
+
+
+def test_a_boot_that_begins_says_nothing_about_when_the_bytes_before_it_came() -> None:
+    events = [LogData(1, 0, 1000, b"a"), LogData(1, 1, 1000 + TOLD_TOGETHER_MS - 1, b"b"), LogData(2, 0, 1048, b"c")]
+    assert told_together([*events]) == events

@@ -36,6 +36,7 @@ _WDT_STOP = const(11)
 _PIN_IRQ = const(14)
 _SCRATCH_READ = const(15)
 _SCRATCH_WRITE = const(16)
+_UART_LOOP = const(17)
 
 _HEADER = "<BBHI"
 _HEADER_BYTES = const(8)
@@ -56,6 +57,9 @@ _UART1_IMSC = const(0x40038038)
 _TX_INTERRUPT = const(0x20)
 _UART1_DMACR = const(0x40038048)
 _RX_DMA = const(1)
+_UART1_CR_SET = const(0x4003A030)
+_UART1_CR_CLEAR = const(0x4003B030)
+_LOOPBACK = const(0x80)
 
 _SOFT = const(0)
 _HARD = const(1)
@@ -290,6 +294,8 @@ class _Memory:
             _tell(_SCRATCH_WRITE, 0, 0, 4)
         elif address == _WATCHDOG_CLEAR and value == _WATCHDOG_ENABLE:
             _tell(_WDT_STOP, 0)
+        elif address in (_UART1_CR_SET, _UART1_CR_CLEAR) and value == _LOOPBACK:
+            _tell(_UART_LOOP, address == _UART1_CR_SET)
         elif (address, value) not in ((_UART1_IMSC, _TX_INTERRUPT), (_UART1_DMACR, _RX_DMA)):
             raise ValueError("this register, or this value, is not modelled")
 

@@ -45,6 +45,7 @@ class Operation(IntEnum):
     PIN_IRQ = 14
     SCRATCH_READ = 15
     SCRATCH_WRITE = 16
+    UART_LOOP = 17
 
 
 class Microcontroller(Protocol):
@@ -143,6 +144,8 @@ class MachineServer:
             case Operation.PIN_DRIVE:
                 self._hardware.set_pin(argument, None if number == _FLOATING else number, at_us)
                 self._chip.hardware_moved()
+            case Operation.UART_WRITE if self._hardware.uart.loops:
+                self.receive(self._hardware.uart.hear_itself(payload))
             case Operation.UART_WRITE:
                 self._hardware.node.type(payload, at_us)
                 self._chip.hardware_moved()
@@ -175,6 +178,8 @@ class MachineServer:
         match operation:
             case Operation.PIN_IRQ:
                 self._watched.add(argument)
+            case Operation.UART_LOOP:
+                self._hardware.uart.loops = bool(argument)
             case Operation.SCRATCH_READ:
                 self._reply(self._chip.scratch.to_bytes(4, "little"))
             case Operation.SCRATCH_WRITE:

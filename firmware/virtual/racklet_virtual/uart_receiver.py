@@ -25,6 +25,7 @@ class UartReceiver:
     """
 
     def __init__(self, seed: int = 0) -> None:
+        self.loops = False  # it hears what its own transmitter sends
         self.noise = 0.0  # the share of characters whose stop bit is disturbed
         self._bit_ns = 0.0  # not set up by the firmware yet
         self._random = random.Random(seed)  # noqa: S311  noise
@@ -53,6 +54,10 @@ class UartReceiver:
         self._levels += b"".join(_LEVELS[byte] for byte in data)
         self._end_ns = start_ns + len(data) * CHARACTER_BITS * line_bit_ns
         return found + self._sample()
+
+    def hear_itself(self, data: bytes) -> bytes:
+        """Return the entries of what its own transmitter sent: at its own rate."""
+        return _as_entries(data) if self._bit_ns else b""
 
     def hear_break(self) -> bytes:
         """Return the entry of a line that goes low for longer than a character."""

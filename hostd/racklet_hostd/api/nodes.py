@@ -10,6 +10,7 @@ from racklet_hostd.api.read_mask import mask_of
 from racklet_hostd.api.request_ids import OnceRequest
 from racklet_hostd.api.status import BadArgumentError
 from racklet_hostd.caller import Caller
+from racklet_hostd.hat_self_test import Outcome, self_test
 from racklet_hostd.hat_session import Answer
 from racklet_hostd.node import Node
 from racklet_hostd.power import Transaction, judged
@@ -18,6 +19,11 @@ from racklet_hostd.refusals import PowerFailedError, RefusedError
 
 _PAGE_DEFAULT = 100
 _WATCHED_LIMIT = 1000  # names in one request
+_OUTCOMES = {
+    Outcome.PASSED: rack_pb2.HAT_CHECK_OUTCOME_PASSED,
+    Outcome.FAILED: rack_pb2.HAT_CHECK_OUTCOME_FAILED,
+    Outcome.LOOK: rack_pb2.HAT_CHECK_OUTCOME_LOOK,
+}
 
 
 def list_nodes(rack: Rack, request: rack_pb2.ListNodesRequest) -> rack_pb2.ListNodesResponse:
@@ -132,6 +138,21 @@ async def identify_node(rack: Rack, request: rack_pb2.IdentifyNodeRequest) -> ra
     if reply.result != link_pb2.RESULT_DONE:
         raise PowerFailedError(node.name, reply, f"the firmware of {node.name}'s HAT does not take identify")
     return rack_pb2.IdentifyNodeResponse()
+
+
+async def self_test_hat(
+    rack: Rack, request: rack_pb2.SelfTestHatRequest, caller: Caller
+) -> rack_pb2.SelfTestHatResponse:
+    """Test the HAT of a node."""
+    checks = await self_test(find_node(rack, request.name), caller, interrupt=request.interrupt_node)
+    return rack_pb2.SelfTestHatResponse(
+        checks=[
+            rack_pb2.HatCheck(
+                name=check.name, outcome=_OUTCOMES[check.outcome], measured=check.measured, expected=check.expected
+            )
+            for check in checks
+        ]
+    )
 
 
 async def _pause(rack: Rack, interval_ms: int) -> None:

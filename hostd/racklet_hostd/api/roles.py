@@ -38,6 +38,7 @@ METHODS: Final = {
     f"{_RACK}ListNodes": _READS,
     f"{_RACK}ReadBootLog": _READS,
     f"{_RACK}RunFaults": Row(Role.ADMIN, changes=True),
+    f"{_RACK}SelfTestHat": Row(Role.OPERATOR, changes=True),
     f"{_RACK}SetPower": Row(Role.OPERATOR, changes=True),
     f"{_RACK}SetPowerBudget": Row(Role.ADMIN, changes=True),
     f"{_RACK}UpdateFirmware": Row(Role.ADMIN, changes=True),

@@ -165,6 +165,11 @@ class RackService(rack_pb2_grpc.RackServicer):
         async with refusals(context):
             await faults.run_faults(self._rack, self._request_ids, request, current_caller(), context.write)
 
+    async def SelfTestHat(self, request: rack_pb2.SelfTestHatRequest, context: Context) -> rack_pb2.SelfTestHatResponse:
+        """Test a HAT."""
+        async with refusals(context):
+            return await nodes.self_test_hat(self._rack, request, current_caller())
+
     async def UpdateFirmware(  # type: ignore[override]  # likewise
         self, request: rack_pb2.UpdateFirmwareRequest, context: Context
     ) -> None:

@@ -17,6 +17,7 @@ from racklet_hostd.cli import (
     events,
     faults,
     firmware,
+    hat,
     hats,
     logs,
     nodes,
@@ -27,8 +28,8 @@ from racklet_hostd.cli import (
 from racklet_hostd.cli.session import ADDRESS_HELP, CREDENTIALS
 
 _EPILOG = (
-    "Exit codes: 0 done; 1 the request failed, or `diagnose`, `doctor` or `audit --verify` found something; "
-    "2 wrong usage; 3 hostd cannot be reached; 4 not found; 130 Ctrl-C."
+    "Exit codes: 0 done; 1 the request failed, or `diagnose`, `doctor`, `hat selftest` or `audit --verify` found "
+    "something; 2 wrong usage; 3 hostd cannot be reached; 4 not found; 130 Ctrl-C."
 )
 
 app = typer.Typer(
@@ -93,6 +94,7 @@ app.command()(console.console)
 app.command()(events.events)
 app.command()(audit.audit)
 app.command()(nodes.identify)
+app.add_typer(hat.app, name="hat")
 app.command()(nodes.info)
 app.add_typer(pki.app, name="pki")
 app.command()(doctor.doctor)

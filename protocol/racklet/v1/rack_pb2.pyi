@@ -30,6 +30,34 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _HatCheckOutcome:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _HatCheckOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_HatCheckOutcome.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    HAT_CHECK_OUTCOME_UNSPECIFIED: _HatCheckOutcome.ValueType  # 0
+    """Not known."""
+    HAT_CHECK_OUTCOME_PASSED: _HatCheckOutcome.ValueType  # 1
+    """As expected."""
+    HAT_CHECK_OUTCOME_FAILED: _HatCheckOutcome.ValueType  # 2
+    """Not as expected."""
+    HAT_CHECK_OUTCOME_LOOK: _HatCheckOutcome.ValueType  # 3
+    """A person has to look."""
+
+class HatCheckOutcome(_HatCheckOutcome, metaclass=_HatCheckOutcomeEnumTypeWrapper):
+    """How a check of a HAT ended."""
+
+HAT_CHECK_OUTCOME_UNSPECIFIED: HatCheckOutcome.ValueType  # 0
+"""Not known."""
+HAT_CHECK_OUTCOME_PASSED: HatCheckOutcome.ValueType  # 1
+"""As expected."""
+HAT_CHECK_OUTCOME_FAILED: HatCheckOutcome.ValueType  # 2
+"""Not as expected."""
+HAT_CHECK_OUTCOME_LOOK: HatCheckOutcome.ValueType  # 3
+"""A person has to look."""
+Global___HatCheckOutcome: _TypeAlias = HatCheckOutcome  # noqa: Y015
+
 class _SupplyState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -273,6 +301,90 @@ HAT_STANDING_FOREIGN: HatStanding.ValueType  # 3
 HAT_STANDING_REFUSED: HatStanding.ValueType  # 4
 """It has the id of an adopted HAT and does not prove to be that, or speaks no version that hostd speaks."""
 Global___HatStanding: _TypeAlias = HatStanding  # noqa: Y015
+
+@_typing.final
+class SelfTestHatRequest(_message.Message):
+    """Request of SelfTestHat."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    INTERRUPT_NODE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The node's resource name."""
+    interrupt_node: _builtins.bool
+    """Test also when the node is on: its supply is cut at once, and switched on again at the end."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        interrupt_node: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["interrupt_node", b"interrupt_node", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SelfTestHatRequest: _TypeAlias = SelfTestHatRequest  # noqa: Y015
+
+@_typing.final
+class HatCheck(_message.Message):
+    """One check of a HAT."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    MEASURED_FIELD_NUMBER: _builtins.int
+    EXPECTED_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """What was checked, such as "gate on"."""
+    outcome: Global___HatCheckOutcome.ValueType
+    """How it ended."""
+    measured: _builtins.str
+    """What was found, such as "5.20 V in 40 ms"."""
+    expected: _builtins.str
+    """What was expected."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        outcome: Global___HatCheckOutcome.ValueType = ...,
+        measured: _builtins.str = ...,
+        expected: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected", b"expected", "measured", b"measured", "name", b"name", "outcome", b"outcome"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HatCheck: _TypeAlias = HatCheck  # noqa: Y015
+
+@_typing.final
+class SelfTestHatResponse(_message.Message):
+    """Response of SelfTestHat."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHECKS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def checks(self) -> _containers.RepeatedCompositeFieldContainer[Global___HatCheck]:
+        """The checks, in the order in which they were made. None failed when all is well."""
+
+    def __init__(
+        self,
+        *,
+        checks: _abc.Iterable[Global___HatCheck] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checks", b"checks"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SelfTestHatResponse: _TypeAlias = SelfTestHatResponse  # noqa: Y015
 
 @_typing.final
 class RackInfo(_message.Message):

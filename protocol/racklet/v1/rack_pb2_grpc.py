@@ -145,6 +145,11 @@ class RackStub:
                 request_serializer=racklet_dot_v1_dot_rack__pb2.RunFaultsRequest.SerializeToString,
                 response_deserializer=racklet_dot_v1_dot_rack__pb2.RunFaultsResponse.FromString,
                 _registered_method=True)
+        self.SelfTestHat = channel.unary_unary(
+                '/racklet.v1.Rack/SelfTestHat',
+                request_serializer=racklet_dot_v1_dot_rack__pb2.SelfTestHatRequest.SerializeToString,
+                response_deserializer=racklet_dot_v1_dot_rack__pb2.SelfTestHatResponse.FromString,
+                _registered_method=True)
         self.UpdateFirmware = channel.unary_stream(
                 '/racklet.v1.Rack/UpdateFirmware',
                 request_serializer=racklet_dot_v1_dot_rack__pb2.UpdateFirmwareRequest.SerializeToString,
@@ -330,6 +335,16 @@ class RackServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SelfTestHat(self, request, context):
+        """Tests a node's HAT: its power monitor, its pins, its latch, its UART, and its gate, which switches the supply on for a
+        moment and off again. Takes some seconds. What is found wrong is in the response, not a status.
+
+        FAILED_PRECONDITION while the node is on, unless `interrupt_node` is set; else as SetPower.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def UpdateFirmware(self, request, context):
         """Updates the firmware of HATs, one after the other; the first is the canary. Sends how it goes, at least every second.
 
@@ -457,6 +472,11 @@ def add_RackServicer_to_server(servicer, server):
                     servicer.RunFaults,
                     request_deserializer=racklet_dot_v1_dot_rack__pb2.RunFaultsRequest.FromString,
                     response_serializer=racklet_dot_v1_dot_rack__pb2.RunFaultsResponse.SerializeToString,
+            ),
+            'SelfTestHat': grpc.unary_unary_rpc_method_handler(
+                    servicer.SelfTestHat,
+                    request_deserializer=racklet_dot_v1_dot_rack__pb2.SelfTestHatRequest.FromString,
+                    response_serializer=racklet_dot_v1_dot_rack__pb2.SelfTestHatResponse.SerializeToString,
             ),
             'UpdateFirmware': grpc.unary_stream_rpc_method_handler(
                     servicer.UpdateFirmware,
@@ -1059,6 +1079,33 @@ class Rack:
             '/racklet.v1.Rack/RunFaults',
             racklet_dot_v1_dot_rack__pb2.RunFaultsRequest.SerializeToString,
             racklet_dot_v1_dot_rack__pb2.RunFaultsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SelfTestHat(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/racklet.v1.Rack/SelfTestHat',
+            racklet_dot_v1_dot_rack__pb2.SelfTestHatRequest.SerializeToString,
+            racklet_dot_v1_dot_rack__pb2.SelfTestHatResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -109,6 +109,12 @@ class RackStub:
     INVALID_ARGUMENT when the script is wrong, with a line for each reason; FAILED_PRECONDITION when the rack cannot run
     it now, or another run is on; PERMISSION_DENIED over plain TCP.
     """
+    SelfTestHat: _grpc.UnaryUnaryMultiCallable[_rack_pb2.SelfTestHatRequest, _rack_pb2.SelfTestHatResponse]
+    """Tests a node's HAT: its power monitor, its pins, its latch, its UART, and its gate, which switches the supply on for a
+    moment and off again. Takes some seconds. What is found wrong is in the response, not a status.
+
+    FAILED_PRECONDITION while the node is on, unless `interrupt_node` is set; else as SetPower.
+    """
     UpdateFirmware: _grpc.UnaryStreamMultiCallable[_rack_pb2.UpdateFirmwareRequest, _rack_pb2.UpdateFirmwareResponse]
     """Updates the firmware of HATs, one after the other; the first is the canary. Sends how it goes, at least every second.
 
@@ -193,6 +199,12 @@ class RackAsyncStub(RackStub):
 
     INVALID_ARGUMENT when the script is wrong, with a line for each reason; FAILED_PRECONDITION when the rack cannot run
     it now, or another run is on; PERMISSION_DENIED over plain TCP.
+    """
+    SelfTestHat: _aio.UnaryUnaryMultiCallable[_rack_pb2.SelfTestHatRequest, _rack_pb2.SelfTestHatResponse]  # type: ignore[assignment]
+    """Tests a node's HAT: its power monitor, its pins, its latch, its UART, and its gate, which switches the supply on for a
+    moment and off again. Takes some seconds. What is found wrong is in the response, not a status.
+
+    FAILED_PRECONDITION while the node is on, unless `interrupt_node` is set; else as SetPower.
     """
     UpdateFirmware: _aio.UnaryStreamMultiCallable[_rack_pb2.UpdateFirmwareRequest, _rack_pb2.UpdateFirmwareResponse]  # type: ignore[assignment]
     """Updates the firmware of HATs, one after the other; the first is the canary. Sends how it goes, at least every second.
@@ -407,6 +419,18 @@ class RackServicer(metaclass=_abc_1.ABCMeta):
 
         INVALID_ARGUMENT when the script is wrong, with a line for each reason; FAILED_PRECONDITION when the rack cannot run
         it now, or another run is on; PERMISSION_DENIED over plain TCP.
+        """
+
+    @_abc_1.abstractmethod
+    def SelfTestHat(
+        self,
+        request: _rack_pb2.SelfTestHatRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rack_pb2.SelfTestHatResponse, _abc.Awaitable[_rack_pb2.SelfTestHatResponse]]:
+        """Tests a node's HAT: its power monitor, its pins, its latch, its UART, and its gate, which switches the supply on for a
+        moment and off again. Takes some seconds. What is found wrong is in the response, not a status.
+
+        FAILED_PRECONDITION while the node is on, unless `interrupt_node` is set; else as SetPower.
         """
 
     @_abc_1.abstractmethod

@@ -154,6 +154,50 @@ RESTORE_POLICY_ON: RestorePolicy.ValueType  # 3
 """It is switched on."""
 Global___RestorePolicy: _TypeAlias = RestorePolicy  # noqa: Y015
 
+class _SelfTestStep:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SelfTestStepEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SelfTestStep.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SELF_TEST_STEP_UNSPECIFIED: _SelfTestStep.ValueType  # 0
+    """Not a step: refused."""
+    SELF_TEST_STEP_MONITOR: _SelfTestStep.ValueType  # 1
+    """Reads the power monitor's identity: the maker's in the upper half, 0x5449 for TI, the part's in the lower one.
+    RESULT_NO_MONITOR when it does not answer.
+    """
+    SELF_TEST_STEP_PINS: _SelfTestStep.ValueType  # 2
+    """Reads the pins, a sum of: 1 GATE_STATE, 2 POWER_GOOD, 4 ALERT, 8 NODE_HALTED are high."""
+    SELF_TEST_STEP_LATCH: _SelfTestStep.ValueType  # 3
+    """Lets go of the gate's two pins for 10 ms, as a reset does, and reads the latch, a sum of: 1 it was set before, 2 it
+    was set all that time, 4 it was set afterwards. RESULT_NOT_REACHED when it moved.
+    """
+    SELF_TEST_STEP_UART: _SelfTestStep.ValueType  # 4
+    """Has the node's UART hear itself, without the node, and counts the bytes of 8 that came back as they were sent. What the
+    node sends meanwhile, for some milliseconds, is lost. RESULT_NOT_REACHED when they are fewer.
+    """
+
+class SelfTestStep(_SelfTestStep, metaclass=_SelfTestStepEnumTypeWrapper):
+    """A part of the HAT that tests itself. `Reply.detail` tells what was found."""
+
+SELF_TEST_STEP_UNSPECIFIED: SelfTestStep.ValueType  # 0
+"""Not a step: refused."""
+SELF_TEST_STEP_MONITOR: SelfTestStep.ValueType  # 1
+"""Reads the power monitor's identity: the maker's in the upper half, 0x5449 for TI, the part's in the lower one.
+RESULT_NO_MONITOR when it does not answer.
+"""
+SELF_TEST_STEP_PINS: SelfTestStep.ValueType  # 2
+"""Reads the pins, a sum of: 1 GATE_STATE, 2 POWER_GOOD, 4 ALERT, 8 NODE_HALTED are high."""
+SELF_TEST_STEP_LATCH: SelfTestStep.ValueType  # 3
+"""Lets go of the gate's two pins for 10 ms, as a reset does, and reads the latch, a sum of: 1 it was set before, 2 it
+was set all that time, 4 it was set afterwards. RESULT_NOT_REACHED when it moved.
+"""
+SELF_TEST_STEP_UART: SelfTestStep.ValueType  # 4
+"""Has the node's UART hear itself, without the node, and counts the bytes of 8 that came back as they were sent. What the
+node sends meanwhile, for some milliseconds, is lost. RESULT_NOT_REACHED when they are fewer.
+"""
+Global___SelfTestStep: _TypeAlias = SelfTestStep  # noqa: Y015
+
 class _UpdateRefusal:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -822,6 +866,7 @@ class Request(_message.Message):
     FINISH_UPDATE_FIELD_NUMBER: _builtins.int
     CONFIRM_UPDATE_FIELD_NUMBER: _builtins.int
     ABORT_UPDATE_FIELD_NUMBER: _builtins.int
+    SELF_TEST_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     """Grows by at least 1 within a host session; a repeat carries the same id."""
     @_builtins.property
@@ -860,6 +905,10 @@ class Request(_message.Message):
     def abort_update(self) -> Global___AbortUpdate:
         """Forget the update."""
 
+    @_builtins.property
+    def self_test(self) -> Global___SelfTest:
+        """Test a part of the HAT."""
+
     def __init__(
         self,
         *,
@@ -873,12 +922,13 @@ class Request(_message.Message):
         finish_update: Global___FinishUpdate | None = ...,
         confirm_update: Global___ConfirmUpdate | None = ...,
         abort_update: Global___AbortUpdate | None = ...,
+        self_test: Global___SelfTest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["abort_update", b"abort_update", "begin_update", b"begin_update", "confirm_update", b"confirm_update", "finish_update", b"finish_update", "forget_key", b"forget_key", "identify", b"identify", "op", b"op", "set_limits", b"set_limits", "set_power", b"set_power", "set_restore", b"set_restore"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["abort_update", b"abort_update", "begin_update", b"begin_update", "confirm_update", b"confirm_update", "finish_update", b"finish_update", "forget_key", b"forget_key", "identify", b"identify", "op", b"op", "self_test", b"self_test", "set_limits", b"set_limits", "set_power", b"set_power", "set_restore", b"set_restore"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["abort_update", b"abort_update", "begin_update", b"begin_update", "confirm_update", b"confirm_update", "finish_update", b"finish_update", "forget_key", b"forget_key", "id", b"id", "identify", b"identify", "op", b"op", "set_limits", b"set_limits", "set_power", b"set_power", "set_restore", b"set_restore"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abort_update", b"abort_update", "begin_update", b"begin_update", "confirm_update", b"confirm_update", "finish_update", b"finish_update", "forget_key", b"forget_key", "id", b"id", "identify", b"identify", "op", b"op", "self_test", b"self_test", "set_limits", b"set_limits", "set_power", b"set_power", "set_restore", b"set_restore"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_op: _TypeAlias = _typing.Literal["set_power", "identify", "set_limits", "set_restore", "forget_key", "begin_update", "finish_update", "confirm_update", "abort_update"]  # noqa: Y015
+    _WhichOneofReturnType_op: _TypeAlias = _typing.Literal["set_power", "identify", "set_limits", "set_restore", "forget_key", "begin_update", "finish_update", "confirm_update", "abort_update", "self_test"]  # noqa: Y015
     _WhichOneofArgType_op: _TypeAlias = _typing.Literal["op", b"op"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_op) -> _WhichOneofReturnType_op | None: ...
 
@@ -1029,6 +1079,28 @@ class SetRestore(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SetRestore: _TypeAlias = SetRestore  # noqa: Y015
+
+@_typing.final
+class SelfTest(_message.Message):
+    """Tests a part of the HAT. It moves no supply."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEP_FIELD_NUMBER: _builtins.int
+    step: Global___SelfTestStep.ValueType
+    """Which."""
+    def __init__(
+        self,
+        *,
+        step: Global___SelfTestStep.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["step", b"step"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SelfTest: _TypeAlias = SelfTest  # noqa: Y015
 
 @_typing.final
 class ForgetKey(_message.Message):
@@ -1227,6 +1299,7 @@ class Reply(_message.Message):
     """SetPower: what was done and seen, a sum of: 1 the node was asked to shut down, 2 its halt signal was high already, 4 its
     halt signal rose, 8 its current stayed below the halt current, 16 the supply was cut, 32 the supply was set. With
     RESULT_INVALID: the number of the field that is out of range. With RESULT_UPDATE_REFUSED: the UpdateRefusal.
+    SelfTest: what SelfTestStep says.
     """
     def __init__(
         self,
