@@ -80,3 +80,8 @@ def test_adopt_is_due_at_once_and_then_at_times_until_the_hats_part_comes() -> N
     assert ours.take_part(b"s" * 32) == (HAT_ID, agreed_key(b"s" * 32, nonce, HAT_ID))
     assert ours.take_part(b"s" * 32) is None
     assert not ours.is_adopt_due(9999)
+
+
+def test_a_nonce_that_is_not_fit_is_drawn_again_for_a_while() -> None:
+    assert Handshake({}.get, Dice(), lambda nonce: nonce[0] > 2).nonce == b"\3" * 16
+    assert Handshake({}.get, Dice(), lambda _: False).nonce == b"\x15" * 16

@@ -123,7 +123,9 @@ class Bench:
 
     def hear_body(self, field: int, body: bytes) -> None:
         """Hear a Frame whose body is whatever it is."""
-        self.hear_payload(bytes([field << 3 | 2, len(body)]) + body)
+        tag = field << 3 | 2
+        start = bytes([tag]) if tag < 128 else bytes([tag & 127 | 128, tag >> 7])
+        self.hear_payload(start + bytes([len(body)]) + body)
 
     def welcome(self, **changed: int) -> None:
         told = {
@@ -808,3 +810,10 @@ def test_a_talk_whose_numbers_are_used_up_begins_anew() -> None:
     bench.meet()
     bench.welcome()
     assert bench.link.is_up
+
+
+def test_update_data_that_is_no_message_is_counted_and_does_nothing() -> None:
+    bench = Bench()
+    bench.hear_body(16, b"\x0f")
+    assert bench.link.unexpected == 1
+    assert bench.bodies() == []

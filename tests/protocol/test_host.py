@@ -28,6 +28,7 @@ from racklet_link.events import (
     Stranger,
     TelemetryReceived,
     Unproven,
+    UpdateProgressed,
 )
 from racklet_link.host import KNOCK_AGAIN_MS, KNOCK_EVERY_MS, HostLink
 from racklet_link.limits import KEEPALIVE_EVERY_MS, LINK_LOST_AFTER_MS, OFFSET_MAX, SEAL_NUMBER_MAX, SEQUENCE_MAX
@@ -642,3 +643,24 @@ def test_randomness_that_is_none_does_not_hang_it() -> None:
     link = HostLink(5, 200, 0, {}.get, lambda size: b"\3" * size)
     link.tick(0)
     assert link.take_output()
+
+
+def test_an_update_is_sent_as_the_hat_asks_for_it_and_ends_with_the_hat() -> None:
+    bench = Bench()
+    bench.link.send_update(b"firmware" * 10, bench.now_ms)
+    assert bench.link.is_busy
+    assert bench.bodies() == ["update_data"]
+    progress = link_pb2.UpdateProgress(offset=8)
+    assert bench.hear(progress) == [UpdateProgressed(progress)]
+    (frame,) = bench.said()
+    assert frame.update_data == link_pb2.UpdateData(offset=8, data=b"firmware" * 9)
+    bench.link.send_update(b"", bench.now_ms)
+    assert not bench.link.is_busy
+    assert bench.hear(progress) == [UpdateProgressed(progress)]
+    assert bench.said() == []
+
+
+def test_an_update_waits_for_the_link() -> None:
+    bench = Bench(is_up=False)
+    bench.link.send_update(b"firmware", bench.now_ms)
+    assert bench.said() == []
