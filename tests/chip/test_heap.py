@@ -7,7 +7,7 @@ from racklet_virtual.node import Habit
 from tests.chip.conftest import MakeHat
 from tests.chip.host import ChipHost
 
-LOAD_MS = 4_000  # `just account chip-minute` runs a minute
+LOAD_MS = 4_000
 
 
 def lowest_free(host: ChipHost, duration_ms: int) -> int:
