@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 BOOT_MODULES: Final = ("__init__", "constant", "lms", "selector", "slots")
 MAIN: Final = b"""# Starts the firmware: the slot that verifies.
+import micropython
+
+# hostd may be talking already, and a byte 3 in a frame is no Ctrl-C.
+micropython.kbd_intr(-1)
+
 from racklet_boot import selector
 
 selector.main()

@@ -462,3 +462,10 @@ def test_what_the_uart_said_to_itself_is_forgotten_and_the_rest_is_not(fixed: Be
     fixed.capture.forget()
     fixed.say(b"after", HOLD_MS)
     assert fixed.story()[-1] == b"beforeafter"
+
+
+def test_a_line_is_quiet_when_nothing_came_for_a_while(fixed: Bench) -> None:
+    fixed.say(b"a", TURN_MS)
+    assert not fixed.capture.is_quiet(fixed.now_ms)
+    fixed.turn(2 * HOLD_MS)
+    assert fixed.capture.is_quiet(fixed.now_ms)

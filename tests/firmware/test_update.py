@@ -357,3 +357,30 @@ def test_a_flash_that_fails_refuses(root: Path, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr("os.mkdir", failing)
     assert update(start_of(root), NEW) == slots.FLASH
+
+
+def test_what_is_asked_again_after_the_end_is_answered_as_before(root: Path) -> None:
+    updater = Updater(start_of(root), 1)
+    begin(updater, NEW)
+    send(updater, NEW.stream)
+    assert finish(updater) == 0
+    assert updater.finish() == 0
+
+
+def test_a_refused_update_stays_refused(root: Path) -> None:
+    updater = Updater(start_of(root), 1)
+    begin(updater, NEW)
+    send(updater, b"\0" * len(NEW.stream))
+    assert updater.finish() == updater.refusal != 0
+
+
+def test_a_manifest_that_is_gone_when_a_check_refuses_changes_nothing(root: Path) -> None:
+    damaged = bytearray(NEW.stream)
+    damaged[-5] ^= 4
+    updater = Updater(start_of(root), 1)
+    begin(updater, NEW)
+    send(updater, bytes(damaged))
+    updater.finish()
+    (root / "slots" / "b" / "manifest.json").unlink()
+    idle(updater)
+    assert updater.refusal != 0

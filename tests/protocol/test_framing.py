@@ -186,3 +186,10 @@ def test_a_sealed_frame_is_what_protobuf_writes_and_its_seal(data: bytes, offset
     message.blobs[0] = body.SerializeToString()
     size = encoder.frame(message, INPUT_TAG, Seal(KEY))
     assert bytes(encoder.wire[:size]) == sealed_frame(body, Seal(KEY))
+
+
+def test_a_sealed_frame_ends_with_its_seal() -> None:
+    body = link_pb2.ConsoleAcknowledge(offset=5)
+    encoder = FrameEncoder()
+    size = encoder.frame(held(body), 90, Seal(KEY))
+    assert bytes(encoder.wire[:size]) == sealed_frame(body, Seal(KEY))

@@ -340,6 +340,13 @@ def test_set_restore_is_done() -> None:
     assert bench.replies() == [(3, DONE)]
 
 
+def test_a_self_test_that_cannot_be_read_is_refused() -> None:
+    bench = Bench()
+    bench.hear_body(4, b"\x08\x03\x7a\x02\x0d\x00")  # id 3; a field of 4 bytes that has one
+    assert bench.duties.tested == []
+    assert bench.replies() == [(3, link_pb2.RESULT_INVALID)]
+
+
 def test_a_self_test_is_done() -> None:
     bench = Bench()
     bench.hear(link_pb2.Request(id=3, self_test=link_pb2.SelfTest(step=link_pb2.SELF_TEST_STEP_LATCH)))

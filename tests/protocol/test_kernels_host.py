@@ -211,3 +211,17 @@ def test_entries_are_taken_up_to_what_needs_a_decision(
         int(bytes(entries[:taken]).endswith(b"\n") or (begins_line and not taken)),
     ]
     assert dst == b"\0" + bytes(entries[:taken]) + bytes(9 - taken)
+
+
+# RFC 4231, test case 2.
+MAC_KEY, MAC_DATA = b"Jefe", b"what do ya want for nothing?"
+MAC = bytes.fromhex("5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843")
+
+
+def test_an_hmac_is_that_of_the_rfc() -> None:
+    assert kernels.hmac_sha256(kernels.hmac_key(MAC_KEY), b"<" + MAC_DATA + b">", 1, 1 + len(MAC_DATA)) == MAC
+
+
+@pytest.mark.parametrize(("mac", "matches"), [(MAC[:8], True), (MAC[:7] + b"?", False)])
+def test_the_first_eight_bytes_of_an_hmac_are_compared(mac: bytes, *, matches: bool) -> None:
+    assert kernels.hmac_matches(kernels.hmac_key(MAC_KEY), MAC_DATA + mac, len(MAC_DATA)) is matches

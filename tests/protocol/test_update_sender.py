@@ -84,3 +84,11 @@ def test_the_stream_arrives_whole_over_a_line_that_loses_frames(data: st.DataObj
         if sender.taken == len(stream):
             break
     assert taken == stream
+
+
+def test_a_hat_that_tells_the_same_again_does_not_put_the_repeat_off() -> None:
+    sender = UpdateSender(STREAM, 0)
+    sender.take(progress(0), 0)
+    first = sender.due(0)
+    sender.take(progress(0), REPEAT_EVERY_MS - 1)
+    assert sender.due(REPEAT_EVERY_MS) == first

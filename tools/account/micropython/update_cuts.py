@@ -17,6 +17,7 @@ from flash import PAGE, SECTOR, Flash, MemoryStore, PowerCutError
 from racklet_boot import selector
 from racklet_boot import slots as keeping
 from racklet_hat.update import Updater
+from racklet_link.limits import PROTOCOL_MAX
 
 ROOT = "/flash"
 SECTORS = 128  # two slots take some 90; a Pico has 352
@@ -60,7 +61,7 @@ def start():
 
 def send(started, firmware):
     """Bring an update to a HAT that runs, as hostd does; it is ready to be tried then."""
-    updater = Updater(started, 1)
+    updater = Updater(started, PROTOCOL_MAX)
     begun = updater.begin(firmware.manifest_bytes, firmware.signature_bytes, firmware.size, firmware.digest)
     if begun:
         raise FailedError("begin: %d" % begun)
