@@ -51,14 +51,19 @@ def run(size: Size) -> Report:
     return report
 
 
-def _measure(micropython: str, size: Size) -> Any:  # noqa: ANN401 - JSON
+def minipb_source() -> Path:
+    """Return minipb's one module. Raises RuntimeError when it is not installed."""
     spec = find_spec("minipb")
     if spec is None or spec.origin is None:
         raise RuntimeError("minipb is not installed; 'just setup' gets it")
+    return Path(spec.origin)
+
+
+def _measure(micropython: str, size: Size) -> Any:  # noqa: ANN401 - JSON
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "minipb.py").symlink_to(spec.origin)  # beside it lies a folder of that name, which would win
+        Path(folder, "minipb.py").symlink_to(minipb_source())  # beside it lies a folder of that name, which would win
         here = ROOT / "tests" / "bench"
-        script = [here / "codec_micropython.py", str(size.rounds), str(size.span_ms)]
+        script = [str(here / "codec_micropython.py"), str(size.rounds), str(size.span_ms)]
         done = subprocess.run(
             [micropython, "-X", f"heapsize={HEAP}", *script],
             env={"MICROPYPATH": f"{folder}:{here / 'minipb_needs'}:{ROOT / 'protocol'}:.frozen"},

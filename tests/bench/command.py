@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from tests.bench import api, capture, codec, fanin, framing, metrics, ports, storage
+from tests.bench import api, capture, chip, codec, fanin, framing, metrics, ports, storage
 from tests.bench.computer import describe
 from tests.bench.report import Report
 
@@ -28,6 +28,7 @@ class Name(StrEnum):
     CAPTURE = "capture"
     PORTS = "ports"
     API = "api"
+    CHIP = "chip"
 
 
 @app.command()
@@ -61,3 +62,5 @@ def run(name: Name) -> Report:
             return ports.run(ports.FULL)
         case Name.API:
             return api.run(api.FULL)
+        case Name.CHIP:
+            return chip.run(chip.FULL)

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 from rich.console import Console
 
-from tests.bench import api, capture, codec, fanin, framing, metrics, ports, storage
+from racklet_emulator.parts import EmulatorUnavailableError, find_parts
+from tests.bench import api, capture, chip, codec, fanin, framing, metrics, ports, storage
 from tests.bench.command import Name
 from tests.bench.computer import describe
 from tests.bench.report import Report, figure
@@ -22,6 +23,7 @@ SMALLEST: dict[Name, Callable[[], Report]] = {
     Name.CAPTURE: lambda: capture.run(capture.SMALLEST),
     Name.PORTS: lambda: ports.run(ports.SMALLEST),
     Name.API: lambda: api.run(api.SMALLEST),
+    Name.CHIP: lambda: chip.run(chip.SMALLEST),
 }
 
 
@@ -36,6 +38,11 @@ def printed(report: Report) -> str:
 def test_a_benchmark_sets_ours_beside_a_peer(name: Name) -> None:
     if name is Name.CODEC and micropython_path() is None:
         pytest.skip("no MicroPython here; 'just setup' gets it")
+    if name is Name.CHIP:
+        try:
+            find_parts()
+        except EmulatorUnavailableError as error:
+            pytest.skip(str(error))
     report = SMALLEST[name]()
     assert report.rows
     assert all(row.unit for row in report.rows)
