@@ -93,7 +93,7 @@ class NodeIsOnError(RefusedError):
     def __init__(self, node: str) -> None:
         self.node = node
         super().__init__(
-            f"{node} is on: switch it off first, or let the test cut and give it back (--interrupt)"
+            f"{node} is on: switch it off first, or let the test cut its supply and give it back (--interrupt)"
         )
 
 
