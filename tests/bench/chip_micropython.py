@@ -18,7 +18,8 @@ LOG_RECORD_TAG = 50
 PACK_END = 256
 BOOT_CAUSE_SUPPLY_ON = 1
 TEXT = b"[    2.718281] usb 1-1: new high-speed USB device number 2 using xhci_hcd\r\n"
-GARBAGE = 64  # bytes of each of the objects that fill the heap
+BLOCK_BYTES = 16  # of the heap, the least that it gives
+GARBAGE_BYTES = 2 * BLOCK_BYTES  # of a bytearray of one block: that, and the object
 
 # Every field of Telemetry. Energy and charge need 64 bits; ours holds them in two halves, of which the turns are 2**30.
 SLOTS = (
@@ -44,7 +45,7 @@ def pause_us():
     gc.disable()
     try:
         while True:
-            bytearray(GARBAGE)
+            bytearray(BLOCK_BYTES)
     except MemoryError:
         full_us = timed(gc.collect)
     gc.enable()
@@ -57,11 +58,24 @@ def timed(work):
     return time.ticks_diff(time.ticks_us(), since)
 
 
-def call_us(work):
+def halt_collection(is_early):
+    """Collect, and no more until it is enabled again. Unless `is_early`, half of the free heap becomes garbage.
+
+    The frame of a call with many variables lies in the heap. The room for it is searched from the place up to which
+    single blocks were given away since the last collection: right after one that is the heap's start.
+    """
+    gc.collect()
+    half = gc.mem_free() // 2
+    gc.disable()
+    if not is_early:
+        for _ in range(half // GARBAGE_BYTES):
+            bytearray(BLOCK_BYTES)
+
+
+def call_us(work, is_early=False):
     """Return how long one call takes, garbage collection left out."""
     work()
-    gc.collect()
-    gc.disable()
+    halt_collection(is_early)
     since = time.ticks_us()
     for _ in range(CALLS):
         work()
@@ -177,10 +191,9 @@ class LogPath:
         data = self.log.ring[slots[10] : slots[10] + slots[11]]
         return slots[0], self.record.number(1), self.record.number(3), bytes(data)
 
-    def one_record(self, turns, seal):
+    def one_record(self, turns, seal, is_early=False):
         """Return the microseconds that one full record takes when its bytes come in so many parts."""
-        gc.collect()
-        gc.disable()
+        halt_collection(is_early)
         spent_us = 0
         for _ in range(turns):
             self.feed(RECORD_BYTES // turns)
@@ -280,8 +293,10 @@ def measure(rounds):
     }
     log_seal = Seal(bytes(32))
     rounds_of = {name: lambda work=work: call_us(work) for name, work in messages.items()}
+    rounds_of["plain early"] = lambda: call_us(plain.frame, True)
     rounds_of["log"] = lambda: log.one_record(1, None)
     rounds_of["log in turns"] = lambda: log.one_record(TURNS, None)
+    rounds_of["log in turns early"] = lambda: log.one_record(TURNS, None, True)
     rounds_of["log sealed"] = lambda: log.one_record(1, log_seal)
     rounds_of["log peer"] = lambda: call_us(log_peer.frame)
     log_move = mover(RECORD_BYTES)
