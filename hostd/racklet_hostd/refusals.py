@@ -92,7 +92,9 @@ class NodeIsOnError(RefusedError):
 
     def __init__(self, node: str) -> None:
         self.node = node
-        super().__init__(f"{node} is on: switch it off first, or have the test cut its supply and give it back")
+        super().__init__(
+            f"{node} is on: switch it off first, or let the test cut its supply and give it back (--interrupt)"
+        )
 
 
 class PowerOvertakenError(RefusedError):

@@ -18,7 +18,7 @@ def test_the_start_of_the_firmware_ends_in_the_same_memory_with_either_core(
     for use_fast_core in (True, False):
         hardware = HatHardware(NodeProfile("node-1"), SentBoots(tmp_path_factory.mktemp("sent")), seed=1)
         with EmulatedHat(image, hardware, use_fast_core=use_fast_core) as hat:
-            hat.run_ms(450)  # Hello was said, the tasks run
+            hat.run_ms(700)  # Hello was said, the tasks run
             found.append((hat.chip.digest, hat.chip.cycles, hat.edges, hat.read()))
     assert found[0] == found[1]
     assert b"hat-a" in found[0][3]

@@ -24,7 +24,7 @@ def test_hats_are_a_table_and_what_is_wrong_stands_below(rack: MemoryRack, run: 
     plug(rack, SECOND, slot="usb-1.2\x1b[2J", problem="nobody has adopted it")
     plug(rack, SECOND, standing=99, slot="")
     lines = run("hats").stdout.splitlines()
-    assert lines[0].split() == ["hat", "state", "slot", "node", "board", "firmware"]
+    assert lines[0].split() == ["HAT", "STATE", "SLOT", "NODE", "BOARD", "FIRMWARE"]
     assert lines[1].split() == [FIRST, "adopted", "usb-1.1", "node-1", "hat-a", "0.1.0"]
     assert lines[2].split()[:2] == [SECOND, "unadopted"]
     assert lines[3].split()[:4] == [SECOND, "unknown", "-", "-"]

@@ -3,13 +3,14 @@
 from typing import Annotated
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from racklet.v1 import rack_pb2
 from racklet_client.names import short_name
 from racklet_hostd.cli.errors import CommandError
+from racklet_hostd.cli.names import natural_key
 from racklet_hostd.cli.session import Session, command
+from racklet_hostd.cli.tables import plain_table
 from racklet_hostd.cli.terminal_text import printable
 
 NO_HATS = """\
@@ -35,8 +36,8 @@ async def hats(session: Session) -> None:
     if not found:
         session.output.text(NO_HATS)
         return
-    table = Table("hat", "state", "slot", "node", "board", "firmware", box=None)
-    for hat in found:
+    table = plain_table("HAT", "STATE", "SLOT", "NODE", "BOARD", "FIRMWARE")
+    for hat in sorted(found, key=lambda hat: (not hat.node, natural_key(hat.node), hat.name)):
         state = _state(hat)
         table.add_row(
             hat.name.removeprefix(_ID),
