@@ -156,6 +156,7 @@ async def test_what_a_hat_refuses_changes_nothing_and_says_why(tmp_path: Path) -
             assert reason in told[-1]["message"]
             hat = await hat_of(hostd, "node-1")
             assert (hat.firmware, hat.slot, hat.on_probation) == ("1.0.1", "b", False)
+        assert rack.hats[0].chip.starts == 2, "a refusal restarted it"
         assert not rack.hats[0].chip.crash_log.exists(), rack.hats[0].chip.crash_log.read_text()
         audit = await hostd.cli("audit", "--json")
         assert "UpdateFirmware" in audit[1]
