@@ -127,13 +127,14 @@ async def test_what_a_dead_hostd_began_is_in_nobodys_way(hat: VirtualHat, partia
     assert await mpremote(hat, "resume", "eval", "1+1") == "2"
 
 
-async def test_mpremote_takes_over_right_after_hostd_was_killed(hat: VirtualHat, tmp_path: Path) -> None:
-    folder = tmp_path / "hostd"
-    folder.mkdir()
-    async with Hostd(folder, f'[[node]]\nname = "node-1"\nport = "{hat.port}"\n') as hostd:
+async def test_mpremote_takes_over_right_after_hostd_was_killed(tmp_path: Path) -> None:
+    async with virtual_rack(tmp_path / "rack") as rack, Hostd(tmp_path, rack.config_toml()) as hostd:
+        [hat] = rack.hats
         await hostd.until_online()
+        await hostd.power(hat)
         await hostd.kill()
         assert await mpremote(hat, "resume", "eval", "1+1") == "2"
+        assert hat.node.supply_on
 
 
 async def test_ctrl_c_inside_a_frame_is_a_byte(hat: VirtualHat) -> None:
