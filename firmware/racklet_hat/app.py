@@ -82,7 +82,7 @@ _LIGHTS_MS = const(100)
 _TYPE_MAX = const(32)  # bytes in one turn: 5 ms take 57 at 115200 baud
 _CHUNK_BYTES = const(64)  # as a USB packet
 _CHUNKS_MAX = const(2)  # in one turn, 2 ms each: the other tasks wait meanwhile
-_FRAMES_MAX = const(2)  # likewise
+_FRAMES_MAX = const(4)  # likewise; fewer do not carry 1500000 baud, of which a turn brings three
 _HEAP_LOOKS = const(
     20
 )  # turns of the lights: looking takes 9 ms, in which a line at 1500000 baud fills most of its ring
