@@ -3,7 +3,11 @@
 
 import os
 
-from racklet_hat import app
+import micropython
+
+micropython.kbd_intr(-1)  # first, as main.py does: a byte 3 of hostd's is no Ctrl-C
+
+from racklet_hat import app  # noqa: E402 - see above
 
 
 def failing(name, turn):
