@@ -162,6 +162,7 @@ class App:
         """Run until a person wants the REPL."""
         running = [asyncio.create_task(self._repeat(index)) for index in range(len(self._tasks))]
         all_turned = (1 << len(running)) - 1
+        self._board.feed_watchdog()  # from here on: a task that never does its work once ends the firmware as well
         while not self._repl_wanted:
             if self._turned == all_turned and not self._update.is_over(self._clock.now_ms):
                 self._turned = 0
