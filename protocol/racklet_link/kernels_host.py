@@ -92,7 +92,7 @@ def frame_message(
     slots: array[int],
     blobs: Sequence[bytes | bytearray],
     tag: int,
-    key: bytes | None,
+    key: hmac.HMAC | None,
     number: int,
     wire: bytearray,
 ) -> int:
@@ -106,7 +106,7 @@ def frame_message(
     payload = bytes([tag]) + _varint(len(body)) + body
     if key is not None:
         payload += b"\x62\x0c" + number.to_bytes(4, "little")
-        payload += hmac.digest(key, payload, "sha256")[:8]
+        payload += hmac_sha256(key, payload, 0, len(payload))[:8]
     encoded: bytes = cobs.encode(payload + zlib.crc32(payload).to_bytes(4, "little")) + b"\0"
     wire[: len(encoded)] = encoded
     return len(encoded)

@@ -234,7 +234,8 @@ def test_the_first_eight_bytes_of_an_hmac_are_compared(mac: bytes, *, matches: b
 def test_a_frame_is_the_tag_the_message_the_seal_if_any_and_the_crc(key: bytes | None) -> None:
     form = messages.CONSOLE_ACKNOWLEDGE
     slots, wire = array("i", (300, 0)), bytearray(40)
-    size = kernels.frame_message(form[0], slots, [], 0x5A, key, 7, wire)
+    made = None if key is None else kernels.hmac_key(key)
+    size = kernels.frame_message(form[0], slots, [], 0x5A, made, 7, wire)
     payload = b"\x5a\x03\x08\xac\x02"
     if key is not None:
         payload += b"\x62\x0c\x07\0\0\0"
