@@ -79,6 +79,7 @@ _LINK_MS = const(5)
 _METER_MS = const(20)  # 50 samples a second
 _FIRST_MEASUREMENT_MS = const(25)  # an INA226 takes 21 ms
 _LIGHTS_MS = const(100)
+_METER = const(2)  # the place of its task
 _TYPE_MAX = const(32)  # bytes in one turn: 5 ms take 57 at 115200 baud
 _CHUNK_BYTES = const(64)  # as a USB packet
 _CHUNKS_MAX = const(2)  # in one turn, 2 ms each: the other tasks wait meanwhile
@@ -156,7 +157,7 @@ class App:
             self._capture.begin_boot(_BOOT_CAUSE_HAT_START, self._clock.now_ms, self._clock.turns)
         if not self._meter.valid:  # a monitor that kept its settings has measured, and the console waits
             time.sleep_ms(_FIRST_MEASUREMENT_MS)
-        self._turn_meter()  # a request may come with the first frame, and without a measurement ON is refused
+        self._turn(_METER)  # a request may come with the first frame, and without a measurement ON is refused
 
     async def run(self) -> None:
         """Run until a person wants the REPL."""
@@ -171,15 +172,18 @@ class App:
 
     async def _repeat(self, index: int) -> None:
         """Turn one task for ever. One that fails is reported and goes on; if it only fails, the watchdog resets."""
-        turn, period_ms = self._tasks[index]
+        period_ms = self._tasks[index][1]
         while not self._repl_wanted:
             self._clock.turn(time.ticks_ms())  # pyright: ignore[reportArgumentType] - milliseconds are an integer
-            try:
-                turn()
-                self._turned |= 1 << index
-            except Exception:  # noqa: BLE001 - protection and capture must not end with one task, whatever fails
-                self._report(_EVENT_KIND_TASK_FAILED, 0, 0, index)
+            self._turn(index)
             await asyncio.sleep_ms(period_ms)  # pyright: ignore[reportAttributeAccessIssue] - likewise
+
+    def _turn(self, index: int) -> None:
+        try:
+            self._tasks[index][0]()
+            self._turned |= 1 << index
+        except Exception:  # noqa: BLE001 - protection and capture must not end with one task, whatever fails
+            self._report(_EVENT_KIND_TASK_FAILED, 0, 0, index)
 
     def _turn_console(self) -> None:
         """Take what the node sent, and type what waits, no faster than the UART can send it."""

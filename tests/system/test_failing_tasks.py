@@ -92,11 +92,15 @@ async def test_a_task_that_only_fails_lets_the_watchdog_reset_the_hat_and_moves_
     assert rig.rails() == rails
 
 
-async def test_a_task_that_fails_from_the_first_turn_lets_the_watchdog_reset_the_hat(rig: Rig) -> None:
-    rig.fail("lights")
+async def test_tasks_that_fail_from_the_first_turn_let_the_watchdog_reset_the_hat_and_move_no_rail(rig: Rig) -> None:
+    rails = rig.rails()
+    for task in TASKS:
+        rig.fail(task)
     for hat in rig.rack.hats:
         hat.reset_microcontroller()
     starts = [hat.chip.starts for hat in rig.rack.hats]
     await until(lambda: all(hat.chip.starts > count + 1 for hat, count in zip(rig.rack.hats, starts, strict=True)))
-    rig.mend("lights")
+    for task in TASKS:
+        rig.mend(task)
     await rig.hostd.until_online("node-1", "node-2")
+    assert rig.rails() == rails
