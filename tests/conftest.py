@@ -26,7 +26,7 @@ def pytest_configure() -> None:
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:  # noqa: ANN401  xdist has no types
-    """Say what two processes run: one the tests that wait for other processes, one after another; the other the rest."""
+    """Let one process run the tests that wait for others, one after another, and the other those that compute."""
     from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415  benchmarks import this module too
 
     class Scheduling(LoadScopeScheduling):

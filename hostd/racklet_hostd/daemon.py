@@ -3,10 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
-from functools import partial
-from itertools import count
+from contextlib import asynccontextmanager
 
 from racklet_hostd.access import AccessRules
 from racklet_hostd.api.refused import RefusedCalls
@@ -21,12 +18,10 @@ from racklet_hostd.rack import Rack
 from racklet_hostd.server_tls import ServerTls, TlsFiles
 from racklet_hostd.service_manager import ServiceManager
 from racklet_hostd.store import Store, StoreLimits
+from racklet_hostd.syncing import Syncing
 
 log = logging.getLogger(__name__)
 
-# Syncs, so every ten seconds a quiet rack writes its energy counters: they wear out an SD card less, and are published
-# when they are on it, so that they never go back.
-IDLE_EVERY = 10
 CERTIFICATES_S = 2.0  # until a revoked certificate is of no use: a few stats each time
 
 
@@ -62,10 +57,8 @@ class Daemon:
         token_file = config.http.token_file or (config.tls.folder / "tokens" if config.tls.folder else None)
         access = HttpAccess(self._tls, token_file, clock.unix_ms, refused.tell_turned_away) if self._tls else None
         self.http = HttpServer(self.rack, config.http, self.not_ready, access)
-        self._store = store
         self._config = config
-        self._upkeep_problem = ""
-        self._is_over = False
+        self._syncing = Syncing(self.rack, store, config.store.sync_period_ms)
         self._manager = ServiceManager()
 
     def not_ready(self) -> str:
@@ -91,7 +84,7 @@ class Daemon:
                 slots = tasks.create_task(self.rack.slots.run(period_ms), name="slots")
                 node_count = len(self.rack.nodes)
                 policies = tasks.create_task(self.rack.run_policies(), name="policies")
-                syncing = tasks.create_task(self._sync(), name="sync")
+                syncing = tasks.create_task(self._syncing.run(), name="sync")
                 certificates = tasks.create_task(self._tend_certificates(), name="certificates")
                 watching = tasks.create_task(self._manager.watch(), name="service manager")
                 self._manager.ready(f"{node_count} node{'s'[: node_count != 1]}")
@@ -100,8 +93,7 @@ class Daemon:
                 self._manager.stopping()
                 await self.rack.faults.end_all()
                 await self._stop_listening()
-                self._is_over = True
-                self.rack.sync_wanted.set()
+                self._syncing.end()
                 await syncing
                 for task in (policies, certificates, watching, slots):
                     task.cancel()
@@ -126,39 +118,3 @@ class Daemon:
             await asyncio.sleep(CERTIFICATES_S)
             self._tls.tend(self.rack.clock.unix_ms())
             self.api.cut_the_unwanted()
-
-    async def _sync(self) -> None:
-        """Store what came and acknowledge it, every period, sooner when a HAT needs it, and a last time at the end.
-
-        What can wait is done once in a period.
-        """
-        loop, clock, period_ms = asyncio.get_running_loop(), self.rack.clock, self._config.store.sync_period_ms
-        wanted = self.rack.sync_wanted
-        tended_ms = clock.monotonic_ms()
-        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="sync") as disk:
-            for turn in count():
-                is_last = self._is_over
-                wanted.clear()
-                self.rack.prepare_sync()
-                begin_ms = clock.monotonic_ms()
-                sync = partial(self._store.sync, idle_too=is_last or turn % IDLE_EVERY == 0)
-                self.rack.take_sync(await loop.run_in_executor(disk, sync))
-                if is_last:
-                    return
-                if begin_ms - tended_ms >= period_ms:
-                    tended_ms = begin_ms
-                    self._tell_of_upkeep(await loop.run_in_executor(disk, self._store.tend, clock.unix_ms()))
-                await _wait(wanted, max(0, period_ms - max(0, clock.monotonic_ms() - begin_ms)))
-
-    def _tell_of_upkeep(self, problem: str) -> None:
-        """Log what did not succeed, once for as long as it stays the same."""
-        if problem != self._upkeep_problem:
-            level = logging.WARNING if problem else logging.INFO
-            log.log(level, "upkeep of the state folder", extra={"problem": problem or "none any more"})
-            self._upkeep_problem = problem
-
-
-async def _wait(event: asyncio.Event, timeout_ms: int) -> None:
-    with suppress(TimeoutError):
-        async with asyncio.timeout(timeout_ms / 1000):
-            await event.wait()

@@ -10,7 +10,7 @@ from racklet.link.v1 import link_pb2
 from racklet_hostd.clock import Clock
 from racklet_hostd.errors import StoreError
 from racklet_hostd.refusals import HatOfflineError, NoAnswerError, RefusedError, TooManyRequestsError
-from racklet_hostd.serial_port import SerialPort
+from racklet_hostd.serial_port import FULL_BYTES, SerialPort
 from racklet_link.events import ConsoleTaken, LinkEvent, LogData, RequestEnded, RequestTimedOut
 from racklet_link.host import HostLink
 from racklet_link.requester import Operation, RequestsFullError
@@ -18,6 +18,10 @@ from racklet_link.requester import Operation, RequestsFullError
 TICK_MS = 100  # a session has its ticks at multiples of it, when something is due
 READ_BUDGET_BYTES = 48 << 10  # a tick: three times what a UART at 1,500,000 baud brings; the worst garbage takes 7 ms
 GARBAGE_BYTES = 2048  # without one good frame are an error, "garbage": four frames of the greatest length
+ANSWERS_FOR_MS = 2000  # after a HAT was asked or typed to, nothing that it says waits for more than 20 ms
+# Console bytes that come so late, and so many together, were held back: the terminal and its driver, which hold 6 to
+# 12 KiB, were full, and the HAT's ring fills. What came in time is no older than what a HAT gathers, which is 40 ms.
+HELD_BACK_MS = 50
 _HOST_SESSIONS = (1 << 30) - 1  # small integers on the HAT
 
 Answer = link_pb2.Reply | RefusedError
@@ -66,6 +70,7 @@ class HatSession:
         self._timer: asyncio.TimerHandle | None = None
         self._frames = 0
         self._garbage_bytes = 0
+        self._asked_ms = -ANSWERS_FOR_MS
         self._end = ""
 
     async def open(self, path: Path) -> None:
@@ -142,10 +147,12 @@ class HatSession:
         """Send what wants an answer; see to it until the HAT has given it."""
         self.write_output()
         if self._port is not None:
-            self._port.await_answer()
+            self._asked_ms = self._clock.monotonic_ms()
+            self._port.hurry()
             self._wake_in(0)
 
-    def _receive(self, data: bytes) -> None:
+    def _receive(self, data: bytes) -> bool:
+        """Take what came; return whether what follows should come soon."""
         now_ms = self._clock.monotonic_ms()
         self._dispatch(self.link.receive(data, now_ms))
         self._watch_for_garbage(len(data))
@@ -155,6 +162,8 @@ class HatSession:
         if self._budget_bytes <= 0 and self._port is not None:
             self._port.pause()
             self._wake_in(0)
+        is_held_back = len(data) >= FULL_BYTES and self.link.log_lag_ms >= HELD_BACK_MS
+        return is_held_back or now_ms - self._asked_ms < ANSWERS_FOR_MS
 
     def _tick(self) -> None:
         self._timer = None

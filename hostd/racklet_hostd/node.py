@@ -25,6 +25,7 @@ from racklet_hostd.rack_budget import RackBudget
 from racklet_hostd.recorder import HatRecord, Recorder
 from racklet_hostd.refusals import HatOfflineError, PowerFailedError, RefusedError
 from racklet_hostd.store import BootLog, Chunk, NodeStore
+from racklet_hostd.urgent import UrgentNodes
 from racklet_link.events import (
     BootStarted,
     EventReceived,
@@ -44,7 +45,7 @@ log = logging.getLogger(__name__)
 
 REQUEST_TIMEOUT_MS = 5_000
 # A HAT holds 32 KiB of what its node said: 220 ms at 1 500 000 baud. Long before, it wants an acknowledgement.
-URGENT_BYTES = 8 << 10
+URGENT_BYTES = 10 << 10
 _HAT_ID_BYTES = 16
 _SAMPLES_MAX = (1 << 31) - 1  # what the API can tell
 _SLOTS = {1: "a", 2: "b"}  # of Hello.slot
@@ -72,7 +73,7 @@ class Commons:
 
     events: EventLog
     changes: ChangeFeed
-    sync_wanted: asyncio.Event
+    urgent: UrgentNodes
     clock: Clock
     budget: RackBudget | None
     late: Callable[[str, Transaction], None]
@@ -109,7 +110,7 @@ class Node:
         self.revision = changes.mark()
         self._events = events
         self._changes = changes
-        self._sync_wanted = commons.sync_wanted
+        self._urgent = commons.urgent
         self._unsynced_bytes = 0
         self._clock = clock
         self._recorder = Recorder(store, events, clock)
@@ -360,7 +361,7 @@ class Node:
                     )
                 self._unsynced_bytes += len(data)
                 if self._unsynced_bytes >= URGENT_BYTES:
-                    self._sync_wanted.set()
+                    self._urgent.add(self.name)
             case BootStarted():
                 self._tail = ConsoleTail()
                 newest = self.store.newest

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import re
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
 
@@ -33,6 +34,7 @@ from racklet_hostd.slot import Slot, SlotCommons
 from racklet_hostd.slots import Slots
 from racklet_hostd.store import LogFailure, Store, SyncReport
 from racklet_hostd.store.debts import Debts
+from racklet_hostd.urgent import UrgentNodes
 from racklet_hostd.watchdog.guard import Guard
 
 log = logging.getLogger(__name__)
@@ -54,7 +56,7 @@ class Rack:
     Attributes:
         closing: rings never, and closes when hostd shuts down.
         changes: numbers every change of a node.
-        sync_wanted: set when a HAT holds so much that is not stored that it cannot wait for the period's end.
+        urgent: the nodes whose HATs hold so much that is not stored that they cannot wait for the period's end.
         store_failures: how often the disk did not take something, by reason.
         signatures: what the boot doctor looks for.
         energy_marks: where the nodes' energy counters stood in their boots.
@@ -72,7 +74,7 @@ class Rack:
         self.events = EventLog(store.events)
         self.audit = store.audit
         self.changes = ChangeFeed()
-        self.sync_wanted = asyncio.Event()
+        self.urgent = UrgentNodes()
         self.closing = Bell()
         self.signatures = signatures_with(config.doctor.signatures)
         self.energy_marks = store.energy_marks
@@ -82,7 +84,7 @@ class Rack:
         self._watchdogs = config.watchdogs
         self.budget = RackBudget(config, self.events, clock, self._mark_changed) if config.power.capacity_w else None
         claims = Claims()
-        commons = Commons(self.events, self.changes, self.sync_wanted, clock, self.budget, self._tell_late, claims)
+        commons = Commons(self.events, self.changes, self.urgent, clock, self.budget, self._tell_late, claims)
         self._nodes = {
             node.name: Node(node.name, node.port, store.node(node.name), self._watch(node.name, store), commons)
             for node in sorted(config.nodes, key=lambda node: name_order(node.name))
@@ -135,14 +137,18 @@ class Rack:
             for watchdog in self._watchdogs:
                 tasks.create_task(self._guard(watchdog), name=f"watchdog of {watchdog.node}")
 
-    def prepare_sync(self) -> None:
-        """Do what belongs before a sync."""
-        for node in self._nodes.values():
-            node.prepare_sync()
+    def prepare_sync(self, names: Collection[str] | None = None) -> None:
+        """Do what belongs before a sync of these nodes, or of all."""
+        for name in self._nodes if names is None else names:
+            self._nodes[name].prepare_sync()
 
-    def take_sync(self, report: SyncReport) -> None:
-        """Acknowledge what is durable now; tell of what the disk did not take, once until it takes such again."""
-        for node in self._nodes.values():
+    def take_sync(self, report: SyncReport, names: Collection[str] | None = None) -> None:
+        """Acknowledge what is durable now of these nodes, or of all.
+
+        What the disk did not take is told of once until it takes such again.
+        """
+        for name in self._nodes if names is None else names:
+            node = self._nodes[name]
             node.acknowledge()
             failing = self._failing.get(node.name)
             if failing is not None and node.store.totals.log_bytes > failing.log_bytes:

@@ -18,19 +18,16 @@ _BAUD = 115_200  # USB CDC has no rate, but 1200 would send a Pico into its boot
 _WRITE_BUFFER_BYTES = 4096  # eight frames, and far more than a HAT that reads ever lets pile up
 _READ_BYTES = 4096  # a terminal gives no more at once
 _READS_AT_ONCE = 8  # then it is the turn of the others
-_FULL_READ_BYTES = 4000  # of the 4095 that a terminal gives at most: there is more behind it
+FULL_BYTES = 4000  # of the 4095 that a terminal gives at most: there is more behind it
 
 # Waking up costs as much as taking in some kilobytes. So a port that has woken hostd twice within SOON_MS is looked at
 # from then on, when about LOOKED_FOR_BYTES will have come at the rate of late: after LOOK_MS at the earliest, SOON_MS
-# at the latest, all such ports at the same moments. A look that finds nothing lets it wake hostd again. What counts is
-# what a HAT holds that is not acknowledged: 32 KiB at most, which 1,500,000 baud fill in 218 ms. At that rate a look
-# comes every 80 ms, and the acknowledgement right after it. What a terminal and its driver do not hold of that, 6 to
-# 12 KiB, the HAT does: after a look that has emptied a full terminal the next one comes after LOOK_MS.
+# at the latest, all such ports at the same moments. When nothing has come for SOON_MS it wakes hostd again. What counts
+# is what a HAT holds that is not acknowledged: 32 KiB at most, which 1,500,000 baud fill in 218 ms; no HAT tells its
+# rate beforehand. At that rate a look comes every 80 ms, and the acknowledgement right after it.
 LOOK_MS = 20
-SOON_MS = 100
+SOON_MS = 125
 LOOKED_FOR_BYTES = 12 << 10
-# For ANSWERS_FOR_MS after a HAT was asked or typed to, nothing waits for more than LOOK_MS.
-ANSWERS_FOR_MS = 2000
 
 _REASONS = {
     errno.ENOENT: "there is no such port; is the HAT plugged in?",
@@ -98,13 +95,17 @@ class _Tty(serial.Serial):  # type: ignore[misc]
         self.reset_output_buffer()
 
 
+Receive = Callable[[bytes], bool | None]
+
+
 class SerialPort(asyncio.Protocol):
     """An open port. `receive` gets what comes, all of it in order, up to SOON_MS later.
 
-    When the HAT is unplugged it has got all that came before `is_closed` is true.
+    It returns whether what follows should come sooner, after LOOK_MS. When the HAT is unplugged it has got all that
+    came before `is_closed` is true.
     """
 
-    def __init__(self, tty: _Tty, receive: Callable[[bytes], None]) -> None:
+    def __init__(self, tty: _Tty, receive: Receive) -> None:
         self.dropped_bytes = 0
         self._tty = tty
         self._receive = receive
@@ -117,10 +118,9 @@ class SerialPort(asyncio.Protocol):
         self._next_look: asyncio.Handle | None = None  # only while the port does not wake hostd
         self._counted_s = 0.0  # since when
         self._counted_bytes = 0  # so many came
-        self._answers_s = -math.inf  # until when nothing waits for long
 
     @classmethod
-    async def open(cls, path: Path, receive: Callable[[bytes], None]) -> Self:
+    async def open(cls, path: Path, receive: Receive) -> Self:
         """Open `path` for this process alone, raw. Raises PortUnavailableError. Cancelling leaves it closed."""
         if not os.path.exists(path):  # noqa: ASYNC240, PTH110  a fraction of what a thread costs, and often so
             raise PortUnavailableError(path, _REASONS[errno.ENOENT])
@@ -151,9 +151,8 @@ class SerialPort(asyncio.Protocol):
         if data:
             self._transport.write(data)
 
-    def await_answer(self) -> None:
-        """Take in what comes soon with little delay."""
-        self._answers_s = self._loop.time() + ANSWERS_FOR_MS / 1000
+    def hurry(self) -> None:
+        """Take in what comes next after LOOK_MS at most."""
         if self._next_look is not None:
             self._next_look.cancel()
             self._look_in(LOOK_MS)
@@ -191,20 +190,16 @@ class SerialPort(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take what came, and look at the port from now on if that is soon after the last time."""
         read_s, self._read_s = self._read_s, self._loop.time()
-        soon_ms = LOOK_MS if self._is_answering else SOON_MS
-        self._receive(data)
+        soon_ms = LOOK_MS if self._receive(data) else SOON_MS
         if self._read_s - read_s < soon_ms / 1000 and not self._is_paused and self._transport is not None:
             self._transport.pause_reading()
             self._counted_s, self._counted_bytes = self._read_s, 0
             self._look_in(LOOK_MS)
 
-    @property
-    def _is_answering(self) -> bool:
-        return self._read_s < self._answers_s
-
     def _look_in(self, delay_ms: float) -> None:
         """Look by then, when others are looked at as well: that wakes the process once for all of them."""
-        at_ms = (self._loop.time() * 1000 + delay_ms) // LOOK_MS * LOOK_MS
+        grid_ms = LOOK_MS if delay_ms < SOON_MS else SOON_MS
+        at_ms = (self._loop.time() * 1000 + delay_ms) // grid_ms * grid_ms
         self._next_look = self._loop.call_at(at_ms / 1000, self._look)
 
     def _look(self) -> None:
@@ -214,16 +209,17 @@ class SerialPort(asyncio.Protocol):
         except serial.SerialException:
             self.abort()
             return
+        now_s, is_urgent = self._loop.time(), False
         if data:
-            self._read_s = self._loop.time()
+            self._read_s = now_s
             self._counted_bytes += len(data)
-            self._receive(data)
+            is_urgent = self._receive(data) or False
         if self._is_paused or self._transport is None:
             return
         if is_more:
             self._next_look = self._loop.call_soon(self._look)  # when the others had their turn
-        elif data:
-            self._look_in(LOOK_MS if len(data) >= _FULL_READ_BYTES else self._period_ms())
+        elif now_s - self._read_s < SOON_MS / 1000:
+            self._look_in(LOOK_MS if is_urgent else self._period_ms())
         else:
             self._transport.resume_reading()
 
@@ -231,19 +227,17 @@ class SerialPort(asyncio.Protocol):
         """Return how long to wait for LOOKED_FOR_BYTES, by what came since this was asked last."""
         passed_ms = (self._read_s - self._counted_s) * 1000
         count, self._counted_s, self._counted_bytes = self._counted_bytes, self._read_s, 0
-        if self._is_answering:
-            return LOOK_MS
-        return min(SOON_MS, max(LOOK_MS, passed_ms * LOOKED_FOR_BYTES / count))
+        return min(SOON_MS, max(LOOK_MS, passed_ms * LOOKED_FOR_BYTES / count)) if count else SOON_MS
 
     def _read_all(self) -> tuple[bytes, bool]:
         """Return what there is to read, and whether there is more. Raises SerialException when the port is gone."""
         parts = [self._tty.read(_READ_BYTES)]
-        while len(parts[-1]) >= _FULL_READ_BYTES and len(parts) < _READS_AT_ONCE:
+        while len(parts[-1]) >= FULL_BYTES and len(parts) < _READS_AT_ONCE:
             try:
                 parts.append(self._tty.read(_READ_BYTES))
             except serial.SerialException:
                 break  # what was read comes first; the next look tells
-        return b"".join(parts), len(parts[-1]) >= _FULL_READ_BYTES
+        return b"".join(parts), len(parts[-1]) >= FULL_BYTES
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's
         """Note that the port is gone."""

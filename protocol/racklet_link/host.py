@@ -35,7 +35,7 @@ from racklet_link.limits import (
     SEAL_SIZE,
     SEQUENCE_MAX,
 )
-from racklet_link.receiver import EventReceiver, LogReceiver, Missing, told_together
+from racklet_link.receiver import EventReceiver, Lateness, LogReceiver, Missing, told_together
 from racklet_link.requester import ConsoleTyper, Operation, Requester
 from racklet_link.update_sender import UpdateSender
 
@@ -73,6 +73,12 @@ class HostLink:
     `key_of` returns the key of a HAT that is adopted, by its id, and `random` so many random bytes. A HAT with a key is
     told of when it has proved to know it, and everything it says from then on is sealed; a Hello of any other is a
     Stranger or Unproven.
+
+    Attributes:
+        counters: what went over the link.
+        is_up: whether a HAT has proved itself, or a stranger is welcome, and something valid was heard lately.
+        version: of the protocol that is spoken; 0 before.
+        log_lag_ms: how late the newest console bytes of the last `receive` came, beside those that were not held back.
     """
 
     def __init__(
@@ -86,15 +92,14 @@ class HostLink:
         self.counters = LinkCounters()
         self.is_up = False
         self.version = 0
+        self.log_lag_ms = 0
         self._host_session = host_session
         self._telemetry_period_ms = telemetry_period_ms
         self._reader = FrameReader()
         self._events: list[LinkEvent] = []
         self._output = bytearray(1)  # a 0x00 first: it ends whatever an earlier talk left in the line
-        self._now_ms = now_ms
-        self._heard_ms = now_ms
+        self._now_ms = self._heard_ms = self._said_ms = now_ms
         self._knock_ms = now_ms - KNOCK_EVERY_MS
-        self._said_ms = now_ms
         self._handshake = Handshake(key_of, random, _is_harmless)
         self._hat_session = 0
         self._recorded_session = 0  # of the HAT session whose records are received
@@ -102,6 +107,7 @@ class HostLink:
         self._stored = StoredPositions()
         self._log = LogReceiver(0, 0)
         self._log_missing = Missing()
+        self._lateness = Lateness()
         self._event_receiver = EventReceiver(1)
         self._event_missing = Missing()
         self._requester = Requester()
@@ -111,9 +117,11 @@ class HostLink:
     def receive(self, data: bytes, now_ms: int) -> list[LinkEvent]:
         """Take bytes from the line, whatever they are; return what they tell."""
         self._now_ms = now_ms
+        self._log.at_ms = None
         for payload in self._reader.feed(data):
             self._on_payload(payload)
         self._count_frames()
+        self.log_lag_ms = 0 if self._log.at_ms is None else self._lateness.of(self._log.at_ms, now_ms)
         return self._take_events()
 
     def tick(self, now_ms: int) -> list[LinkEvent]:
@@ -405,6 +413,7 @@ class HostLink:
         self._hello = hello
         if is_new:
             self._end_talk()
+            self._lateness = Lateness()
             self._events += self._requester.abandon()
             self._sender = None
             self._events += self._typer.restart() if self._hat_session else []

@@ -67,19 +67,21 @@ def copy(dst: bytearray, dst_pos: int, src: bytes | bytearray, src_pos: int, siz
     dst[dst_pos : dst_pos + size] = src[src_pos : src_pos + size]
 
 
-def hmac_key(key: bytes) -> bytes:
-    """Return `key`, of at most 64 bytes, in the form that `hmac_sha256` takes."""
-    return key
+def hmac_key(key: bytes) -> hmac.HMAC:
+    """Return `key`, of at most 64 bytes, in the form that `hmac_sha256` takes: begun, which is half of the work."""
+    return hmac.new(key, digestmod="sha256")
 
 
-def hmac_sha256(key: bytes, buf: bytes | bytearray, start: int, end: int) -> bytes:
+def hmac_sha256(key: hmac.HMAC, buf: bytes | bytearray, start: int, end: int) -> bytes:
     """Return the HMAC-SHA-256 of `buf[start:end]`, 32 bytes."""
-    return hmac.digest(key, memoryview(buf)[start:end], "sha256")
+    mac = key.copy()
+    mac.update(memoryview(buf)[start:end])
+    return mac.digest()
 
 
-def hmac_matches(key: bytes, buf: bytes | bytearray, end: int) -> bool:
+def hmac_matches(key: hmac.HMAC, buf: bytes | bytearray, end: int) -> bool:
     """Tell whether the eight bytes at `end` begin the HMAC-SHA-256 of `buf[:end]`; it takes as long if they do not."""
-    return hmac.compare_digest(hmac.digest(key, memoryview(buf)[:end], "sha256")[:8], bytes(buf[end : end + 8]))
+    return hmac.compare_digest(hmac_sha256(key, buf, 0, end)[:8], bytes(buf[end : end + 8]))
 
 
 def find_zero(buf: bytes | bytearray, pos: int, end: int) -> int:

@@ -16,6 +16,7 @@ BOOTS_REMEMBERED = 8192  # more starts than a HAT's ring can hold unacknowledged
 TOLD_TOGETHER_MS = 48  # any byte of a LogData can be given a time within 50 ms
 RECORD_MS = 40  # a HAT puts the bytes of so long into a record, at most
 TOLD_TOGETHER_BYTES = 4096
+DRIFT_MS_EVERY = 10_000  # a HAT's clock may lose a millisecond in so many: 100 ppm, twice what its crystal does
 RESEND_REQUEST_EVERY_MS = 250  # one round trip with a full window takes less
 
 
@@ -33,12 +34,36 @@ class Missing:
         return True
 
 
+class Lateness:
+    """How late what a HAT tells comes, beside the least late of late: what it could not send, it had to hold back."""
+
+    def __init__(self) -> None:
+        self._least_ms: int | None = None  # of what our clock says less what the HAT's does
+        self._drifted_ms = 0
+
+    def of(self, hat_ms: int, now_ms: int) -> int:
+        """Return how much later than others that is which the HAT tells of `hat_ms` and that came now."""
+        late_ms = now_ms - hat_ms
+        if self._least_ms is None:
+            self._least_ms, self._drifted_ms = late_ms, now_ms
+        drift_ms = (now_ms - self._drifted_ms) // DRIFT_MS_EVERY
+        self._drifted_ms += drift_ms * DRIFT_MS_EVERY
+        self._least_ms = min(self._least_ms + drift_ms, late_ms)
+        return late_ms - self._least_ms
+
+
 class LogReceiver:
-    """Takes log records at (boot, offset) and passes on what continues there."""
+    """Takes log records at (boot, offset) and passes on what continues there.
+
+    Attributes:
+        at_ms: the HAT's time of the newest record that `take_next` took; for whoever sets it to None to see whether
+            there was one.
+    """
 
     def __init__(self, boot: int, offset: int) -> None:
         self.boot = boot
         self.offset = offset
+        self.at_ms: int | None = None
         self._first_boot = boot
         self._ends: dict[int, int] = {}  # how many bytes the newest BOOTS_REMEMBERED boots had
 
@@ -51,7 +76,8 @@ class LogReceiver:
         if not data or offset > OFFSET_MAX:
             return None
         self.offset = offset + len(data)
-        return LogData(boot, offset, record.at_ms, data, _damage(record))
+        self.at_ms = at_ms = record.at_ms
+        return LogData(boot, offset, at_ms, data, _damage(record))
 
     def take(self, record: link_pb2.LogRecord) -> list[LinkEvent] | None:
         """Return what is new in `record`; None when records before it are missing."""

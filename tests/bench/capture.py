@@ -8,14 +8,15 @@ import shutil
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 from tests.bench.capture_feed import PIECE_BYTES, piece
-from tests.bench.capture_ways import BARE, DEBIAN_PATH, HOSTD, PEERS, Way
+from tests.bench.capture_ways import DEBIAN_PATH, FLOOR, HOSTD, PEERS, Way
 from tests.bench.process import cpu_s, running, until
 from tests.bench.report import Report, Row
 from tests.conftest import ROOT
@@ -43,26 +44,29 @@ class Size:
     """How much is measured."""
 
     rounds: int
-    paced_s: float
-    fast_bytes: int
-
-    @property
-    def loads(self) -> list[Load]:
-        """Return what is said in a round."""
-
-        def paced(name: str, rate: int, *, is_busy: bool = False) -> Load:
-            return Load(name, rate, max(1, int(rate * self.paced_s) // PIECE_BYTES), is_busy)
-
-        return [
-            paced("11.5 kB/s", 11_500),
-            paced("150 kB/s", 150_000),
-            paced("150 kB/s, cores busy", 150_000, is_busy=True),
-            Load("as fast as it goes", 0, self.fast_bytes // PIECE_BYTES),
-        ]
+    loads: list[Load]
 
 
-FULL = Size(rounds=3, paced_s=4.0, fast_bytes=4_000_000)
-SMALLEST = Size(rounds=1, paced_s=0.1, fast_bytes=100_000)
+def _paced(name: str, rate: int, span_s: float, *, is_busy: bool = False) -> Load:
+    return Load(name, rate, max(1, int(rate * span_s) // PIECE_BYTES), is_busy)
+
+
+FULL = Size(
+    rounds=3,
+    loads=[
+        _paced("11.5 kB/s", 11_500, 4.0),
+        _paced("150 kB/s", 150_000, 4.0),
+        _paced("150 kB/s, cores busy", 150_000, 4.0, is_busy=True),
+        Load("as fast as it goes", 0, 4_000_000 // PIECE_BYTES),
+    ],
+)
+SMALLEST = Size(
+    rounds=1,
+    loads=[
+        _paced("150 kB/s, cores busy", 150_000, 0.1, is_busy=True),
+        Load("as fast as it goes", 0, 100_000 // PIECE_BYTES),
+    ],
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +86,8 @@ class Station:
     pids: list[int]
     feed: asyncio.subprocess.Process
     said: int = 0  # pieces
-    costs: dict[str, list[Cost]] = field(default_factory=dict)
 
-    async def say(self, load: Load) -> None:
+    async def say(self, load: Load) -> Cost:
         """Let the node speak, and measure until all of it is stored or nothing comes any more."""
         assert self.feed.stdin is not None
         assert self.feed.stdout is not None
@@ -97,57 +100,61 @@ class Station:
         end_s = await self._stored_s()
         megabytes = load.pieces * PIECE_BYTES / MEGA
         spent_s = cpu_s(*self.pids) - begin_cpu_s
-        self.costs.setdefault(load.name, []).append(Cost(spent_s * MS / megabytes, megabytes / (end_s - begin_s)))
+        return Cost(spent_s * MS / megabytes, megabytes / (end_s - begin_s))
 
     async def _stored_s(self) -> float:
         """Return when the last byte was stored. A HAT knows it; a file has to be looked at."""
         path = self.folder / "stored"
         size, grown_s = -1, time.monotonic()
-        while self.way is not HOSTD and size < self.said * PIECE_BYTES and time.monotonic() - grown_s < STALLED_S:
+        while self.way.feed == "raw" and size < self.said * PIECE_BYTES and time.monotonic() - grown_s < STALLED_S:
             now = path.stat().st_size
             if now != size:
                 size, grown_s = now, time.monotonic()
             await asyncio.sleep(LOOK_S)
         return grown_s
 
-    def cost(self, load: Load) -> Cost:
-        """Return the medians of all rounds."""
-        costs = self.costs[load.name]
-        return Cost(median(cost.cpu_ms_per_mb for cost in costs), median(cost.mb_per_s for cost in costs))
+    @property
+    def lost(self) -> int:
+        """How many bytes were said and are not stored in their place."""
+        return _lost(self.said, self.way.stored(self.folder))
 
 
 def run(size: Size) -> Report:
     """Measure all ways in turn."""
     missing = [way.package for way in PEERS if way.command and not shutil.which(way.command, path=DEBIAN_PATH)]
     peers = [way for way in PEERS if way.package not in missing]
-    stations, lost = asyncio.run(_measure(size, [HOSTD, BARE, *peers]))
+    found = {load.name: asyncio.run(_measure(size, load, [HOSTD, FLOOR, *peers])) for load in size.loads}
     report = Report(
         "capture: what a node's console says, stored on disk",
         [
             "ours: racklet-hostd as it is. The HAT speaks the link; in the end all is acknowledged, so durable.",
             "peer: as named. conserver and pyserial-asyncio write files; ser2net's client does, and counts as well.",
-            "limit: os.read and os.write in a loop over epoll.",
+            "A bare loop: os.read and os.write over epoll.",
+            "limit: what no program can leave out that keeps hostd's promise, with hostd's number of wake-ups: read,",
+            "take frame, seal and record apart with the C libraries, append to one file, flush it, acknowledge.",
             f"All get the same console at the same pace, in the same pieces of {PIECE_BYTES} bytes, on ptys.",
             "CPU of the capturing processes alone, system time included, from the first byte until all is stored.",
             f"Cores busy: beside {os.cpu_count()} processes that do nothing but count.",
             "Lost: said and not on the disk in its place, in all rounds. Only at the last rate does the node wait.",
-            f"Medians of {size.rounds} rounds in turns.",
+            f"Medians of {size.rounds} rounds in turns, by processes that began with the first of them.",
+            "What hostd does once a minute, indexing and compressing what has ended, is in `just bench storage`.",
             *(f"{package} is not installed, so its rows are missing: apt install {package}" for package in missing),
         ],
     )
-    by_name = {station.way.name: station for station in stations}
+    lost: Counter[str] = Counter()
     for load in size.loads:
-        report.sections.append(list(_rows(load, by_name)))
-    ours, limit = lost[HOSTD.name], lost[BARE.name]
+        costs, lost_with_it = found[load.name]
+        report.sections.append(list(_rows(load, costs)))
+        lost.update(lost_with_it)
+    ours, limit = lost[HOSTD.name], lost[FLOOR.name]
     report.sections.append(
         [Row(f"lost, ours and {peer.name}", "bytes", ours, lost[peer.name], limit) for peer in peers]
     )
     return report
 
 
-def _rows(load: Load, stations: dict[str, Station]) -> Iterator[Row]:
-    costs = {name: station.cost(load) for name, station in stations.items()}
-    ours, limit = costs.pop(HOSTD.name), costs.pop(BARE.name)
+def _rows(load: Load, costs: dict[str, Cost]) -> Iterator[Row]:
+    ours, limit = costs.pop(HOSTD.name), costs.pop(FLOOR.name)
     for peer, cost in costs.items():
         what = f"{load.name}: ours and {peer}"
         yield Row(what, "ms of CPU/MB", ours.cpu_ms_per_mb, cost.cpu_ms_per_mb, limit.cpu_ms_per_mb)
@@ -157,20 +164,24 @@ def _rows(load: Load, stations: dict[str, Station]) -> Iterator[Row]:
             yield Row(what, "MB/s", ours.mb_per_s, cost.mb_per_s, limit.mb_per_s, more_is_better=True)
 
 
-async def _measure(size: Size, ways: list[Way]) -> tuple[list[Station], dict[str, int]]:
-    with tempfile.TemporaryDirectory(prefix="racklet-bench-") as folder:
+async def _measure(size: Size, load: Load, ways: list[Way]) -> tuple[dict[str, Cost], dict[str, int]]:
+    """Return what a load costs each of the ways, and how many bytes each of them lost."""
+    costs: dict[str, list[Cost]] = {way.name: [] for way in ways}
+    with tempfile.TemporaryDirectory(prefix="racklet-bench-") as name:
+        folder = Path(name)
         for way in ways:
-            (Path(folder) / way.name).mkdir()
+            (folder / way.name).mkdir()
         async with AsyncExitStack() as started:
-            stations = [await started.enter_async_context(_station(way, Path(folder) / way.name)) for way in ways]
+            stations = [await started.enter_async_context(_station(way, folder / way.name)) for way in ways]
             for _ in range(size.rounds):
-                for load in size.loads:
-                    async with _busy_cores(Path(folder) / "busy.log", load):
-                        for station in stations:
-                            await station.say(load)
-        return stations, {
-            station.way.name: _lost(station.said, station.way.stored(station.folder)) for station in stations
-        }
+                async with _busy_cores(folder / "busy.log", load):
+                    for station in stations:
+                        costs[station.way.name].append(await station.say(load))
+        return {way: _median(found) for way, found in costs.items()}, {each.way.name: each.lost for each in stations}
+
+
+def _median(costs: list[Cost]) -> Cost:
+    return Cost(median(cost.cpu_ms_per_mb for cost in costs), median(cost.mb_per_s for cost in costs))
 
 
 @asynccontextmanager

@@ -126,6 +126,19 @@ async def _bare(folder: Path, port: Path) -> AsyncIterator[list[int]]:
 
 
 @asynccontextmanager
+async def _floor(folder: Path, port: Path) -> AsyncIterator[list[int]]:
+    command = (sys.executable, "-m", "tests.bench.capture_floor", port, folder / "stored")
+    async with running(*command, log=folder / "log") as process:
+        await until((folder / "stored").exists)
+        await asyncio.sleep(SETTLED_S)
+        yield [process.pid]
+
+
+def _stored_by_floor(folder: Path) -> bytes:
+    return _file(folder).rstrip(b"\0")  # the room that it made beforehand
+
+
+@asynccontextmanager
 async def _reader(way: str, source: object, folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
     command = (sys.executable, "-m", "tests.bench.capture_reader", way, source, folder / "stored")
     async with running(*command, log=folder / "log") as process:
@@ -152,8 +165,9 @@ def _is_served(tcp_port: int) -> bool:
 
 
 HOSTD = Way("hostd", _hostd, _stored_by_hostd, "link")
-BARE = Way("bare", _bare, _file)
+FLOOR = Way("floor", _floor, _stored_by_floor, "link")
 PEERS = (
+    Way("a bare loop", _bare, _file),
     Way("conserver", _conserver, _stored_by_conserver, command="conserver", package="conserver-server"),
     Way("ser2net", _ser2net, _file, command="ser2net", package="ser2net"),
     Way("pyserial-asyncio", _asyncio, _file),

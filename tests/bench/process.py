@@ -30,9 +30,10 @@ async def until(holds: Callable[[], bool], timeout_s: float = TIMEOUT_S) -> None
 
 @asynccontextmanager
 async def running(*command: object, log: Path) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run a command with its output in `log`; end it with SIGTERM, or kill it."""
+    """Run a command with its output in `log`; end it with SIGTERM, or kill it. It ends also when we are killed."""
     with log.open("ab") as output:
         process = await asyncio.create_subprocess_exec(
+            *("setpriv", "--pdeathsig", "TERM", "--"),
             *map(str, command),
             stdin=asyncio.subprocess.PIPE,
             stdout=output,

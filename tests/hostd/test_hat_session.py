@@ -8,13 +8,16 @@ import tty
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
 from racklet.link.v1 import link_pb2
 from racklet_hostd.clock import SystemClock
-from racklet_hostd.hat_session import READ_BUDGET_BYTES, HatNews, HatSession
+from racklet_hostd.hat_session import HELD_BACK_MS, READ_BUDGET_BYTES, HatNews, HatSession
+from racklet_hostd.serial_port import FULL_BYTES
 from racklet_link.events import HelloReceived, StoredPositions
+from racklet_link.host import HostLink
 from tests.bench.wire import KEY, HatSeal, unseal
 from tests.hostd.rig import until
 
@@ -113,3 +116,16 @@ async def test_a_port_that_brings_too_much_is_left_unread_for_a_while(line: Line
         await until(lambda: not port._is_paused)
         await until(lambda: session.link.is_up)
         assert session._budget_bytes > 0
+
+
+async def test_what_follows_comes_soon_when_it_was_held_back_or_an_answer_is_awaited(line: Line) -> None:
+    async with talking(line) as session:
+        much, little = bytes(FULL_BYTES), bytes(100)
+        with patch.object(HostLink, "receive", lambda link, *_: setattr(link, "log_lag_ms", lag_ms) or []):
+            lag_ms = HELD_BACK_MS - 1
+            assert not session._receive(much)
+            lag_ms = HELD_BACK_MS
+            assert session._receive(much)
+            assert not session._receive(little)  # a full terminal has more: the node said nothing since
+        session.request(link_pb2.Identify(duration_ms=5), 700)
+        assert session._receive(little)

@@ -122,7 +122,7 @@ async def test_a_disk_that_has_room_again_takes_logs_again(tmp_path: Path) -> No
         hat.say(b"lost")
         await until(lambda: rack.store_failures["disk_full"] == 1)
         await until(lambda: hat.all_acknowledged)
-        rig.daemon._store._limits = StoreLimits()
+        rig.daemon._syncing._store._limits = StoreLimits()
         hat.say(b"kept")
         await until(lambda: rig.daemon.not_ready() == "")
         pieces = rack.node("node-1").store.boot_log(1).read(0, 100)

@@ -137,6 +137,11 @@ async def test_a_port_that_is_paused_is_not_read(cable: Cable) -> None:
     await port.close()
 
 
+def next_look_ms(port: SerialPort) -> float:
+    assert isinstance(port._next_look, asyncio.TimerHandle)
+    return (port._next_look.when() - asyncio.get_running_loop().time()) * 1000
+
+
 async def until_busy(cable: Cable, port: SerialPort) -> None:
     """Let the HAT say dots until the port is looked at, and has said what it said."""
     await until(lambda: os.write(cable.master, b".") and port._next_look is not None)
@@ -181,6 +186,7 @@ async def test_the_faster_a_hat_speaks_the_sooner_the_next_look(cable: Cable) ->
         port._read_s, port._counted_s, port._counted_bytes = 1.08, 1.0, count
         periods.append(port._period_ms())
     assert periods == [SOON_MS, pytest.approx(80, abs=2), pytest.approx(49, abs=1), LOOK_MS]
+    assert port._period_ms() == SOON_MS  # nothing came
     await port.close()
 
 
@@ -188,13 +194,39 @@ async def test_an_answer_that_is_awaited_brings_the_next_look_forward(cable: Cab
     port = await SerialPort.open(cable.path, lambda _: None)
     await until_busy(cable, port)
     port._look_in(100 * SOON_MS)
-    port.await_answer()
-    next_look = port._next_look
-    assert isinstance(next_look, asyncio.TimerHandle)
-    assert next_look.when() <= asyncio.get_running_loop().time() + LOOK_MS / 1000
-    port._counted_bytes = 1
-    assert port._period_ms() == LOOK_MS
+    port.hurry()
+    assert next_look_ms(port) <= LOOK_MS
     await port.close()
+
+
+async def test_who_takes_what_came_may_have_the_next_look_soon(cable: Cable) -> None:
+    looks: list[float] = []
+
+    def take(_: bytes) -> bool:
+        looks.append(asyncio.get_running_loop().time())
+        return True
+
+    port = await SerialPort.open(cable.path, take)
+    await until_busy(cable, port)
+    looks.clear()
+    await until(lambda: os.write(cable.master, b".") and len(looks) > 2)
+    assert port._next_look is not None
+    assert next_look_ms(port) <= LOOK_MS
+    await port.close()
+
+
+async def test_ports_that_say_little_are_looked_at_together() -> None:
+    cables = [Cable() for _ in range(3)]
+    ports = [await SerialPort.open(cable.path, lambda _: None) for cable in cables]
+    for port in ports:
+        port._look_in(SOON_MS)
+        await asyncio.sleep(0.001)
+    looks = [port._next_look.when() for port in ports if isinstance(port._next_look, asyncio.TimerHandle)]
+    assert len(looks) == 3
+    assert [round(when * 1000) % SOON_MS for when in looks] == [0, 0, 0]
+    for port, cable in zip(ports, cables, strict=True):
+        await port.close()
+        cable.pull()
 
 
 async def test_a_busy_port_that_is_paused_is_not_read(cable: Cable) -> None:

@@ -504,6 +504,24 @@ def test_records_that_came_together_are_told_as_one() -> None:
     assert events == [LogData(1, 0, 5, b"abc" * 4)]
 
 
+def test_it_is_known_how_late_console_bytes_came_until_the_hat_starts_anew() -> None:
+    bench = Bench()
+    bench.hear(link_pb2.LogRecord(boot=1, at_ms=1, boot_cause=link_pb2.BOOT_CAUSE_SUPPLY_ON))
+    lags = []
+    for index, passed_ms in enumerate((10, 10, 80)):
+        bench.now_ms += passed_ms
+        bench.hear(link_pb2.LogRecord(boot=1, offset=index, at_ms=100 + 10 * index, data=b"a"))
+        lags.append(bench.link.log_lag_ms)
+    assert lags == [0, 0, 70]
+    bench.hear(link_pb2.Telemetry(sequence=1, at_ms=7))
+    assert bench.link.log_lag_ms == 0  # nothing of the console came
+    bench.hear(hello(session=HELLO.session + 1))
+    bench.link.welcome(NOTHING, 0, bench.now_ms)
+    bench.hear(link_pb2.LogRecord(boot=1, at_ms=1, boot_cause=link_pb2.BOOT_CAUSE_SUPPLY_ON))
+    bench.hear(link_pb2.LogRecord(boot=1, at_ms=1, data=b"a"))
+    assert bench.link.log_lag_ms == 0
+
+
 # Who speaks.
 
 

@@ -16,6 +16,7 @@ from racklet_link.receiver import (
     TOLD_TOGETHER_BYTES,
     TOLD_TOGETHER_MS,
     EventReceiver,
+    Lateness,
     LogReceiver,
     Missing,
     told_together,
@@ -335,3 +336,29 @@ def test_the_short_way_takes_nothing_beyond_what_a_boot_can_reach() -> None:
 def test_a_boot_that_begins_says_nothing_about_when_the_bytes_before_it_came() -> None:
     events = [LogData(1, 0, 1000, b"a"), LogData(1, 1, 1000 + TOLD_TOGETHER_MS - 1, b"b"), LogData(2, 0, 1048, b"c")]
     assert told_together([*events]) == events
+
+
+def test_what_comes_at_the_usual_time_is_not_late() -> None:
+    lateness = Lateness()
+    assert [lateness.of(hat_ms, hat_ms + 5000) for hat_ms in (10, 20, 30)] == [0, 0, 0]
+
+
+def test_what_was_held_back_is_late_beside_the_quickest() -> None:
+    lateness = Lateness()
+    assert lateness.of(0, 1000) == 0
+    assert lateness.of(100, 1180) == 80
+    assert lateness.of(200, 1190) == 0  # that was the quickest
+    assert lateness.of(300, 1350) == 60
+
+
+def test_a_clock_that_loses_time_makes_nothing_late() -> None:
+    lateness = Lateness()
+    day_ms = 86_400_000
+    late_ms = [lateness.of(now_ms - now_ms // 20_000, now_ms) for now_ms in range(0, day_ms, 60_000)]  # 50 ppm
+    assert max(late_ms) <= 3
+    assert lateness.of(day_ms - day_ms // 20_000, day_ms + 100) == pytest.approx(100, abs=3)
+
+
+def test_a_clock_that_gains_time_makes_nothing_late() -> None:
+    lateness = Lateness()
+    assert {lateness.of(now_ms + now_ms // 20_000, now_ms) for now_ms in range(0, 86_400_000, 60_000)} == {0}

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import signal
-import sys
 import tty
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,27 +13,9 @@ import serial
 
 from racklet_virtual.firmware_process import Firmware, flash_firmware
 from racklet_virtual.rack import VirtualRack
-from tests.conftest import ROOT, interpreter
+from tests.conftest import interpreter
+from tests.system.flashing import flash, flash_killed_when
 from tests.system.link_port import LinkPort
-from tests.system.rig import until
-
-PATIENCE_S = 80.0
-FLASH = (sys.executable, str(ROOT / "tools" / "flash"))
-
-
-async def flash(port: Path | str, *arguments: str) -> tuple[int, str, str]:
-    process = await asyncio.create_subprocess_exec(
-        *FLASH, str(port), *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-    try:
-        async with asyncio.timeout(PATIENCE_S):
-            output, errors = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    assert process.returncode is not None
-    return process.returncode, output.decode(), errors.decode()
 
 
 def empty_rack(folder: Path, firmware: Firmware | None = None) -> VirtualRack:
@@ -75,13 +54,8 @@ async def test_an_empty_hat_is_flashed_and_flashed_again_and_runs_from_a_slot(tm
 async def test_a_flashing_that_was_killed_is_run_again(tmp_path: Path) -> None:
     async with empty_rack(tmp_path) as rack:
         [hat] = rack.hats
-        process = await asyncio.create_subprocess_exec(*FLASH, str(hat.port), stdout=asyncio.subprocess.DEVNULL)
         image = hat.chip.flash / "flash.img"
-        try:
-            await until(lambda: image.exists() and b"racklet_boot" in image.read_bytes(), PATIENCE_S)
-        finally:
-            process.send_signal(signal.SIGKILL)
-            await process.wait()
+        await flash_killed_when(hat.port, lambda: image.exists() and b"racklet_boot" in image.read_bytes())
         code, output, errors = await flash(hat.port)
         assert code == 0, errors
         assert "slot a" in output

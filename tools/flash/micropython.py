@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 OLDEST: Final = (1, 26)
 _ANSWER_S = 10
 _SILENCE_S = 3  # of one read: a sector of the flash is erased in 0.4 s
+_WRITTEN_AT_ONCE: Final = 1024  # bytes; each piece waits for an answer, and takes some of the heap to be compiled
 _LEAVE: Final = b"\x03\x04\x03\x02"  # whatever is pasted or runs ends, and the REPL is the one for people
 _NOT_OPENED: Final = {
     errno.ENOENT: (NoPortError, "there is no port {port}; is the HAT plugged in?"),
@@ -144,7 +145,7 @@ class MicroPython:
                 f"import os\ntry:\n os.mkdir({folder!r})\nexcept OSError as error:\n if error.errno != 17: raise"
             )
         try:
-            self._transport.fs_writefile("/new", content)
+            self._transport.fs_writefile("/new", content, chunk_size=_WRITTEN_AT_ONCE)
         except (TransportError, OSError) as error:
             raise self._translated(error) from error
         self._exec(f"import os\nos.rename('/new', {'/' + path!r})")

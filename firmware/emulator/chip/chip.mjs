@@ -10,7 +10,11 @@ import { SerialHost } from './usb.mjs';
 const FLASH_START = 0x10000000;
 const SIO_FIFO_STATUS = 0x50;
 const SIO_FIFO_READ = 0x58;
-const FIFO_READY = 2; // to write; nothing to read
+const FIFO_VALID = 1; // something to read
+const FIFO_READY = 2; // room to write
+const PSM = 0x40010;
+const FORCED_OFF = 0x4; // FRCE_OFF
+const SECOND_CORE = 1 << 16;
 const HARD_FAULT = 3;
 const SHORTEST_CHARACTER_BITS = 9.5;
 const ROSC = 0x40060;
@@ -196,7 +200,7 @@ export class Chip {
       this.busyUntil = untilNanos;
     });
     connectI2c(rp2040, rp2040.i2c[0], this.world);
-    this.#silenceSecondCore();
+    this.#standInForSecondCore();
     this.#connectRandomBit();
     this.#connectUart();
     this.#connectWatchdog(scratch, reason);
@@ -240,13 +244,28 @@ export class Chip {
     }
   }
 
-  /** There is one core. MicroPython asks the mailbox of the other when it resets that; rp2040js has no mailbox. */
-  #silenceSecondCore() {
+  /**
+   * There is one core, and of the other what its boot ROM does: when a reset of it ends it sends a zero, for which MicroPython
+   * waits in every soft reset. rp2040js has neither that nor the mailbox between the two.
+   */
+  #standInForSecondCore() {
     const { sio } = this.rp2040;
+    const psm = this.rp2040.peripherals[PSM];
+    let isReset = false;
+    let hasSent = false;
     const read = sio.readUint32.bind(sio);
     sio.readUint32 = (offset) => {
-      if (offset === SIO_FIFO_STATUS) return FIFO_READY;
-      return offset === SIO_FIFO_READ ? 0 : read(offset);
+      if (offset === SIO_FIFO_STATUS) return hasSent ? FIFO_VALID | FIFO_READY : FIFO_READY;
+      if (offset !== SIO_FIFO_READ) return read(offset);
+      hasSent = false;
+      return 0;
+    };
+    const write = psm.writeUint32.bind(psm);
+    psm.writeUint32 = (offset, value) => {
+      write(offset, value);
+      if (offset !== FORCED_OFF) return;
+      if (isReset && !(value & SECOND_CORE)) hasSent = true;
+      isReset = !!(value & SECOND_CORE);
     };
   }
 

@@ -149,7 +149,7 @@ class Diagnosis:
                 self._hear_silence(silence, unended)
 
     def _see(self, block: Block) -> None:
-        text = b"\n".join(block.lines)
+        text = block.text
         if b"\x1b" in text:
             text = CONTROL_SEQUENCE.sub(b"", text)
         if self._needles.found_in(text):  # most lines tell nothing

@@ -5,7 +5,7 @@ What a sync stores becomes valid all at once, with one entry in the journal: its
 which are cut.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -112,10 +112,11 @@ class Store:
             self._nodes[name] = NodeStore(name, self._database, self._files, self._limits, self._places)
         return self._nodes[name]
 
-    def sync(self, *, idle_too: bool = True) -> SyncReport:
+    def sync(self, *, idle_too: bool = True, names: Collection[str] | None = None) -> SyncReport:
         """Make durable what was appended before the call; block until it is.
 
-        A node of which nothing is new but its energy is left out unless `idle_too`: its HAT tells it again.
+        A node of which nothing is new but its energy is left out unless `idle_too`: its HAT tells it again. With
+        `names` it is about these nodes alone, and those of which there are events.
 
         Bytes that the disk does not take are dropped and a gap is stored for them; the next sync tries again with the
         bytes that have come since. Nothing is raised: the report tells.
@@ -124,8 +125,8 @@ class Store:
             marks = self.energy_marks.take()
             events = self.events.take()
             sequences = events.hat_sequences()
-            nodes = list(self._nodes.values())
             marked = {mark.node for mark in marks}  # no mark may be ahead of the counter after a crash
+            nodes = self._of(None if names is None else {*names, *sequences, *marked})
             batches = [
                 (node, batch)
                 for node in nodes
@@ -144,6 +145,12 @@ class Store:
         with self._syncing:
             nodes = list(self._nodes.values())
             return self._upkeep.index(nodes, now_ms, is_last=False) or self._upkeep.compress(nodes)
+
+    def _of(self, names: Collection[str] | None) -> list[NodeStore]:
+        """Return the nodes of these names; None for all."""
+        if names is None:
+            return list(self._nodes.values())
+        return [self._nodes[name] for name in names if name in self._nodes]
 
     def _write_logs(self, batches: _NodeBatches) -> tuple[LogFailure, ...]:
         failures: list[LogFailure] = []
