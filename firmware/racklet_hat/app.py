@@ -74,15 +74,19 @@ _RESULT_NO_MONITOR = const(9)
 _WAVEFORM_HALF = const(64)
 _BY_POLICY = const(-1)  # instead of a request's id
 
-_CONSOLE_MS = const(5)  # the UART's ring holds 13 ms at 1500000 baud
-_LINK_MS = const(5)
+_CONSOLE = const(0)  # the tasks
+_LINK = const(1)
+_METER = const(2)
+_LIGHTS = const(3)
+_ALL_TURNED = const(15)
+_PASS_MS = const(5)  # between two passes; console and link have their turn in each
+_BUSY_PASS_MS = const(1)  # while there is more to say, or the port is full: it sends its 256 bytes in 0.3 ms
 _METER_MS = const(20)  # 50 samples a second
 _FIRST_MEASUREMENT_MS = const(25)  # an INA226 takes 21 ms
 _LIGHTS_MS = const(100)
-_METER = const(2)  # the place of its task
 _TYPE_MAX = const(32)  # bytes in one turn: 5 ms take 57 at 115200 baud
 _CHUNK_BYTES = const(64)  # as a USB packet
-_CHUNKS_MAX = const(2)  # in one turn, 2 ms each: the other tasks wait meanwhile
+_CHUNKS_MAX = const(2)  # in one turn: the other tasks wait meanwhile
 _FRAMES_MAX = const(4)  # likewise; fewer do not carry 1500000 baud, of which a turn brings three
 _HEAP_LOOKS = const(
     20
@@ -134,6 +138,7 @@ class App:
         self._heard_ms = 0
         self._out_start = 0
         self._out_end = 0
+        self._pause_ms = _PASS_MS
         self._typed = bytearray(_CONSOLE_DATA_MAX)
         self._typed_start = 0
         self._typed_end = 0
@@ -146,12 +151,9 @@ class App:
         self._monitor_lost = False
         self._was_halted = False
         self._repl_wanted = False
-        self._tasks = (
-            (self._turn_console, _CONSOLE_MS),
-            (self._turn_link, _LINK_MS),
-            (self._turn_meter, _METER_MS),
-            (self._turn_lights, _LIGHTS_MS),
-        )
+        self._metered_ms = self._lit_ms = self._clock.now_ms
+        # By their numbers, which events tell. Bound once: a method taken as a value is a heap object.
+        self._tasks = (self._turn_console, self._turn_link, self._turn_meter, self._turn_lights)
         self._report(_EVENT_KIND_HAT_STARTED, self._reset_cause, 0, 0)
         if is_on:
             self._capture.begin_boot(_BOOT_CAUSE_HAT_START, self._clock.now_ms, self._clock.turns)
@@ -160,30 +162,36 @@ class App:
         self._turn(_METER)  # a request may come with the first frame, and without a measurement ON is refused
 
     async def run(self) -> None:
-        """Run until a person wants the REPL."""
-        running = [asyncio.create_task(self._repeat(index)) for index in range(len(self._tasks))]
-        all_turned = (1 << len(running)) - 1
+        """Run until a person wants the REPL. One loop turns all tasks, for a switch of asyncio takes a chip 0.2 ms."""
         self._board.feed_watchdog()  # from here on: a task that never does its work once ends the firmware as well
         while not self._repl_wanted:
-            if self._turned == all_turned and not self._update.is_over(self._clock.now_ms):
+            self._turn_all()
+            await asyncio.sleep_ms(self._pause_ms)  # pyright: ignore[reportAttributeAccessIssue] - MicroPython has it
+
+    def _turn_all(self) -> None:
+        """Turn every task whose time has come; feed the watchdog when all have done their work since it was fed."""
+        clock = self._clock
+        clock.turn(time.ticks_ms())  # pyright: ignore[reportArgumentType] - milliseconds are an integer
+        now_ms = clock.now_ms
+        self._turn(_CONSOLE)
+        self._turn(_LINK)
+        if elapsed_ms(now_ms, self._metered_ms) >= _METER_MS:
+            self._metered_ms = now_ms
+            self._turn(_METER)
+        if elapsed_ms(now_ms, self._lit_ms) >= _LIGHTS_MS:
+            self._lit_ms = now_ms
+            self._turn(_LIGHTS)
+            if self._turned == _ALL_TURNED and not self._update.is_over(now_ms):
                 self._turned = 0
                 self._board.feed_watchdog()
-            await asyncio.sleep_ms(_LIGHTS_MS)  # pyright: ignore[reportAttributeAccessIssue] - MicroPython has it
 
-    async def _repeat(self, index: int) -> None:
-        """Turn one task for ever. One that fails is reported and goes on; if it only fails, the watchdog resets."""
-        period_ms = self._tasks[index][1]
-        while not self._repl_wanted:
-            self._clock.turn(time.ticks_ms())  # pyright: ignore[reportArgumentType] - milliseconds are an integer
-            self._turn(index)
-            await asyncio.sleep_ms(period_ms)  # pyright: ignore[reportAttributeAccessIssue] - likewise
-
-    def _turn(self, index: int) -> None:
+    def _turn(self, task: int) -> None:
+        """Turn a task. One that fails is reported and goes on; if it only fails, the watchdog resets."""
         try:
-            self._tasks[index][0]()
-            self._turned |= 1 << index
+            self._tasks[task]()
+            self._turned |= 1 << task
         except Exception:  # noqa: BLE001 - protection and capture must not end with one task, whatever fails
-            self._report(_EVENT_KIND_TASK_FAILED, 0, 0, index)
+            self._report(_EVENT_KIND_TASK_FAILED, 0, 0, task)
 
     def _turn_console(self) -> None:
         """Take what the node sent, and type what waits, no faster than the UART can send it."""
@@ -206,15 +214,18 @@ class App:
         self._loop_ms = now_ms
         if span_ms > self._loop_max_ms:
             self._loop_max_ms = span_ms
+        self._pause_ms = _PASS_MS
         self._hear(now_ms)
         if self._repl_wanted:
             return
         if self._update.turn(now_ms):
             self._board.restart()
-        for _ in range(_FRAMES_MAX):
-            self._listen()  # a frame takes 3 ms
+        for count in range(_FRAMES_MAX):
             if not self._say(now_ms):
                 return
+            if count & 1:
+                self._listen()  # two frames take 3 ms
+        self._pause_ms = _BUSY_PASS_MS
 
     def _hear(self, now_ms: int) -> None:
         usb = self._board.usb
@@ -229,7 +240,6 @@ class App:
             if link.decoder.wants_repl:
                 self._repl_wanted = True
                 return
-            self._listen()  # verifying two frames takes 5 ms
         if elapsed_ms(now_ms, self._heard_ms) > _PARTIAL_STALE_MS:
             link.decoder.drop_partial()
 
@@ -241,8 +251,13 @@ class App:
             self._out_end = link.poll(now_ms, self._clock.turns)
         if self._out_end == 0:
             return False
-        self._out_start = self._board.usb.write(link.wire, self._out_start, self._out_end)
-        return self._out_start == self._out_end
+        start = self._out_start
+        self._out_start = self._board.usb.write(link.wire, start, self._out_end)
+        if self._out_start == self._out_end:
+            return True
+        if self._out_start > start:
+            self._pause_ms = _BUSY_PASS_MS
+        return False
 
     def _turn_meter(self) -> None:
         """Measure, let the gate act, and tell when the monitor goes or comes back."""

@@ -23,6 +23,7 @@ _PROTOCOL_MAX = const(2)
 _PROTOCOL_MIN = const(2)
 _REPLIES_KEPT = const(8)
 _RESEND_AFTER_MS = const(3000)
+_TICK_MASK = const(0x3FFFFFFF)
 _TELEMETRY_PERIOD_MAX_MS = const(60000)
 _TELEMETRY_PERIOD_MIN_MS = const(50)
 _FRAME_HELLO_TAG = const(10)
@@ -171,7 +172,8 @@ class HatLink:
     def poll(self, now_ms: int, turns: int) -> int:
         """Put the frame that is due next into `wire` and return its length; 0 when nothing is due."""
         self._now_ms = now_ms
-        if self.is_up and elapsed_ms(now_ms, self._alive_ms) > _LINK_LOST_AFTER_MS:
+        # This is asked hundreds of times a second: time spans stand here as `elapsed_ms` has them, without the call.
+        if self.is_up and now_ms - self._alive_ms & _TICK_MASK > _LINK_LOST_AFTER_MS:
             self.is_up = False
             self._hello_due = True
         if self._offered_key and elapsed_ms(now_ms, self._offered_ms) > _LINK_LOST_AFTER_MS:
@@ -186,7 +188,7 @@ class HatLink:
             return self._say_hello(now_ms, turns) if self._hello_due or alone else 0
         self._resend_unheard(now_ms)
         size = self._poll_up(now_ms, turns)
-        if size == 0 and elapsed_ms(now_ms, self._said_ms) >= _KEEPALIVE_EVERY_MS:
+        if size == 0 and now_ms - self._said_ms & _TICK_MASK >= _KEEPALIVE_EVERY_MS:
             size = self._say_console_acknowledge()  # it may be told at any time
         if size:
             self._said_ms = now_ms
@@ -208,7 +210,7 @@ class HatLink:
 
     def _poll_up(self, now_ms: int, turns: int) -> int:
         said = self._said
-        if self._replies.next_reply(said):
+        if self._replies.is_due and self._replies.next_reply(said):
             return self._frame(said, _FRAME_REPLY_TAG, self._hat_seal)
         return self._poll_reports(now_ms, turns) if self._key else 0
 
@@ -219,7 +221,7 @@ class HatLink:
         if self._events.next_event(said):
             self._event_progress_ms = now_ms
             return self._frame(said, _FRAME_EVENT_TAG, self._hat_seal)
-        if elapsed_ms(now_ms, self._telemetry_ms) >= self._telemetry_period_ms:
+        if now_ms - self._telemetry_ms & _TICK_MASK >= self._telemetry_period_ms:
             return self._say_telemetry(now_ms, turns)
         if self._log.next_record(said, now_ms):
             self._log_progress_ms = now_ms
@@ -281,11 +283,10 @@ class HatLink:
 
     def _resend_unheard(self, now_ms: int) -> None:
         """Go back to what was sent and not acknowledged for too long."""
-        log = self._log
-        if elapsed_ms(now_ms, self._log_progress_ms) > _RESEND_AFTER_MS:
+        if now_ms - self._log_progress_ms & _TICK_MASK > _RESEND_AFTER_MS:
             self._log_progress_ms = now_ms
-            log.rewind(log.acked_boot, log.acked_offset)
-        if elapsed_ms(now_ms, self._event_progress_ms) > _RESEND_AFTER_MS:
+            self._log.rewind(self._log.acked_boot, self._log.acked_offset)
+        if now_ms - self._event_progress_ms & _TICK_MASK > _RESEND_AFTER_MS:
             self._event_progress_ms = now_ms
             self._events.rewind(self._events.acked_sequence)
 

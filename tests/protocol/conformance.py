@@ -7,6 +7,8 @@ import binascii
 import sys
 from array import array
 
+import log_script
+
 from racklet_link import kernels, messages
 from racklet_link.framing import FrameEncoder
 from racklet_link.message import Message
@@ -203,6 +205,7 @@ OPERATIONS = {
     "numbers": numbers,
     "put_time": put_time,
     "take_entries": take_entries,
+    "log": log_script.run,
 }
 
 

@@ -527,7 +527,7 @@ class AnyHistory(RuleBasedStateMachine):
 
     @invariant()
     def the_ring_keeps_its_size(self) -> None:
-        assert 0 <= self.ring._sent <= self.ring.held_bytes <= self.size
+        assert 0 <= self.ring._marks[3] <= self.ring.held_bytes <= self.size
         assert len(self.ring.ring) == self.size
 
     @invariant()
