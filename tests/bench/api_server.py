@@ -16,6 +16,7 @@ from typing import Any
 
 import grpc
 
+from racklet_hostd.__main__ import keep_what_is_loaded
 from racklet_hostd.access import AccessRules
 from racklet_hostd.api import convert
 from racklet_hostd.api.refused import RefusedCalls
@@ -108,6 +109,7 @@ async def main() -> None:
     """Serve until standard input ends."""
     way, folder, nodes, batches = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
     serving = as_hostd(folder, nodes) if way == "hostd" else as_echo(folder, nodes, batches)
+    keep_what_is_loaded()  # for both: the peer has loaded as much
     async with AsyncExitStack() as opened:
         port = await opened.enter_async_context(serving)
         await answer(lambda: {"port": port})

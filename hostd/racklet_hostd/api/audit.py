@@ -2,8 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Any, TypeAlias, cast
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from typing import Any, cast
 
 import grpc
 from google.protobuf import json_format, text_format
@@ -14,8 +14,10 @@ from racklet_hostd.api import arguments, convert
 from racklet_hostd.api.callers import current_caller
 from racklet_hostd.api.faults import arguments_on_record
 from racklet_hostd.api.firmware import bundle_on_record
+from racklet_hostd.api.methods import CarryOut, Context, Handler, form_of
 from racklet_hostd.api.roles import METHODS, short_name
-from racklet_hostd.api.status import AuditUnreadableError
+from racklet_hostd.api.status import AuditUnreadableError, refuse
+from racklet_hostd.errors import RackletError
 from racklet_hostd.rack import Rack
 from racklet_hostd.store import AuditEntry
 
@@ -23,46 +25,20 @@ _TEXT_LIMIT = 500  # characters of an argument or outcome; what a caller sends m
 _PAGE_DEFAULT = 100
 _SCOPE = "audit"
 
-Context = grpc.aio.ServicerContext[Any, Any]
-_CarryOut = Callable[[Any, Context], Awaitable[Any]]
-_Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
 
+def recorded(rack: Rack, path: str, handler: Handler) -> Handler:
+    """Return a handler that puts each call on record, if its method changes something.
 
-class AuditInterceptor(grpc.aio.ServerInterceptor):
-    """Puts each changing call on record: durably before it is carried out, and its outcome before it is answered."""
-
-    def __init__(self, rack: Rack) -> None:
-        self._rack = rack
-
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[_Handler]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> _Handler:
-        """Wrap the handlers of the rack's changing methods."""
-        handler = await continuation(handler_call_details)
-        path = handler_call_details.method
-        row = METHODS.get(path)
-        if handler is None or row is None or not row.changes:
-            return handler
-        method = short_name(path)
-        if handler.unary_unary is not None:
-            return grpc.unary_unary_rpc_method_handler(
-                _recorded_unary(self._rack, method, cast("_CarryOut", handler.unary_unary)),
-                handler.request_deserializer,
-                handler.response_serializer,
-            )
-        if handler.unary_stream is not None:
-            return grpc.unary_stream_rpc_method_handler(
-                _recorded_sender(self._rack, method, cast("_CarryOut", handler.unary_stream)),
-                handler.request_deserializer,
-                handler.response_serializer,
-            )
-        return grpc.stream_stream_rpc_method_handler(
-            _recorded_stream(self._rack, method, cast("_CarryOut", handler.stream_stream)),
-            handler.request_deserializer,
-            handler.response_serializer,
-        )
+    It is durably there before it is carried out, and its outcome before it is answered.
+    """
+    row = METHODS.get(path)
+    if row is None or not row.changes:
+        return handler
+    form = form_of(handler)
+    record = _recorded_stream if handler.request_streaming else _recorded
+    carry_out = record(rack, short_name(path), getattr(handler, form))
+    make = getattr(grpc, f"{form}_rpc_method_handler")
+    return make(carry_out, handler.request_deserializer, handler.response_serializer)
 
 
 class _Record:
@@ -108,43 +84,34 @@ class _Record:
         return {**self._about, "asked": self._asked, "outcome": outcome, "duration_ms": took_ms}
 
 
-def _recorded_unary(rack: Rack, method: str, carry_out: _CarryOut) -> Any:  # noqa: ANN401  grpc's types know no aio
-    async def recorded(request: Message, context: Context) -> Message:
+def _recorded(rack: Rack, method: str, carry_out: CarryOut) -> CarryOut:
+    async def recorded(request: Message, context: Context) -> Any:  # noqa: ANN401  a message, or nothing of who sends
         record = _Record(rack, method, context)
         await record.begin(*_described(request))
-        try:
-            response: Message = await carry_out(request, cast("Context", record))
-            await record.end("OK")
-        finally:
-            record.leave()
-        return response
+        with_record = cast("Context", record)
+        return await _to_its_end(record, carry_out(request, with_record))
 
     return recorded
 
 
-def _recorded_sender(rack: Rack, method: str, carry_out: _CarryOut) -> Any:  # noqa: ANN401  likewise
-    async def recorded(request: Message, context: Context) -> None:
-        record = _Record(rack, method, context)
-        await record.begin(*_described(request))
-        try:
-            await carry_out(request, cast("Context", record))
-            await record.end("OK")
-        finally:
-            record.leave()
-
-    return recorded
-
-
-def _recorded_stream(rack: Rack, method: str, carry_out: _CarryOut) -> Any:  # noqa: ANN401  likewise
+def _recorded_stream(rack: Rack, method: str, carry_out: CarryOut) -> CarryOut:
     async def recorded(requests: AsyncIterator[rack_pb2.AttachConsoleRequest], context: Context) -> None:
         record = _Record(rack, method, context)
-        try:
-            await carry_out(_recorded_requests(record, requests), cast("Context", record))
-            await record.end("OK")
-        finally:
-            record.leave()
+        await _to_its_end(record, carry_out(_recorded_requests(record, requests), cast("Context", record)))
 
     return recorded
+
+
+async def _to_its_end(record: _Record, call: Awaitable[Any]) -> Any:  # noqa: ANN401  likewise
+    """Return what a call does, with its end on record."""
+    try:
+        response = await call
+        await record.end("OK")
+    except RackletError as error:
+        return await refuse(cast("Context", record), error)
+    finally:
+        record.leave()
+    return response
 
 
 async def _recorded_requests(

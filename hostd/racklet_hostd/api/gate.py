@@ -1,14 +1,15 @@
 """Lets each call through or refuses it, by who calls, what role the method takes, and what is open already."""
 
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
-from typing import Any, TypeAlias
+from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError
 
 from racklet_hostd.api import callers
+from racklet_hostd.api.methods import CarryOut, Context, Handler, form_of
 from racklet_hostd.api.refused import RefusedCalls
 from racklet_hostd.api.roles import METHODS, Row, short_name
 from racklet_hostd.api.status import (
@@ -25,12 +26,8 @@ from racklet_hostd.door.clients import Clients
 from racklet_hostd.door.door import Door, Visitor
 from racklet_hostd.errors import RackletError
 
-Context = grpc.aio.ServicerContext[Any, Any]
-_Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
-_Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[_Handler]]
 
-
-class Gate(grpc.aio.ServerInterceptor):
+class Gate:
     """Stands before every handler. Of a method without a row in the table of roles nobody gets through."""
 
     def __init__(self, door: Door, clients: Clients, clock: Clock, refused: RefusedCalls) -> None:
@@ -38,37 +35,25 @@ class Gate(grpc.aio.ServerInterceptor):
         self._limits = clients.limits
         self._clock = clock
         self._refused = refused
-        self._guarded: dict[str, tuple[_Handler, _Handler]] = {}  # as many as there are methods
 
-    async def intercept_service(
-        self, continuation: _Continuation, handler_call_details: grpc.HandlerCallDetails
-    ) -> _Handler:
-        """Return the handler with the gate before it."""
-        handler = await continuation(handler_call_details)
-        if handler is None:
-            return None
-        method = handler_call_details.method
-        known, guarded = self._guarded.get(method, (None, None))
-        if known is not handler:
-            guarded = self._guard(method, handler)
-            self._guarded[method] = (handler, guarded)
-        return guarded
+    def guard(self, method: str, handler: Handler) -> Handler:
+        """Return the handler with the gate before it. An error of hostd that it raises is what the call ends with.
 
-    def _guard(self, method: str, handler: Any) -> _Handler:  # noqa: ANN401  grpc's types know no aio
-        form = ("unary_" if not handler.request_streaming else "stream_") + (
-            "stream" if handler.response_streaming else "unary"
-        )
+        A response that is bytes is sent as it is.
+        """
+        form = form_of(handler)
         carry_out = getattr(handler, form)
-        guard = self._guard_generator if inspect.isasyncgenfunction(carry_out) else self._guard_coroutine
-        make = getattr(grpc, f"{form}_rpc_method_handler")
-        decode = _decoder(method, handler)
-        guarded: _Handler = make(guard(method, carry_out, decode), None, _encoder(handler))
-        return guarded
+        if handler.response_streaming and not inspect.iscoroutinefunction(carry_out):
+            carry_out = _sending_each(carry_out)
+        guarded = self._guarded(method, carry_out, _decoder(method, handler))
+        return getattr(grpc, f"{form}_rpc_method_handler")(guarded, None, _encoder(handler))
 
-    def _guard_coroutine(self, method: str, carry_out: Any, decode: Any) -> Any:  # noqa: ANN401  likewise
-        async def guarded(raw: Any, context: Context) -> Any:  # noqa: ANN401  likewise
+    def _guarded(self, method: str, carry_out: CarryOut, decode: Callable[[Any], Any]) -> CarryOut:
+        name, row = short_name(method), METHODS.get(method)
+
+        async def guarded(raw: Any, context: Context) -> Any:  # noqa: ANN401  grpc's types know no aio
             try:
-                client = self._admit(method, context).client
+                client = self._admit(name, row, context).client
                 request = decode(raw)
             except RackletError as error:
                 return await refuse(context, error)
@@ -76,47 +61,27 @@ class Gate(grpc.aio.ServerInterceptor):
             try:
                 return await carry_out(request, context)
             except NotImplementedError:  # of a library's service
-                return await refuse(context, NotServedError(f"{short_name(method)} is not served here"))
-            except RackletError as error:  # of a stream of requests
+                return await refuse(context, NotServedError(f"{name} is not served here"))
+            except RackletError as error:
                 return await refuse(context, error)
             finally:
                 client.calls -= 1
 
         return guarded
 
-    def _guard_generator(self, method: str, carry_out: Any, decode: Any) -> Any:  # noqa: ANN401  likewise
-        async def guarded(raw: Any, context: Context) -> AsyncIterator[Any]:  # noqa: ANN401  likewise
-            try:
-                client = self._admit(method, context).client
-                request = decode(raw)
-            except RackletError as error:
-                await refuse(context, error)
-                return
-            client.calls += 1
-            try:
-                async with aclosing(carry_out(request, context)) as responses:
-                    async for response in responses:
-                        yield response
-            except RackletError as error:  # likewise
-                await refuse(context, error)
-            finally:
-                client.calls -= 1
-
-        return guarded
-
-    def _admit(self, method: str, context: Context) -> Visitor:
+    def _admit(self, name: str, row: Row | None, context: Context) -> Visitor:
         """Return whose call it is. Raises the error that it is refused with."""
         visitor = self._door.visitor(context.peer())
         if visitor is None:
             raise ConnectionEndedError("the connection has ended")
         callers.begin_call(visitor.identity)
-        if error := self._objection(method, visitor):
-            self._refused.tell(visitor.identity.caller, short_name(method), error)
+        if error := self._objection(name, row, visitor):
+            self._refused.tell(visitor.identity.caller, name, error)
             raise error
         return visitor
 
-    def _objection(self, method: str, visitor: Visitor) -> RackletError | None:
-        identity, row, name = visitor.identity, METHODS.get(method), short_name(method)
+    def _objection(self, name: str, row: Row | None, visitor: Visitor) -> RackletError | None:
+        identity = visitor.identity
         if not identity.is_known:
             return NotAuthenticatedError(identity.why_not)
         if identity.role is None:
@@ -139,7 +104,18 @@ class Gate(grpc.aio.ServerInterceptor):
         return None
 
 
-def _decoder(method: str, handler: Any) -> Any:  # noqa: ANN401  likewise
+def _sending_each(generate: Callable[[Any, Context], AsyncGenerator[Any, None]]) -> CarryOut:
+    """Return what sends all that a generator yields, and closes it, however the call ends."""
+
+    async def send_each(request: Any, context: Context) -> None:  # noqa: ANN401  likewise
+        async with aclosing(generate(request, context)) as responses:
+            async for response in responses:
+                await context.write(response)
+
+    return send_each
+
+
+def _decoder(method: str, handler: Handler) -> Callable[[Any], Any]:
     """Return what makes messages of bytes, behind the gate: what strangers send is not even decoded."""
     parse = handler.request_deserializer
 
@@ -158,7 +134,7 @@ def _decoder(method: str, handler: Any) -> Any:  # noqa: ANN401  likewise
     return decode_each if handler.request_streaming else decode
 
 
-def _encoder(handler: Any) -> Any:  # noqa: ANN401  likewise
+def _encoder(handler: Handler) -> Callable[[Any], bytes]:
     """Return what makes bytes of messages; what is encoded already stays as it is."""
     serialize = handler.response_serializer
 

@@ -4,15 +4,17 @@ import asyncio
 import logging
 import os
 from pathlib import Path
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
-from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped]
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc  # type: ignore[import-untyped]
 
 from racklet.v1 import rack_pb2, rack_pb2_grpc
 from racklet_hostd.access import AccessRules
-from racklet_hostd.api.audit import AuditInterceptor
+from racklet_hostd.api.audit import recorded
 from racklet_hostd.api.gate import Gate
+from racklet_hostd.api.methods import Handler, Methods
 from racklet_hostd.api.refused import RefusedCalls
 from racklet_hostd.api.request_ids import RequestIds
 from racklet_hostd.api.service import RackService
@@ -69,15 +71,18 @@ class ApiServer:
             ClientLimits(access.connections_per_client, access.calls_per_client, access.changes_per_second)
         )
         self.door = Door(clients, access.handshake_s, refused.tell_turned_away)
-        self._server = grpc.aio.server(
-            interceptors=[Gate(self.door, clients, rack.clock, refused), AuditInterceptor(rack)],
-            options=_OPTIONS,
-            maximum_concurrent_rpcs=CALLS_LIMIT,
-        )
-        rack_pb2_grpc.add_RackServicer_to_server(RackService(rack, self._request_ids), self._server)
+        gate = Gate(self.door, clients, rack.clock, refused)
+
+        def guarded(path: str, handler: Handler) -> Handler:
+            return gate.guard(path, recorded(rack, path, handler))
+
         self._health = health.aio.HealthServicer()
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
+        names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        methods: Any = Methods(guarded)  # as much of a server as generated code takes
+        rack_pb2_grpc.add_RackServicer_to_server(RackService(rack, self._request_ids), methods)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, methods)
+        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(reflection.aio.ReflectionServicer(names), methods)
+        self._server = grpc.aio.server(handlers=[methods], options=_OPTIONS, maximum_concurrent_rpcs=CALLS_LIMIT)
 
     async def start(self) -> None:
         """Listen. Raises ListenError."""

@@ -1,6 +1,6 @@
-"""The service `racklet.v1.Rack`: each method in the module it is about, each error as its status."""
+"""The service `racklet.v1.Rack`: each method in the module it is about. With the errors they raise the gate refuses."""
 
-# ruff: noqa: N802  the methods are named by rack.proto
+# ruff: noqa: N802, ARG002  rack.proto names the methods, and all of them take a context
 
 from collections.abc import AsyncIterator
 from functools import partial
@@ -11,7 +11,6 @@ from racklet.v1 import rack_pb2, rack_pb2_grpc
 from racklet_hostd.api import audit, boots, console, convert, diagnosis, events, faults, firmware, hats, nodes, power
 from racklet_hostd.api.callers import current_caller
 from racklet_hostd.api.request_ids import RequestIds
-from racklet_hostd.api.status import refusals
 from racklet_hostd.rack import Rack
 
 Context = grpc.aio.ServicerContext[object, object]
@@ -25,111 +24,92 @@ class RackService(rack_pb2_grpc.RackServicer):
         self._shared = nodes.SharedResponses()
         self._request_ids = request_ids
 
-    async def GetRack(self, request: rack_pb2.GetRackRequest, context: Context) -> rack_pb2.GetRackResponse:  # noqa: ARG002
+    async def GetRack(self, request: rack_pb2.GetRackRequest, context: Context) -> rack_pb2.GetRackResponse:
         """Tell about the rack."""
         return rack_pb2.GetRackResponse(rack=convert.rack_message(self._rack))
 
     async def ListNodes(self, request: rack_pb2.ListNodesRequest, context: Context) -> rack_pb2.ListNodesResponse:
         """List the nodes."""
-        async with refusals(context):
-            return nodes.list_nodes(self._rack, request)
+        return nodes.list_nodes(self._rack, request)
 
     async def GetNode(self, request: rack_pb2.GetNodeRequest, context: Context) -> rack_pb2.GetNodeResponse:
         """Tell about one node."""
-        async with refusals(context):
-            return nodes.get_node(self._rack, request)
+        return nodes.get_node(self._rack, request)
 
-    async def WatchNodes(  # type: ignore[override]  # what is encoded already the gate sends as it is
+    def WatchNodes(  # type: ignore[override]  # what is encoded already the gate sends as it is
         self, request: rack_pb2.WatchNodesRequest, context: Context
     ) -> AsyncIterator[rack_pb2.WatchNodesResponse | bytes]:
         """Send the nodes, then each change."""
-        async with refusals(context):
-            async for response in nodes.watch_nodes(self._rack, request, self._shared):
-                yield response
+        return nodes.watch_nodes(self._rack, request, self._shared)
 
     async def SetPower(self, request: rack_pb2.SetPowerRequest, context: Context) -> rack_pb2.SetPowerResponse:
         """Move a supply."""
-        async with refusals(context):
-            caller = current_caller()
-            set_power = partial(nodes.set_power, self._rack, request, caller)
-            return await self._request_ids.once(caller, request, set_power)
+        caller = current_caller()
+        set_power = partial(nodes.set_power, self._rack, request, caller)
+        return await self._request_ids.once(caller, request, set_power)
 
     async def IdentifyNode(
         self, request: rack_pb2.IdentifyNodeRequest, context: Context
     ) -> rack_pb2.IdentifyNodeResponse:
         """Blink an LED."""
-        async with refusals(context):
-            return await nodes.identify_node(self._rack, request)
+        return await nodes.identify_node(self._rack, request)
 
     async def ListHats(self, request: rack_pb2.ListHatsRequest, context: Context) -> rack_pb2.ListHatsResponse:
         """List the HATs."""
-        async with refusals(context):
-            return hats.list_hats(self._rack, request)
+        return hats.list_hats(self._rack, request)
 
     async def GetHat(self, request: rack_pb2.GetHatRequest, context: Context) -> rack_pb2.GetHatResponse:
         """Tell about one HAT."""
-        async with refusals(context):
-            return hats.get_hat(self._rack, request)
+        return hats.get_hat(self._rack, request)
 
     async def AdoptHat(self, request: rack_pb2.AdoptHatRequest, context: Context) -> rack_pb2.AdoptHatResponse:
         """Adopt a HAT."""
-        async with refusals(context):
-            return await hats.adopt_hat(self._rack, request, current_caller())
+        return await hats.adopt_hat(self._rack, request, current_caller())
 
     async def ForgetHat(self, request: rack_pb2.ForgetHatRequest, context: Context) -> rack_pb2.ForgetHatResponse:
         """Forget a HAT."""
-        async with refusals(context):
-            return await hats.forget_hat(self._rack, request, current_caller())
+        return await hats.forget_hat(self._rack, request, current_caller())
 
     async def IdentifyHat(self, request: rack_pb2.IdentifyHatRequest, context: Context) -> rack_pb2.IdentifyHatResponse:
         """Blink an LED."""
-        async with refusals(context):
-            return await hats.identify_hat(self._rack, request)
+        return await hats.identify_hat(self._rack, request)
 
     async def ListBoots(self, request: rack_pb2.ListBootsRequest, context: Context) -> rack_pb2.ListBootsResponse:
         """List the boots of a node."""
-        async with refusals(context):
-            return boots.list_boots(self._rack, request)
+        return boots.list_boots(self._rack, request)
 
-    async def ReadBootLog(
+    def ReadBootLog(
         self, request: rack_pb2.ReadBootLogRequest, context: Context
     ) -> AsyncIterator[rack_pb2.ReadBootLogResponse]:
         """Send a boot log."""
-        async with refusals(context):
-            async for response in boots.read_boot_log(self._rack, request):
-                yield response
+        return boots.read_boot_log(self._rack, request)
 
     async def AttachConsole(  # type: ignore[override]  # of the two forms grpc takes, the one that can be cancelled whole
         self, request_iterator: AsyncIterator[rack_pb2.AttachConsoleRequest], context: Context
     ) -> None:
         """Attach to a console."""
-        async with refusals(context):
-            await console.attach_console(self._rack, request_iterator, context.write)
+        await console.attach_console(self._rack, request_iterator, context.write)
 
     async def ListEvents(self, request: rack_pb2.ListEventsRequest, context: Context) -> rack_pb2.ListEventsResponse:
         """List events."""
-        async with refusals(context):
-            return events.list_events(self._rack, request)
+        return events.list_events(self._rack, request)
 
-    async def WatchEvents(
+    def WatchEvents(
         self, request: rack_pb2.WatchEventsRequest, context: Context
     ) -> AsyncIterator[rack_pb2.WatchEventsResponse]:
         """Send events, then each new one."""
-        async with refusals(context):
-            async for response in events.watch_events(self._rack, request):
-                yield response
+        return events.watch_events(self._rack, request)
 
     async def DiagnoseNode(
         self, request: rack_pb2.DiagnoseNodeRequest, context: Context
     ) -> rack_pb2.DiagnoseNodeResponse:
         """Diagnose a boot."""
-        async with refusals(context):
-            return await diagnosis.diagnose_node(self._rack, request)
+        return await diagnosis.diagnose_node(self._rack, request)
 
     async def GetPowerPlan(
         self,
-        request: rack_pb2.GetPowerPlanRequest,  # noqa: ARG002
-        context: Context,  # noqa: ARG002
+        request: rack_pb2.GetPowerPlanRequest,
+        context: Context,
     ) -> rack_pb2.GetPowerPlanResponse:
         """Tell how the power budget stands."""
         return power.power_plan(self._rack)
@@ -138,41 +118,35 @@ class RackService(rack_pb2_grpc.RackServicer):
         self, request: rack_pb2.SetPowerBudgetRequest, context: Context
     ) -> rack_pb2.SetPowerBudgetResponse:
         """Change the power budget."""
-        async with refusals(context):
-            set_budget = partial(power.set_power_budget, self._rack, request)
-            return await self._request_ids.once(current_caller(), request, lambda _: set_budget())
+        set_budget = partial(power.set_power_budget, self._rack, request)
+        return await self._request_ids.once(current_caller(), request, lambda _: set_budget())
 
     async def ListAuditEntries(
         self, request: rack_pb2.ListAuditEntriesRequest, context: Context
     ) -> rack_pb2.ListAuditEntriesResponse:
         """List the audit log."""
-        async with refusals(context):
-            return await audit.list_entries(self._rack, request)
+        return await audit.list_entries(self._rack, request)
 
     async def VerifyAudit(
         self,
-        request: rack_pb2.VerifyAuditRequest,  # noqa: ARG002
+        request: rack_pb2.VerifyAuditRequest,
         context: Context,
     ) -> rack_pb2.VerifyAuditResponse:
         """Verify the audit log."""
-        async with refusals(context):
-            return await audit.verify(self._rack)
+        return await audit.verify(self._rack)
 
     async def RunFaults(  # type: ignore[override]  # likewise
         self, request: rack_pb2.RunFaultsRequest, context: Context
     ) -> None:
         """Run a script of faults."""
-        async with refusals(context):
-            await faults.run_faults(self._rack, self._request_ids, request, current_caller(), context.write)
+        await faults.run_faults(self._rack, self._request_ids, request, current_caller(), context.write)
 
     async def SelfTestHat(self, request: rack_pb2.SelfTestHatRequest, context: Context) -> rack_pb2.SelfTestHatResponse:
         """Test a HAT."""
-        async with refusals(context):
-            return await nodes.self_test_hat(self._rack, request, current_caller())
+        return await nodes.self_test_hat(self._rack, request, current_caller())
 
     async def UpdateFirmware(  # type: ignore[override]  # likewise
         self, request: rack_pb2.UpdateFirmwareRequest, context: Context
     ) -> None:
         """Update firmware."""
-        async with refusals(context):
-            await firmware.update_firmware(self._rack, request, current_caller(), context.write)
+        await firmware.update_firmware(self._rack, request, current_caller(), context.write)

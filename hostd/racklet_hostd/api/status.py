@@ -1,7 +1,5 @@
 """Errors as gRPC statuses. The only place that turns one into the other; docs/api.md lists them."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Final, NamedTuple
 
 import grpc
@@ -143,15 +141,6 @@ ANSWERS: Final = {
 INTERNAL: Final = Answer(grpc.StatusCode.INTERNAL, "INTERNAL")
 
 Context = grpc.aio.ServicerContext[object, object]
-
-
-@asynccontextmanager
-async def refusals(context: Context) -> AsyncIterator[None]:
-    """Within the block, an error of hostd ends the call with its status, its sentence and its details."""
-    try:
-        yield
-    except RackletError as error:
-        await refuse(context, error)
 
 
 async def refuse(context: Context, error: RackletError) -> None:
