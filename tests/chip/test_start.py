@@ -31,4 +31,4 @@ def test_the_image_holds_what_it_was_made_from(image: bytes) -> None:
 
     assert "main.py" in files
     assert "racklet_hat/board.mpy" in files
-    assert files["racklet_link/kernels_micropython.mpy"].startswith(b"M\x06")
+    assert files["racklet_link/kernels_chip.mpy"].startswith(b"M\x06")
