@@ -50,9 +50,9 @@ flash PORT *ARGS: setup
 firmware *ARGS: setup
     @{{ python }} tools/firmware_build.py {{ ARGS }}
 
-# Run all tests. Arguments go to pytest.
+# Run all tests, in two processes. Arguments go to pytest, which then is one.
 test *ARGS: setup
-    pytest {{ ARGS }}
+    pytest {{ if ARGS == "" { "--numprocesses=2" } else { ARGS } }}
 
 # Check everything that needs no run: format, lint, types, imports, generated code, sizes.
 check: setup

@@ -1,6 +1,6 @@
 """Prints how large the firmware is: `python firmware/size.py [--check]`.
 
-Compiles every module for the RP2040 (armv6m) and runs the firmware for a moment on a 32-bit MicroPython, whose
+Weighs every module as the RP2040 has it (armv6m) and runs the firmware for a moment on a 32-bit MicroPython, whose
 objects are as large as the HAT's, with parts that do nothing: once with the code in a ROMFS image, from which it is
 executed in place, and once in files, from which it is loaded to the heap. With --check the exit code is 1 when a budget
 is exceeded.
@@ -8,7 +8,6 @@ is exceeded.
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import io
 import subprocess
@@ -20,7 +19,7 @@ from mpremote.romfs import make_romfs  # type: ignore[import-untyped]
 from rich.console import Console
 from rich.table import Table
 
-from racklet_emulator.firmware_files import compile_module, hat_modules
+from racklet_emulator.firmware_files import CHIP_KERNELS, compile_module, compiled_firmware, hat_modules
 
 ROOT = Path(__file__).parent.parent
 MICROPYTHON32 = ROOT / ".cache" / "micropython32" / "micropython"
@@ -89,19 +88,6 @@ app.main()
 """
 
 
-def machine_code_size(folder: Path) -> int:
-    """Return the bytes of the kernels' machine code, which is loaded to the heap wherever the module lies."""
-    source = ROOT / "protocol" / "racklet_link" / "kernels_micropython.py"
-    module = ast.parse(source.read_text())
-    for function in module.body:
-        if isinstance(function, ast.FunctionDef) and function.decorator_list:
-            function.body = [ast.Pass()]
-    hollow = folder / "kernels_hollow.py"
-    hollow.write_text(ast.unparse(module))
-    sizes = [compile_module(path, folder / "kernels.mpy", "armv6m") for path in (source, hollow)]
-    return sizes[0] - sizes[1]
-
-
 def heap_when_running(folder: Path, *, from_rom: bool) -> tuple[int, int]:
     """Return the bytes of heap that code and objects take once the firmware runs, without machine code."""
     modules = folder / ("rom" if from_rom else "files")
@@ -133,11 +119,10 @@ def main() -> int:
     table.add_column("bytes", justify="right")
     total = 0
     with tempfile.TemporaryDirectory() as name:
-        for source in hat_modules():
-            size = compile_module(source, Path(name, "armv6m", source.parent.name, f"{source.stem}.mpy"), "armv6m")
-            total += size
-            table.add_row(f"{source.parent.name}/{source.stem}", f"{size:,}")
-        kernels = machine_code_size(Path(name))
+        for path, content in compiled_firmware().items():
+            total += len(content)
+            table.add_row(path, f"{len(content):,}")
+        kernels = CHIP_KERNELS.stat().st_size  # loaded to the heap wherever the file lies
         table.add_section()
         table.add_row(f"all, of a budget of {FLASH_BUDGET:,}", f"{total:,}")
         console.print(table)

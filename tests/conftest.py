@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ ROOT = Path(__file__).parent.parent
 MODULE_FOLDERS = ("protocol", "firmware", "hostd", "firmware/virtual")
 for folder in MODULE_FOLDERS:
     assert (ROOT / folder).is_dir()
+WITHOUT_CLOCK = ("cad", "chip", "firmware", "hardware", "protocol", "update")  # folders of tests that only compute
 
 
 def pytest_configure() -> None:
@@ -21,6 +23,18 @@ def pytest_configure() -> None:
 
     settings.register_profile("untimed", settings(settings.default, deadline=None))
     settings.load_profile("untimed")
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:  # noqa: ANN401  xdist has no types
+    """Let one process run the tests that wait for others, one after another, and the other those that compute."""
+    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415  benchmarks import this module too
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.partition("::")[0]
+            return path if path.split("/")[1] in WITHOUT_CLOCK else "clock"
+
+    return Scheduling(config, log)
 
 
 def micropython_path() -> str | None:

@@ -37,7 +37,7 @@ CONFIGURATION = """
 [run]
 branch = true
 [report]
-exclude_also = import kernels_micropython
+exclude_also = else:  # MicroPython
 """
 
 

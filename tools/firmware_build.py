@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -12,27 +11,15 @@ import typer
 
 from racklet_bundle.bundle import Bundle
 from racklet_bundle.manifest import BundledFile, Manifest
-from racklet_emulator.firmware_files import compile_module, hat_modules
+from racklet_emulator.firmware_files import CHIP, compiled_modules
 from racklet_hat import config
 from racklet_link.limits import PROTOCOL_MAX, PROTOCOL_MIN
 
 ROOT: Final = Path(__file__).parent.parent
-CHIP: Final = "armv6m"  # the RP2040
 COMPUTER: Final = "x64"  # where the virtual rack runs
 
 
-@cache
-def _compiled(architecture: str) -> dict[str, bytes]:
-    """Return every module by the path that it has in a slot. Done once for a program: it takes a second."""
-    contents: dict[str, bytes] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for source in hat_modules():
-            if source.name == "main.py":  # racklet_boot takes its place
-                continue
-            compiled = Path(folder, source.parent.name, f"{source.stem}.mpy")
-            compile_module(source, compiled, architecture)
-            contents[f"{source.parent.name}/{compiled.name}"] = compiled.read_bytes()
-    return contents
+_compiled = cache(compiled_modules)  # once for a program: it takes a second
 
 
 def build(architecture: str, version: str = "", security_version: int = 0) -> Bundle:

@@ -239,12 +239,10 @@ class App:
         if self._out_start == self._out_end:
             self._out_start = 0
             self._out_end = link.poll(now_ms, self._clock.turns)
-        while self._out_start < self._out_end:
-            taken = self._board.usb.write(link.wire, self._out_start, self._out_end - self._out_start)
-            if taken == 0:
-                return False
-            self._out_start += taken
-        return self._out_end > 0
+        if self._out_end == 0:
+            return False
+        self._out_start = self._board.usb.write(link.wire, self._out_start, self._out_end)
+        return self._out_start == self._out_end
 
     def _turn_meter(self) -> None:
         """Measure, let the gate act, and tell when the monitor goes or comes back."""

@@ -1,7 +1,6 @@
 """The HAT's hardware. Only this module knows the `machine` module; everything else is handed what it needs."""
 
 import os
-import select
 import sys
 import time
 from array import array
@@ -14,6 +13,7 @@ from uctypes import addressof
 
 from racklet_hat import config
 from racklet_hat.power_monitor import Monitor, MonitorError
+from racklet_link.kernels import read_waiting, write_ready
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,8 +45,6 @@ RESTORE_FILE = "restore"
 KEY_FILE = "link-key"  # removed by whoever resets the HAT to factory state: docs/hotswap.md
 _KEPT_MAX = const(64)
 _CTRL_C = const(3)
-_CR = const(13)
-_USB_PACKET = const(64)
 
 
 class Board:
@@ -219,48 +217,23 @@ class UsbPort:
 
     def __init__(self) -> None:
         micropython.kbd_intr(-1)
-        self._one = bytearray(1)
+        self._in = sys.stdin.buffer
+        self._out = sys.stdout.buffer
         self._last = 0
-        readable = select.poll()
-        readable.register(sys.stdin, select.POLLIN)
-        writable = select.poll()
-        writable.register(sys.stdout, select.POLLOUT)
-        # Bound once: a method taken as a value is a heap object, and every byte asks.
-        self._readable = readable.ipoll
-        self._readinto = sys.stdin.buffer.readinto  # pyright: ignore[reportAttributeAccessIssue] - MicroPython has it
-        self._writable = writable.ipoll
-        self._write = sys.stdout.buffer.write
 
     def read(self, buf: bytearray) -> int:
         """Read what waits into `buf`, until that is full or behind CR, Ctrl-C; return how many bytes.
 
         What is not read stays for the REPL. MicroPython's stdin waits until it has as many as are asked for.
         """
-        one = self._one
-        readable = self._readable
-        readinto = self._readinto
-        size = len(buf)
-        count = 0
-        while count < size:
-            for _ in readable(0):
-                break
-            else:
-                return count
-            if not readinto(one, 1):
-                return count
-            last = self._last
-            self._last = byte = one[0]
-            buf[count] = byte
-            count += 1
-            if byte == _CTRL_C and last == _CR:
-                return count
+        count = read_waiting(self._in, buf, self._last)
+        if count:
+            self._last = buf[count - 1]
         return count
 
-    def write(self, buf: bytearray, start: int, size: int) -> int:
-        """Write a part of `buf[start:start + size]`; return how many bytes the port took."""
-        for _ in self._writable(0):
-            return self._write(buf, start, size if size < _USB_PACKET else _USB_PACKET) or 0  # pyright: ignore[reportCallIssue] - MicroPython does
-        return 0
+    def write(self, buf: bytearray, start: int, end: int) -> int:
+        """Write `buf[start:end]` for as long as the port takes it at once; return where the rest starts."""
+        return write_ready(self._out, buf, start, end)
 
 
 def _fitted_monitor(i2c: machine.I2C) -> "PowerMonitor":

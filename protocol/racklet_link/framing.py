@@ -1,15 +1,6 @@
 """Frames on the wire: COBS( payload ‖ CRC-32 ) ‖ 0x00."""
 
-from racklet_link.kernels import (
-    cobs_decode,
-    cobs_encode,
-    const,
-    copy,
-    crc32_append,
-    crc32_matches,
-    find_zero,
-    pack_header,
-)
+from racklet_link.kernels import cobs_decode, const, copy, crc32_matches, find_zero, frame_message
 from racklet_link.message import Message
 
 TYPE_CHECKING = False
@@ -20,7 +11,6 @@ if TYPE_CHECKING:
 _CRC_SIZE = const(4)
 _MAX_FRAME = const(519)
 _WIRE = const(520)  # MAX_FRAME and the closing 0x00
-_SEAL_SIZE = const(14)
 
 
 class FrameDecoder:
@@ -103,13 +93,7 @@ class FrameEncoder:
 
     def frame(self, body: Message, tag: int, seal: "Seal | None") -> int:
         """Frame `body` as the Frame field of `tag`, sealed if need be; return how many bytes of `wire` that takes."""
-        wire = self.wire
-        end = _WIRE - _CRC_SIZE  # packed from the buffer's end, stuffed from its start: the one never reaches the other
         if seal is None:
-            start = pack_header(wire, body.pack(wire, end), end, tag)
-        else:
-            sealed = end - _SEAL_SIZE
-            start = pack_header(wire, body.pack(wire, sealed), sealed, tag)
-            seal.put(wire, start, sealed)
-        crc32_append(wire, start, end, end)
-        return cobs_encode(wire, start, _WIRE, wire)
+            return frame_message(body.table, body.slots, body.blobs, tag, None, 0, self.wire)
+        seal.number += 1
+        return frame_message(body.table, body.slots, body.blobs, tag, seal.key, seal.number, self.wire)

@@ -12,8 +12,9 @@ are), 5 + n bytes in blob n (two slots likewise).
 from __future__ import annotations
 
 import hmac
+import select
 import zlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from cobs import cobs  # type: ignore[import-untyped]
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 UNSIGNED, SIGNED, UNSIGNED_64, BOOL, MESSAGE, BYTES = range(6)
+CTRL_C, CR = 3, 13
+USB_PACKET = 64
 _VARINT_MAX = 10
 
 
@@ -82,6 +85,53 @@ def hmac_sha256(key: hmac.HMAC, buf: bytes | bytearray, start: int, end: int) ->
 def hmac_matches(key: hmac.HMAC, buf: bytes | bytearray, end: int) -> bool:
     """Tell whether the eight bytes at `end` begin the HMAC-SHA-256 of `buf[:end]`; it takes as long if they do not."""
     return hmac.compare_digest(hmac_sha256(key, buf, 0, end)[:8], bytes(buf[end : end + 8]))
+
+
+def frame_message(
+    table: bytes,
+    slots: array[int],
+    blobs: Sequence[bytes | bytearray],
+    tag: int,
+    key: hmac.HMAC | None,
+    number: int,
+    wire: bytearray,
+) -> int:
+    """Write the frame of a message to the start of `wire`, closing 0x00 included; return how many bytes that are.
+
+    `tag` is that of the message's field in Frame, one byte. With a key, as `hmac_key` makes it, the payload is sealed
+    with this number, as `seal` says. `wire` must have the room, and is used up to its end.
+    """
+    body = bytearray(len(wire))
+    body = body[pack_fields(table, len(table), slots, blobs, body, len(body)) :]
+    payload = bytes([tag]) + _varint(len(body)) + body
+    if key is not None:
+        payload += b"\x62\x0c" + number.to_bytes(4, "little")
+        payload += hmac_sha256(key, payload, 0, len(payload))[:8]
+    encoded: bytes = cobs.encode(payload + zlib.crc32(payload).to_bytes(4, "little")) + b"\0"
+    wire[: len(encoded)] = encoded
+    return len(encoded)
+
+
+def read_waiting(stream: BinaryIO, buf: bytearray, last: int) -> int:
+    """Read what waits into `buf`, until that is full or behind CR, Ctrl-C; return how many bytes.
+
+    `last` is the byte that was read before.
+    """
+    count = 0
+    while count < len(buf) and select.select([stream], [], [], 0)[0] and (byte := stream.read(1)):
+        buf[count : count + 1] = byte
+        count += 1
+        if (last, byte) == (CR, bytes([CTRL_C])):
+            break
+        last = byte[0]
+    return count
+
+
+def write_ready(stream: BinaryIO, buf: bytearray, start: int, end: int) -> int:
+    """Write `buf[start:end]`, in packets of 64 bytes, while the stream takes them; return where the rest starts."""
+    while start < end and select.select([], [stream], [], 0)[1]:
+        start += stream.write(buf[start : min(end, start + USB_PACKET)])
+    return start
 
 
 def find_zero(buf: bytes | bytearray, pos: int, end: int) -> int:

@@ -5,12 +5,11 @@ here depends on bits above 31: a varint is put together from parts of 28, 28 and
 more does not compile on a 32-bit part, so there is none.
 """
 
+import select
 from array import array
 from hashlib import sha256
 
 import micropython
-
-const = micropython.const
 
 # CRC-32 of every nibble (IEEE 802.3, reflected), and all ones, which starts and ends the sum.
 _CRC = array(
@@ -125,6 +124,91 @@ def hmac_matches(key, buf, end):
     for index in range(8):
         differ |= mac[index] ^ buf[end + index]
     return differ == 0
+
+
+@micropython.viper
+def put_header(buf: ptr8, start: int, end: int, tag: int) -> int:
+    size = end - start
+    if size > 127:
+        start -= 1
+        buf[start] = size >> 7
+        size = size & 127 | 128
+    buf[start - 1] = size
+    buf[start - 2] = tag
+    return start - 2
+
+
+@micropython.viper
+def put_seal(buf: ptr8, at: int, number: int):
+    buf[at] = 0x62
+    buf[at + 1] = 12
+    buf[at + 2] = number & 255
+    buf[at + 3] = (number >> 8) & 255
+    buf[at + 4] = (number >> 16) & 255
+    buf[at + 5] = (number >> 24) & 255
+
+
+def frame_message(table, slots, blobs, tag, key, number, wire):
+    # Packed from the buffer's end, stuffed from its start: the one never reaches the other.
+    end = len(wire) - 4
+    body_end = end if key is None else end - 14
+    start = put_header(wire, pack_fields(table, len(table), slots, blobs, wire, body_end), body_end, tag)
+    if key is not None:
+        put_seal(wire, body_end, number)
+        copy(wire, body_end + 6, hmac_sha256(key, wire, start, body_end + 6), 0, 8)
+    crc32_append(wire, start, end, end)
+    return cobs_encode(wire, start, end + 4, wire)
+
+
+# Of each stream that is asked: what polls it. Bound once, since a method taken as a value is a heap object.
+_polls = {}
+
+
+def _polled(stream, event):
+    key = id(stream) << 4 | event
+    if key not in _polls:
+        poll = select.poll()
+        poll.register(stream, event)
+        _polls[key] = poll.ipoll
+    return _polls[key]
+
+
+_one = bytearray(1)
+
+
+def read_waiting(stream, buf, last):
+    readable = _polled(stream, select.POLLIN)
+    one = _one
+    size = len(buf)
+    count = 0
+    while count < size:
+        for _ in readable(0):
+            break
+        else:
+            return count
+        if not stream.readinto(one, 1):
+            return count
+        byte = one[0]
+        buf[count] = byte
+        count += 1
+        if byte == 3 and last == 13:
+            return count
+        last = byte
+    return count
+
+
+def write_ready(stream, buf, start, end):
+    writable = _polled(stream, select.POLLOUT)
+    while start < end:
+        for _ in writable(0):
+            break
+        else:
+            return start
+        taken = stream.write(buf, start, min(64, end - start))
+        if not taken:
+            return start
+        start += taken
+    return start
 
 
 @micropython.viper

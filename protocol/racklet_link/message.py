@@ -10,28 +10,28 @@ class Message:
 
     `slots` holds the scalars, in the order of the fields. A 64-bit number takes two slots, low
     word first. Of a bytes, string or message field the two slots hold where it starts and how long it is, and, to be
-    packed, `blobs` holds the bytes object it lies in.
+    packed, `blobs` holds the bytes object it lies in. `table` is its form's.
     """
 
     def __init__(self, slots: int, blobs: int) -> None:
         self.slots = array("i", bytes(4 * slots))
         self.blobs: "list[bytes | bytearray]" = [b""] * blobs
-        self._table = b""
+        self.table = b""
 
     def begin(self, form: "tuple[bytes, int, int]") -> None:
         """Be an empty message of this form."""
-        self._table = form[0]
+        self.table = form[0]
         clear(self.slots, form[1])
 
     def pack(self, buf: bytearray, end: int) -> int:
         """Write the message so that it ends before `buf[end]`; return where it starts. `buf` must have the room."""
-        return pack_fields(self._table, len(self._table), self.slots, self.blobs, buf, end)
+        return pack_fields(self.table, len(self.table), self.slots, self.blobs, buf, end)
 
     def unpack(self, form: "tuple[bytes, int, int]", buf: bytearray, pos: int, end: int) -> bool:
         """Be the message in `buf[pos:end]`; False when that is none of this form. Bytes fields stay in `buf`."""
-        self._table = form[0]
+        self.table = form[0]
         clear(self.slots, form[1])
-        return unpack_fields(self._table, len(self._table), self.slots, buf, pos, end)
+        return unpack_fields(self.table, len(self.table), self.slots, buf, pos, end)
 
     def number(self, slot: int) -> int:
         """Return the 64-bit number in the two slots from `slot` on. Below 2**30 it is no heap object."""

@@ -20,11 +20,12 @@ _HAT_LABEL = b"racklet link 2 HAT"
 class Seal:
     """One direction of one talk: a key, and the number that was used last.
 
-    `put` makes seals, `opens` checks them; nobody does both with one.
+    `put` makes seals, `opens` checks them; nobody does both with one. Whoever makes one without `put` counts
+    `number` up first, and uses `key`, which is as `hmac_key` makes it.
     """
 
     def __init__(self, key: bytes) -> None:
-        self._key = hmac_key(key)
+        self.key = hmac_key(key)
         self.number = 0
 
     @property
@@ -41,7 +42,7 @@ class Seal:
         for at in range(end + 2, end + 6):
             buf[at] = number & 255
             number >>= 8
-        mac = hmac_sha256(self._key, buf, start, end + 6)
+        mac = hmac_sha256(self.key, buf, start, end + 6)
         for index in range(_MAC_SIZE):
             buf[end + 6 + index] = mac[index]
 
@@ -51,7 +52,7 @@ class Seal:
         if at < 0 or buf[at] != _TAG or buf[at + 1] != _LENGTH or buf[at + 5] > _NUMBER_HIGH_MAX:
             return False
         number = buf[at + 2] | buf[at + 3] << 8 | buf[at + 4] << 16 | buf[at + 5] << 24
-        if number <= self.number or not hmac_matches(self._key, buf, end - _MAC_SIZE):
+        if number <= self.number or not hmac_matches(self.key, buf, end - _MAC_SIZE):
             return False
         self.number = number
         return True

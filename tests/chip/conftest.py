@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-_FIGURES = pytest.StashKey[list[str]]()
+_FIGURE = "figure"  # a property of a test's report: that reaches who prints it also from another process
 
 
 class MakeHat(Protocol):
@@ -48,14 +48,18 @@ class TalkingNode(ScriptedNode):
 
 
 @pytest.fixture
-def figures(pytestconfig: pytest.Config) -> list[str]:
+def figures(request: pytest.FixtureRequest) -> Iterator[list[str]]:
     """Return where sentences go that the run shall end with: what was measured, in emulated time."""
-    return pytestconfig.stash.setdefault(_FIGURES, [])
+    found: list[str] = []
+    yield found
+    request.node.user_properties.extend((_FIGURE, figure) for figure in found)
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the figures."""
-    if found := config.stash.get(_FIGURES, []):
+    reports = [report for report in terminalreporter.stats.get("", []) if report.when == "teardown"]
+    found = [figure for report in reports for name, figure in report.user_properties if name == _FIGURE]
+    if found:
         terminalreporter.section("on the emulated chip")
         for figure in found:
             terminalreporter.write_line(figure)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from racklet.link.v1 import link_pb2
 from racklet_emulator.image import files_of
 from tests.chip.conftest import MakeHat
-from tests.chip.host import ChipHost
+from tools.chip_host import ChipHost
 
 UNIQUE_ID = bytes.fromhex("e660583883724a32")
 
@@ -31,4 +31,4 @@ def test_the_image_holds_what_it_was_made_from(image: bytes) -> None:
 
     assert "main.py" in files
     assert "racklet_hat/board.mpy" in files
-    assert files["racklet_link/kernels_micropython.mpy"].startswith(b"M\x06")
+    assert files["racklet_link/kernels_chip.mpy"].startswith(b"M\x06")

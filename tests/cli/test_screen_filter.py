@@ -4,7 +4,7 @@ import re
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from racklet_hostd.cli.screen_filter import ScreenFilter
@@ -89,6 +89,7 @@ def test_what_editors_and_menus_draw_with_passes(good: bytes) -> None:
 
 
 @given(HOSTILE)
+@example(b"\x1b]\xe2\x80\xae")  # right to left, in a title without an end
 def test_nothing_but_what_is_allowed_comes_out(data: bytes) -> None:
     assert ALLOWED.sub("", shown(data)).isprintable()
 

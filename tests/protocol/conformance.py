@@ -87,13 +87,16 @@ def pack(name, message, buf, out):
                 return -1
             end -= len(inner) - at
             out[end : end + len(inner) - at] = inner[at:]
-            end = kernels.pack_header(out, end, end + len(inner) - at, tag_more or tag)
-            if tag_more:  # no HAT writes such a message
-                end -= 1
-                out[end] = tag
+            header = bytes([tag, tag_more] if tag_more else [tag]) + varint(len(inner) - at)
+            end -= len(header)
+            out[end : end + len(header)] = header
     for index in range(len(message.blobs)):
         message.blobs[index] = buf
     return message.pack(out, end)
+
+
+def varint(size):
+    return bytes([size] if size < 128 else [size & 127 | 128, size >> 7])
 
 
 def frame(name, number, word, key="", seal_number="0"):

@@ -21,6 +21,16 @@ def constant(name: str) -> str:
     return "".join(f"_{c}" if c.isupper() and index else c for index, c in enumerate(name)).upper()
 
 
+def child_questions() -> list[tuple[str, str, str]]:
+    """Return what tells `conformance.py` which message a field holds."""
+    return [
+        ("child", f"{constant(descriptor.name)}.{field.number}", constant(field.message_type.name))
+        for descriptor in MESSAGES
+        for field in descriptor.fields
+        if field.message_type
+    ]
+
+
 class Conformance:
     """`conformance.py` in one interpreter, asked line by line."""
 
@@ -37,10 +47,8 @@ class Conformance:
             text=True,
             bufsize=1,
         )
-        for descriptor in MESSAGES:
-            for field in descriptor.fields:
-                if field.message_type:
-                    self.ask("child", f"{constant(descriptor.name)}.{field.number}", constant(field.message_type.name))
+        for question in child_questions():
+            self.ask(*question)
         return self
 
     def __exit__(

@@ -1,7 +1,11 @@
-"""Both forms of the byte kernels, on CPython and on MicroPython of 64 and 32 bits, against independent libraries."""
+"""The byte kernels against independent libraries, on CPython and on MicroPython of 64 and 32 bits.
+
+`tests/chip/test_kernels.py` asks a HAT's chip the same.
+"""
 
 from __future__ import annotations
 
+import hmac
 import zlib
 from typing import TYPE_CHECKING
 
@@ -13,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from racklet.link.v1 import link_pb2
-from racklet_link.kernels import elapsed_ms, pack_header
-from racklet_link.limits import MAX_PAYLOAD
+from racklet_link.kernels import elapsed_ms
+from racklet_link.limits import LOG_DATA_MAX, MAX_PAYLOAD, SEAL_NUMBER_MAX
 from tests.protocol.conftest import MESSAGES, constant
 from tests.protocol.random_messages import filled
 
@@ -37,14 +41,48 @@ def test_a_span_of_time_may_run_over_the_turn_of_the_clock(then_ms: int, now_ms:
     assert elapsed_ms(now_ms, then_ms) == span_ms
 
 
-@pytest.mark.parametrize("size", [0, 1, 127, 128, 129, 255, 300, 512, 16383])
-def test_a_header_is_the_tag_and_the_length_as_protobuf_writes_them(size: int) -> None:
-    body = bytes(size)
-    wire = link_pb2.ConsoleInput(data=body).SerializeToString() or b"\x12\x00"
-    buf = bytearray(size + 5)
-    start = pack_header(buf, 5, size + 5, 0x12)
-    assert buf[start:] == wire
-    assert buf[:start] == bytes(start)
+KEYS = st.binary(min_size=32, max_size=32)
+
+
+def framed(frame: link_pb2.Frame, key: bytes, number: int) -> str:
+    """Return a frame as libraries make it, sealed when there is a key."""
+    payload = frame.SerializeToString(deterministic=True)
+    if key:
+        payload += b"\x62\x0c" + number.to_bytes(4, "little")
+        payload += hmac.digest(key, payload, "sha256")[:8]
+    return cobs.encode(payload + zlib.crc32(payload).to_bytes(4, "little")).hex() + "00"
+
+
+@given(
+    data=st.binary(max_size=LOG_DATA_MAX) | st.sampled_from([b"x" * size for size in range(86, 122)]),
+    key=st.just(b"") | KEYS,
+    number=st.integers(1, SEAL_NUMBER_MAX),
+)
+@SETTINGS
+def test_a_frame_of_any_size_is_that_of_the_libraries(
+    ask: Callable[..., str], data: bytes, key: bytes, number: int
+) -> None:
+    frame = link_pb2.Frame(log_record=link_pb2.LogRecord(boot=3, at_ms=2**40, data=data))
+    answer = ask("frame", "LogRecord", 6, hexed(frame.SerializeToString()), *((hexed(key), number) if key else ()))
+    assert answer == framed(frame, key, number)
+
+
+@given(message=filled(link_pb2.Telemetry.DESCRIPTOR), key=st.just(b"") | KEYS, number=st.integers(1, SEAL_NUMBER_MAX))
+@SETTINGS
+def test_a_frame_of_telemetry_is_that_of_the_libraries(
+    ask: Callable[..., str], message: link_pb2.Telemetry, key: bytes, number: int
+) -> None:
+    frame = link_pb2.Frame(telemetry=message)
+    answer = ask("frame", "Telemetry", 8, hexed(frame.SerializeToString()), *((hexed(key), number) if key else ()))
+    assert answer == framed(frame, key, number)
+
+
+@given(key=st.binary(max_size=64), data=st.binary(max_size=200), start=st.integers(0, 200))
+@SETTINGS
+def test_a_mac_is_that_of_the_library(ask: Callable[..., str], key: bytes, data: bytes, start: int) -> None:
+    start = min(start, len(data))
+    expected = hmac.digest(key, data[start:], "sha256").hex()
+    assert ask("hmac", hexed(key), hexed(data), start, len(data)) == expected
 
 
 @given(data=PAYLOADS)

@@ -1,7 +1,10 @@
-"""The kernels for CPython, case by case. `test_kernels.py` compares both forms on random input."""
+"""The kernels for CPython, case by case. `test_kernels.py` compares all forms on random input."""
 
 from __future__ import annotations
 
+import hmac
+import os
+import zlib
 from array import array
 
 import pytest
@@ -225,3 +228,49 @@ def test_an_hmac_is_that_of_the_rfc() -> None:
 @pytest.mark.parametrize(("mac", "matches"), [(MAC[:8], True), (MAC[:7] + b"?", False)])
 def test_the_first_eight_bytes_of_an_hmac_are_compared(mac: bytes, *, matches: bool) -> None:
     assert kernels.hmac_matches(kernels.hmac_key(MAC_KEY), MAC_DATA + mac, len(MAC_DATA)) is matches
+
+
+@pytest.mark.parametrize("key", [None, bytes(32)])
+def test_a_frame_is_the_tag_the_message_the_seal_if_any_and_the_crc(key: bytes | None) -> None:
+    form = messages.CONSOLE_ACKNOWLEDGE
+    slots, wire = array("i", (300, 0)), bytearray(40)
+    made = None if key is None else kernels.hmac_key(key)
+    size = kernels.frame_message(form[0], slots, [], 0x5A, made, 7, wire)
+    payload = b"\x5a\x03\x08\xac\x02"
+    if key is not None:
+        payload += b"\x62\x0c\x07\0\0\0"
+        payload += hmac.digest(key, payload, "sha256")[:8]
+    assert wire[:size] == cobs.encode(payload + zlib.crc32(payload).to_bytes(4, "little")) + b"\0"
+
+
+@pytest.mark.parametrize(
+    ("waits", "last", "taken"),
+    [
+        (b"", 0, b""),
+        (b"abc", 0, b"abc"),
+        (b"a\r\x03b", 0, b"a\r\x03"),
+        (b"\x03b", 13, b"\x03"),
+        (b"\x03b", 0, b"\x03b"),
+        (b"123456", 0, b"1234"),
+    ],
+)
+def test_what_waits_is_read_as_far_as_there_is_room_or_a_person_wants_the_repl(
+    waits: bytes, last: int, taken: bytes
+) -> None:
+    end, other = os.pipe()
+    with os.fdopen(end, "rb", buffering=0) as stream, os.fdopen(other, "wb", buffering=0) as far:
+        far.write(waits)
+        buf = bytearray(4)
+        assert buf[: kernels.read_waiting(stream, buf, last)] == taken
+
+
+def test_a_port_is_written_as_long_as_it_takes_something() -> None:
+    end, other = os.pipe()
+    os.set_blocking(other, False)
+    with os.fdopen(end, "rb", buffering=0) as far, os.fdopen(other, "wb", buffering=0) as stream:
+        buf = bytearray(range(256)) * 1024
+        at = kernels.write_ready(stream, buf, 3, 100)
+        assert (at, far.read(1000)) == (100, buf[3:100])
+        at = kernels.write_ready(stream, buf, 0, len(buf))
+        assert 0 < at < len(buf)
+        assert far.read(at) == buf[:at]

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from racklet_emulator import image
 from racklet_emulator.parts import PROJECT
@@ -32,6 +32,9 @@ _HOSTS_END = (
 )
 _NOT_ON_A_HAT = {*(f"racklet_link/{name}" for name in _HOSTS_END), "racklet_hat/ports"}
 _MAIN = "main.py"
+_OTHER_KERNELS = "kernels_micropython"
+CHIP: Final = "armv6m"  # the RP2040, as mpy-cross calls it
+CHIP_KERNELS: Final = PROJECT / "protocol" / "chip" / "kernels_chip.mpy"
 
 
 def hat_modules() -> list[Path]:
@@ -52,24 +55,40 @@ def compile_module(source: Path, target: Path, architecture: str) -> int:
     return target.stat().st_size
 
 
-def compiled_firmware() -> dict[str, bytes]:
-    """Return what lies in the file system of a HAT: every module as .mpy for the RP2040, and main.py as it is."""
-    files = {}
+def compiled_modules(architecture: str) -> dict[str, bytes]:
+    """Return every module of the firmware but main, by its path on a HAT, compiled for an architecture of mpy-cross.
+
+    The RP2040 has its own form of the byte kernels, which tools/chip-kernels has compiled.
+    """
+    modules = {}
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder, "module.mpy")
         for source in hat_modules():
-            if source.name == _MAIN:  # MicroPython starts no compiled main
-                files[_MAIN] = source.read_bytes()
-            else:
-                compile_module(source, target, "armv6m")
-                files[f"{source.parent.name}/{source.stem}.mpy"] = target.read_bytes()
-    return files
+            if architecture == CHIP and source.stem == _OTHER_KERNELS:
+                modules[f"{source.parent.name}/{CHIP_KERNELS.name}"] = CHIP_KERNELS.read_bytes()
+            elif source.name != _MAIN:
+                compile_module(source, target, architecture)
+                modules[f"{source.parent.name}/{source.stem}.mpy"] = target.read_bytes()
+    return modules
+
+
+def compiled_firmware() -> dict[str, bytes]:
+    """Return what lies in the file system of a HAT: every module as .mpy for the RP2040, and main.py as it is."""
+    main = hat_modules()[-1]  # MicroPython starts no compiled main
+    return compiled_modules(CHIP) | {main.name: main.read_bytes()}
 
 
 def firmware_image(parts: Parts) -> bytes:
     """Return the flash of a HAT with this project's firmware. The newest is kept in .cache, by what it is made from."""
     digest = hashlib.sha256()
-    for source in (*hat_modules(), parts.micropython, Path(__file__), Path(image.__file__), _requirements()):
+    for source in (
+        *hat_modules(),
+        CHIP_KERNELS,
+        parts.micropython,
+        Path(__file__),
+        Path(image.__file__),
+        _requirements(),
+    ):
         digest.update(f"{source.name}\0".encode() + source.read_bytes())
     kept = PROJECT / ".cache" / "chip-image"
     key = digest.digest()

@@ -74,9 +74,8 @@ class ScreenFilter:
         """Return what was held back, and what brings the terminal back to how it was."""
         text = self._held + self._decoder.decode(b"", final=True)
         self._held = ""
-        shown = "".join([printable(char) if char in "\x1b\x9b" else char for char in text])
         undo, self._undo = self._undo, {}
-        return shown + "".join(undo.values())
+        return printable(text) + "".join(undo.values())
 
     def _shown(self, text: str) -> str:
         return "".join([self._token(match) for match in _TOKEN.finditer(text)])
