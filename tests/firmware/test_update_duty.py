@@ -71,7 +71,7 @@ def bring(duty: UpdateDuty, stream: bytes, now_ms: int = 0) -> None:
         duty.fill(progress)
         at = progress.slots[0]
         duty.take(at, bytearray(stream), at, min(PIECE, len(stream) - at))
-        duty.turn(now_ms)
+        duty.turn(now_ms, False)
 
 
 def tried(root: Path) -> selector.Start:
@@ -93,11 +93,23 @@ def test_an_update_is_answered_when_it_is_checked_and_the_hat_restarts_when_the_
     assert duty.finish(REQUEST_ID) == PENDING
     now_ms = 1_000
     while not link.finished:
-        assert not duty.turn(now_ms)
+        assert not duty.turn(now_ms, False)
         now_ms += 5
     assert link.finished == [(REQUEST_ID, DONE, 0)]
-    assert not duty.turn(now_ms + 490)
-    assert duty.turn(now_ms + 510)
+    assert not duty.turn(now_ms + 490, False)
+    assert duty.turn(now_ms + 510, False)
+
+
+def test_a_power_transaction_ends_and_is_answered_before_the_hat_restarts(root: Path) -> None:
+    duty, link = duty_of(start_of(root))
+    begin(duty, NEW)
+    bring(duty, NEW.stream)
+    duty.finish(REQUEST_ID)
+    bring(duty, NEW.stream)
+    assert link.finished == [(REQUEST_ID, DONE, 0)]
+    assert not duty.turn(90_000, True)
+    assert not duty.turn(90_490, False)
+    assert duty.turn(90_510, False)
 
 
 def test_what_changes_is_told(root: Path) -> None:
@@ -107,13 +119,13 @@ def test_what_changes_is_told(root: Path) -> None:
     assert link.update_due
     link.update_due = False
     duty.take(0, bytearray(NEW.stream), 0, PIECE)
-    duty.turn(0)
+    duty.turn(0, False)
     assert link.update_due
     progress = progress_message()
     duty.fill(progress)
     assert list(progress.slots[:3]) == [PIECE, link_pb2.UPDATE_STATE_HEAD, 0]
     link.update_due = False
-    duty.turn(0)
+    duty.turn(0, False)
     assert not link.update_due
 
 
@@ -127,7 +139,7 @@ def test_an_update_that_does_not_verify_is_answered_with_its_reason_and_no_resta
     bring(duty, bytes(damaged))
     assert link.finished == [(REQUEST_ID, REFUSED, 0)]
     assert duty.refusal == slots.CONTENT
-    assert not duty.turn(1_000_000)
+    assert not duty.turn(1_000_000, False)
 
 
 def test_firmware_that_runs_from_no_slot_takes_no_update() -> None:
@@ -137,7 +149,7 @@ def test_firmware_that_runs_from_no_slot_takes_no_update() -> None:
     assert (duty.finish(REQUEST_ID), duty.refusal) == (REFUSED, slots.ORDER)
     assert duty.abort() == DONE
     assert duty.confirm() == DONE
-    assert not duty.turn(0)
+    assert not duty.turn(0, False)
     assert not duty.is_over(1 << 29)
     hello = hello_message()
     before = list(hello.slots)

@@ -19,7 +19,7 @@ from rich.table import Table
 from racklet_bundle.bundle import Bundle  # noqa: TC001 - a data class holds it
 from racklet_bundle.lms_tree import LmsTree
 from racklet_emulator.chip import Cut
-from racklet_emulator.hat import EmulatedHat
+from racklet_emulator.hat import EmulatedHat, OutOfTimeError
 from racklet_emulator.parts import find_parts
 from racklet_virtual.hardware import HatHardware
 from racklet_virtual.node import NodeProfile
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 CUTS: Final = 24
 _FINISHING: Final = 10  # writes behind the last byte: the state that names the slot, its trial, the confirmation
+_SETTLE_MS: Final = 500  # until the HAT has written what it keeps of its adoption, which is no part of the update
 _OLD, _NEW = "1", "2"
 _RIGHT_AFTER = {(_OLD, False), (_NEW, True), (_NEW, False)}  # firmware, and whether it is on probation
 
@@ -62,6 +63,7 @@ class Chip:
             with EmulatedHat(self.flash, hardware) as hat:
                 host = ChipHost(hat)
                 host.greet()
+                host.run_ms(_SETTLE_MS)
                 return update(host, self.bundle, sending, finishing)
 
 
@@ -80,14 +82,14 @@ def account(console: Console) -> bool:
     among = [(1 + index * whole.sending_operations // count, ways[index % len(ways)]) for index in range(count)]
     jobs = [([cut], []) for cut in among] + [([], [cut]) for cut in behind]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        courses = list(pool.map(lambda job: chip.update(*job), jobs))
+        courses = list(pool.map(lambda job: _course(chip, *job), jobs))
     table = Table("the write that was cut", "way", "started with then", "and ended with")
     for (sending, finishing), course in zip(jobs, courses, strict=True):
         [(number, way)] = sending or finishing
         where = f"{number} of {whole.sending_operations}" if sending else f"{number} after the last byte"
         table.add_row(where, way.value, _described(course, 0), _described(course, -1))
     console.print(table)
-    started = [course for course in courses if _standings(course) <= _RIGHT_AFTER]
+    started = [course for course in courses if course.starts and _standings(course) <= _RIGHT_AFTER]
     ended = [course for course in courses if _is_confirmed(course)]
     promises = [
         ("after a cut the HAT starts into a slot that verifies", f"{len(started)} of {CUTS}", len(started) == CUTS),
@@ -96,16 +98,26 @@ def account(console: Console) -> bool:
     return print_verdict(console, promises)
 
 
+def _course(chip: Chip, sending: Sequence[PlannedCut], finishing: Sequence[PlannedCut]) -> Course:
+    """Return how the update went; one without a start when the HAT was not heard of again."""
+    try:
+        return chip.update(sending, finishing)
+    except OutOfTimeError:
+        return Course()
+
+
 def _standings(course: Course) -> set[tuple[str, bool]]:
     return {(start.firmware, start.on_probation) for start in course.starts}
 
 
 def _is_confirmed(course: Course) -> bool:
     """`update` returns when the HAT has confirmed what it runs, or has left it."""
-    return course.starts[-1].firmware == _NEW
+    return bool(course.starts) and course.starts[-1].firmware == _NEW
 
 
 def _described(course: Course, index: int) -> str:
+    if not course.starts:
+        return "nothing"
     start = course.starts[index]
     standing = ", on probation" if start.on_probation else ""
     return f"{start.firmware} in slot {'ab'[start.slot - 1]}{standing}"
