@@ -10,7 +10,7 @@ from rich.console import Console
 
 from racklet_client.errors import RackError
 from racklet_emulator.parts import EmulatorUnavailableError
-from tools.account import chip_minute, energy, power_budget, power_requests, swap, trip_latency, update_cuts
+from tools.account import chip_cuts, chip_minute, energy, power_budget, power_requests, swap, trip_latency, update_cuts
 from tools.rig import RigError, run
 
 if TYPE_CHECKING:
@@ -67,6 +67,12 @@ def show_update_cuts() -> None:
 def show_chip_minute() -> None:
     """Load an emulated HAT for a minute of its time: its heap is the same before and after, to the byte."""
     _run_on_chip(chip_minute.account)
+
+
+@app.command("chip-cuts")
+def show_chip_cuts() -> None:
+    """Cut an emulated HAT's power at a sample of the flash writes of an update: it starts, and the update succeeds."""
+    _run_on_chip(chip_cuts.account)
 
 
 def _run_on_chip(account: Callable[[Console], bool]) -> NoReturn:
