@@ -29,7 +29,6 @@ NOT_COUNTED = {
     "messages",  # generated
     "self_test",  # drives the board's pins: the virtual rack's tests run it
     "ports",  # for type checkers
-    "update_duty",  # joins the updater and the link: the virtual rack's tests run it
     "power_monitor",  # what the drivers share: their tests run it
 }
 # The other interpreter's branch cannot be taken here.

@@ -209,7 +209,7 @@ class App:
         self._hear(now_ms)
         if self._repl_wanted:
             return
-        if self._update.turn(now_ms):
+        if self._update.turn(now_ms, self._gate.request_id != 0):
             self._board.restart()
         for _ in range(_FRAMES_MAX):
             self._listen()  # a frame takes 3 ms

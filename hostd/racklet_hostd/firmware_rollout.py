@@ -215,6 +215,8 @@ class NodeUpdate:
     async def _await_start(self, session: int) -> None:
         node = self._node
         await self._say(Stage.STARTING, "starts with it")
+        while node.is_switching and not self._is_up_anew(session):  # the HAT ends that first
+            await self._change(TELL_S)
         if not await self._until(lambda: self._is_up_anew(session), RESTART_S):
             raise UpdateFailedError(node.name, f"it did not start with it in {RESTART_S} s, and goes back by itself")
         if not node.hat.on_probation:

@@ -169,6 +169,11 @@ class Node:
         """Who has taken the node for himself and what for; "" when nobody has."""
         return self._claims.words(self.name)
 
+    @property
+    def is_switching(self) -> bool:
+        """Whether the HAT has a power transaction to end."""
+        return self._power.is_busy
+
     async def set_power(
         self, wish: PowerWish, caller: Caller, on_sent: Callable[[Transaction], None] | None = None
     ) -> link_pb2.Reply:

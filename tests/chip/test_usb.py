@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.chip.conftest import MakeHat
-from tests.chip.host import ChipHost
 from tests.system.link_port import padded_knock
+from tools.chip_host import ChipHost
 
 LENGTHS = [length + near for length in range(64, 520, 64) for near in (-1, 0, 1, 2)]
 ALL_VALUES = bytes(range(256))
