@@ -36,6 +36,7 @@ class Course:
     """How an update went: every start of the HAT within it, and how long its parts took, in emulated milliseconds."""
 
     starts: list[link_pb2.Hello] = field(default_factory=list)
+    after_cuts: list[link_pb2.Hello] = field(default_factory=list)  # those of them that a cut was before
     head_ms: int = 0  # to check the signature, while all else goes on
     send_ms: int = 0  # to take the files and write them
     check_ms: int = 0  # to check signature and files again
@@ -85,6 +86,7 @@ def update(
             host.hat.power_up()
             start = host.greet(_START_MS)
             course.starts.append(start)
+            course.after_cuts.append(start)
     if host.awaits_cut or left or left_finishing:
         raise RuntimeError("a cut was planned for later than the end of the update")
     return course
