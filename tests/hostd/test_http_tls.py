@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,7 +15,7 @@ from racklet_hostd.daemon import Daemon
 from racklet_hostd.pki.folder import PkiFolder
 from racklet_hostd.pki.making import utc_now
 from racklet_hostd.role import Role
-from tests.hostd.rig import config_for, running_daemon
+from tests.hostd.rig import config_for, running_daemon, until
 
 OURS = "# HELP racklet_"
 
@@ -90,4 +91,17 @@ async def test_plain_http_to_the_tls_port_is_no_answer(tmp_path: Path, pki: PkiF
     async with served(tmp_path, pki) as daemon, aiohttp.ClientSession() as session:
         with pytest.raises(aiohttp.ClientError):
             await session.get(f"http://localhost:{daemon.http.tls_port}/metrics")
+        assert (await get(daemon, pki, "/healthz"))[0] == 200
+
+
+async def test_a_handshake_that_fails_or_is_broken_off_leaves_no_connection_behind(
+    tmp_path: Path, pki: PkiFolder
+) -> None:
+    async with served(tmp_path, pki) as daemon:
+        connections = daemon.http.connections
+        for said in (b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01", b""):
+            with socket.create_connection(("127.0.0.1", daemon.http.tls_port or 0), 5) as caller:
+                await until(lambda: connections.count == 1)
+                caller.sendall(said)
+            await until(lambda: connections.count == 0)
         assert (await get(daemon, pki, "/healthz"))[0] == 200
