@@ -114,12 +114,9 @@ def _bring(host: ChipHost, bundle: Bundle, course: Course) -> None:
     host.run_until(lambda: _is_written(host.updates[first:], len(stream)), _SEND_MS)
     host.link.send_update(b"", hat.now_ms)
     told = host.updates[first:]
-    verifying_ms, files_ms = (
-        _first_ms(told, link_pb2.UPDATE_STATE_VERIFYING),
-        _first_ms(told, link_pb2.UPDATE_STATE_FILES),
-    )
-    clearing_ms = _first_ms(told, link_pb2.UPDATE_STATE_CLEARING, files_ms)
-    course.head_ms = clearing_ms - verifying_ms
+    files_ms = _first_ms(told, link_pb2.UPDATE_STATE_FILES, begun_ms)
+    verified_ms = _first_ms(told, link_pb2.UPDATE_STATE_CLEARING, files_ms)
+    course.head_ms = verified_ms - _first_ms(told, link_pb2.UPDATE_STATE_VERIFYING, begun_ms)
     course.send_ms = hat.now_ms - files_ms
     course.sending_operations = hat.chip.flash_operations - before
 

@@ -100,10 +100,10 @@ def node_message(node: Node) -> rack_pb2.Node:
         charge_uc=node.store.totals.charge_uc,
         boot=boot_resource(node.name, newest.number) if newest else "",
         log_end=newest.end if newest else 0,
-        last_line=node.last_line,
+        last_line=node.log.last_line,
         hat=_hat(node, node.hat),
-        phase=node.watch.phase or "",
-        findings=node.watch.findings,
+        phase=node.log.watch.phase or "",
+        findings=node.log.watch.findings,
         taken_by=node.taken_by,
         power_wait=wait_message(node.budget, node.name) if node.budget else None,
     )
