@@ -233,46 +233,6 @@ def test_when_the_active_slot_is_damaged_the_other_runs(root: Path) -> None:
     assert versions(start_of(root)) == ("b", "3", True)
 
 
-def test_when_the_other_is_below_the_floor_nothing_runs(root: Path) -> None:
-    update(start_of(root), NEW)
-    tried = start_of(root)
-    tried.slots.confirm(tried.slot, tried.manifest)
-    (root / "slots" / "b" / "racklet_hat" / "app.mpy").unlink()
-    assert selector.choose(str(root)) is None
-
-
-def test_a_file_that_is_not_signed_keeps_a_slot_from_running(root: Path) -> None:
-    (root / "slots" / "a" / "json.py").write_text("evil = True")
-    assert selector.choose(str(root)) is None
-
-
-@pytest.mark.parametrize("state", ["", "{", "[]", '{"active": 5}', '{"active":"c","trial":"","tried":"","floor":0}'])
-def test_a_state_that_makes_no_sense_is_as_none(root: Path, state: str) -> None:
-    (root / "slots" / "state").write_text(state)
-    assert versions(start_of(root)) == ("a", "1", False)
-
-
-def test_without_a_state_the_higher_security_version_runs(root: Path) -> None:
-    update(start_of(root), NEW)
-    (root / "slots" / "state").unlink()
-    assert versions(start_of(root)) == ("b", "2", False)
-
-
-def test_without_keys_nothing_runs(root: Path) -> None:
-    (root / "slots" / "keys").unlink()
-    assert selector.choose(str(root)) is None
-
-
-def test_a_state_that_cannot_be_kept_means_no_trial(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    update(start_of(root), NEW)
-
-    def full(_path: str, _content: bytes) -> None:
-        raise OSError(28)
-
-    monkeypatch.setattr(slots, "replace_file", full)
-    assert versions(start_of(root)) == ("a", "1", False)
-
-
 def test_a_bundle_may_bring_the_next_key(root: Path) -> None:
     both = bundle_of("2", 2, keys=(TREE.public_key, OTHER_TREE.public_key))
     assert update(start_of(root), both) == 0
