@@ -161,11 +161,15 @@ class Updater:
     def _head_in(self, folder: str, digest: bytes) -> bytearray:
         """Return the head of this update, if that is what a slot holds; else nothing."""
         try:
-            head = bytearray(keeping.read_file(folder + "/manifest.json", keeping.MANIFEST_MAX))
-            head.extend(keeping.read_file(folder + "/manifest.sig", keeping.SIGNATURE_MAX))
+            manifest = keeping.read_file(folder + "/manifest.json", keeping.MANIFEST_MAX)
+            signature = keeping.read_file(folder + "/manifest.sig", keeping.SIGNATURE_MAX)
         except OSError:
             return bytearray()
-        return head if hash_of((head,)).digest() == digest else bytearray()
+        if hash_of((manifest, signature)).digest() != digest:
+            return bytearray()
+        head = bytearray(manifest)
+        head.extend(signature)
+        return head
 
     def _verify(self) -> None:
         if self._check is None:
