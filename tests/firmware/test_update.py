@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from racklet.link.v1 import link_pb2
 from racklet_boot import selector, slots
 from racklet_bundle.bundle import Bundle
 from racklet_hat.update import Updater
@@ -27,6 +28,7 @@ from tests.firmware.updates import (
 )
 
 READY, REFUSED, FILES = 6, 7, 4
+CURRENT = link_pb2.UPDATE_REFUSAL_CURRENT
 
 
 @pytest.fixture
@@ -153,6 +155,25 @@ def test_the_same_update_begun_again_goes_on(root: Path) -> None:
     assert begin(updater, NEW) == 0
     assert updater.done == done > len(NEW.head)
     updater.abort()
+
+
+def test_what_runs_already_is_not_taken_again_but_what_has_only_its_version_is(root: Path) -> None:
+    updater = Updater(start_of(root), 1)
+    assert begin(updater, OLD) == CURRENT
+    assert updater.state == 0
+    again = bundle_of("1", boards=("hat-a", "hat-b"))
+    assert begin(updater, again) == 0
+    send(updater, again.stream)
+    assert finish(updater) == 0
+
+
+def test_an_update_that_was_begun_is_forgotten_when_what_runs_is_asked_for(root: Path) -> None:
+    updater = Updater(start_of(root), 1)
+    begin(updater, NEW)
+    send(updater, NEW.stream, until=len(NEW.head) // 2)
+    assert begin(updater, OLD) == CURRENT
+    assert (updater.state, updater.done) == (0, 0)
+    assert update(start_of(root), NEW) == 0
 
 
 def test_another_update_takes_the_place_of_one_that_was_begun(root: Path) -> None:
