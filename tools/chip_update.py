@@ -36,6 +36,7 @@ class Course:
     """How an update went: every start of the HAT within it, and how long its parts took, in emulated milliseconds."""
 
     starts: list[link_pb2.Hello] = field(default_factory=list)
+    after_cuts: list[link_pb2.Hello] = field(default_factory=list)  # those of them that a cut was before
     head_ms: int = 0  # to check the signature, while all else goes on
     send_ms: int = 0  # to take the files and write them
     check_ms: int = 0  # to check signature and files again
@@ -82,17 +83,24 @@ def update(
             _judge(host.ask(link_pb2.ConfirmUpdate()))
             break
         except PowerLostError:
-            host.hat.power_up()
-            start = host.greet(_START_MS)
-            course.starts.append(start)
+            start = _power_up(host, course)
     if host.awaits_cut or left or left_finishing:
         raise RuntimeError("a cut was planned for later than the end of the update")
     return course
 
 
+def _power_up(host: ChipHost, course: Course) -> link_pb2.Hello:
+    """Give the power back; return what started."""
+    host.hat.power_up()
+    start = host.greet(_START_MS)
+    course.starts.append(start)
+    course.after_cuts.append(start)
+    return start
+
+
 def _bring(host: ChipHost, bundle: Bundle, course: Course) -> None:
     """Send it until all is written."""
-    hat, stream, first = host.hat, bundle.stream, len(host.updates)
+    hat, stream = host.hat, bundle.stream
     before = hat.chip.flash_operations
     begin = link_pb2.BeginUpdate(
         manifest_bytes=len(bundle.manifest.encode()),
@@ -101,16 +109,14 @@ def _bring(host: ChipHost, bundle: Bundle, course: Course) -> None:
         digest=bundle.digest,
     )
     _judge(host.ask(begin))
+    begun_ms, first = hat.now_ms, len(host.updates)  # what was told before may be of an earlier update
     host.link.send_update(stream, hat.now_ms)
     host.run_until(lambda: _is_written(host.updates[first:], len(stream)), _SEND_MS)
     host.link.send_update(b"", hat.now_ms)
     told = host.updates[first:]
-    verifying_ms, files_ms = (
-        _first_ms(told, link_pb2.UPDATE_STATE_VERIFYING),
-        _first_ms(told, link_pb2.UPDATE_STATE_FILES),
-    )
-    clearing_ms = _first_ms(told, link_pb2.UPDATE_STATE_CLEARING, files_ms)
-    course.head_ms = clearing_ms - verifying_ms
+    files_ms = _first_ms(told, link_pb2.UPDATE_STATE_FILES, begun_ms)
+    verified_ms = _first_ms(told, link_pb2.UPDATE_STATE_CLEARING, files_ms)
+    course.head_ms = verified_ms - _first_ms(told, link_pb2.UPDATE_STATE_VERIFYING, begun_ms)
     course.send_ms = hat.now_ms - files_ms
     course.sending_operations = hat.chip.flash_operations - before
 
@@ -125,7 +131,7 @@ def _is_written(told: Sequence[tuple[int, link_pb2.UpdateProgress]], size: int) 
 
 
 def _first_ms(
-    told: Sequence[tuple[int, link_pb2.UpdateProgress]], state: link_pb2.UpdateState.ValueType, default: int = 0
+    told: Sequence[tuple[int, link_pb2.UpdateProgress]], state: link_pb2.UpdateState.ValueType, default: int
 ) -> int:
     return next((at_ms for at_ms, progress in told if progress.state == state), default)
 

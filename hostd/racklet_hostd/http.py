@@ -126,12 +126,14 @@ class HttpServer:
             return await handler(request)
         authorization = request.headers.get(hdrs.AUTHORIZATION, "")
         peer = peer_name(request.get_extra_info("peername"))
-        objection = self._access.objection(tls.getpeercert(binary_form=True), authorization)
+        objection = self._access.objection(tls, authorization)
         if not objection:
             return await handler(request)
         self._access.turned_away(peer, f"{request.path}: {objection}")
         headers = {hdrs.WWW_AUTHENTICATE: 'Bearer realm="racklet"'}
-        return web.Response(text=f"{objection}\n", status=401, headers=headers)
+        response = web.Response(text=f"{objection}\n", status=401, headers=headers)
+        response.force_close()  # who comes again may be verified anew
+        return response
 
     async def _metrics(self, request: web.Request) -> web.Response:
         encode, content_type = choose_encoder(",".join(request.headers.getall(hdrs.ACCEPT, [])))

@@ -25,7 +25,12 @@ TRANSPORTS = ("unix socket", "mutual TLS")
 US = 1e6
 _OPTIONS = (("grpc.use_local_subchannel_pool", 1),)
 _WARM_UP = 10  # calls at the start of a round
-_COLUMNS = (("median", "us/call"), ("p99", "us/call"), ("CPU", "us of CPU/call"))
+_COLUMNS = (
+    ("median", "us/call"),
+    ("p99", "us/call"),
+    ("p99, quiet", "us/call"),
+    ("CPU", "us of CPU/call"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +71,9 @@ def run(size: Size) -> Report:
             "busy peer: the same, and in its event loop as many measurements are taken as in hostd's.",
             f"Fan-out: {size.callers} callers, {size.nodes} nodes. hostd sends what changed in 100 ms as one message.",
             "CPU of the server's process alone, the measuring of hostd and of the busy peer included.",
-            f"Medians of {size.rounds} rounds of {size.calls} calls in turns, of each round's own median and p99: what",
-            "else this computer does falls on all of them, and a few disturbed rounds do not count. Fan-out: of",
-            f"{size.fan_outs} rounds.",
+            f"Medians of {size.rounds} rounds of {size.calls} calls in turns, of each one's median and p99: what else",
+            "the computer does falls on all alike. With more to do than cores the tail is the scheduler's: p99, quiet",
+            f"is what a quarter of each one's rounds do not exceed. Fan-out: of {size.fan_outs} rounds.",
         ],
     )
     report.sections.extend(asyncio.run(_measure(size)))
@@ -116,12 +121,18 @@ async def _unary(served: dict[str, Served], transport: str, folder: Path, size: 
         for _ in range(size.rounds):
             for way, one in served.items():
                 rounds[way].append(await _calls(one, channels[way], size.calls))
-    found = {way: [median(column) for column in zip(*each, strict=True)] for way, each in rounds.items()}
+    found = {way: _over_rounds(each) for way, each in rounds.items()}
     return [
         Row(f"{transport}, a call, {name}{words}", unit, mine, other)
         for peer, words in ((PEER, ""), (BUSY_PEER, ", busy peer"))
         for (name, unit), mine, other in zip(_COLUMNS, found[OURS], found[peer], strict=True)
     ]
+
+
+def _over_rounds(rounds: list[tuple[float, float, float]]) -> list[float]:
+    """Return what stands in _COLUMNS."""
+    medians, tails, cpu = zip(*rounds, strict=True)
+    return [median(medians), median(tails), sorted(tails)[len(tails) // 4], median(cpu)]
 
 
 async def _calls(served: Served, channel: grpc.aio.Channel, calls: int) -> tuple[float, float, float]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from racklet.link.v1 import link_pb2
 from racklet_boot import selector, slots
 from racklet_bundle.bundle import Bundle
 from racklet_hat.update import Updater
@@ -27,6 +28,7 @@ from tests.firmware.updates import (
 )
 
 READY, REFUSED, FILES = 6, 7, 4
+CURRENT = link_pb2.UPDATE_REFUSAL_CURRENT
 
 
 @pytest.fixture
@@ -155,6 +157,25 @@ def test_the_same_update_begun_again_goes_on(root: Path) -> None:
     updater.abort()
 
 
+def test_what_runs_already_is_not_taken_again_but_what_has_only_its_version_is(root: Path) -> None:
+    updater = Updater(start_of(root), 1)
+    assert begin(updater, OLD) == CURRENT
+    assert updater.state == 0
+    again = bundle_of("1", boards=("hat-a", "hat-b"))
+    assert begin(updater, again) == 0
+    send(updater, again.stream)
+    assert finish(updater) == 0
+
+
+def test_an_update_that_was_begun_is_forgotten_when_what_runs_is_asked_for(root: Path) -> None:
+    updater = Updater(start_of(root), 1)
+    begin(updater, NEW)
+    send(updater, NEW.stream, until=len(NEW.head) // 2)
+    assert begin(updater, OLD) == CURRENT
+    assert (updater.state, updater.done) == (0, 0)
+    assert update(start_of(root), NEW) == 0
+
+
 def test_another_update_takes_the_place_of_one_that_was_begun(root: Path) -> None:
     updater = Updater(start_of(root), 1)
     begin(updater, NEW)
@@ -231,46 +252,6 @@ def test_when_the_active_slot_is_damaged_the_other_runs(root: Path) -> None:
     assert versions(start) == ("a", "1", False)
     assert update(start, bundle_of("3", 1)) == 0  # and it can be mended
     assert versions(start_of(root)) == ("b", "3", True)
-
-
-def test_when_the_other_is_below_the_floor_nothing_runs(root: Path) -> None:
-    update(start_of(root), NEW)
-    tried = start_of(root)
-    tried.slots.confirm(tried.slot, tried.manifest)
-    (root / "slots" / "b" / "racklet_hat" / "app.mpy").unlink()
-    assert selector.choose(str(root)) is None
-
-
-def test_a_file_that_is_not_signed_keeps_a_slot_from_running(root: Path) -> None:
-    (root / "slots" / "a" / "json.py").write_text("evil = True")
-    assert selector.choose(str(root)) is None
-
-
-@pytest.mark.parametrize("state", ["", "{", "[]", '{"active": 5}', '{"active":"c","trial":"","tried":"","floor":0}'])
-def test_a_state_that_makes_no_sense_is_as_none(root: Path, state: str) -> None:
-    (root / "slots" / "state").write_text(state)
-    assert versions(start_of(root)) == ("a", "1", False)
-
-
-def test_without_a_state_the_higher_security_version_runs(root: Path) -> None:
-    update(start_of(root), NEW)
-    (root / "slots" / "state").unlink()
-    assert versions(start_of(root)) == ("b", "2", False)
-
-
-def test_without_keys_nothing_runs(root: Path) -> None:
-    (root / "slots" / "keys").unlink()
-    assert selector.choose(str(root)) is None
-
-
-def test_a_state_that_cannot_be_kept_means_no_trial(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    update(start_of(root), NEW)
-
-    def full(_path: str, _content: bytes) -> None:
-        raise OSError(28)
-
-    monkeypatch.setattr(slots, "replace_file", full)
-    assert versions(start_of(root)) == ("a", "1", False)
 
 
 def test_a_bundle_may_bring_the_next_key(root: Path) -> None:

@@ -95,6 +95,9 @@ async def test_a_hat_is_updated_while_its_node_runs(tmp_path: Path, old_flash: b
         await until_async(lambda: is_version(hostd, "1.1.0", hat.chip.starts > 2))
         code, told, _ = await update(hostd, "node-1", written(tmp_path, signed("1.1.0", 2)))
         assert (code, stages(told)) == (0, [("node-1", "CURRENT")])
+        rebuilt = signed("1.1.0", 2, boards=("hat-a", "hat-b"))
+        code, told, errors = await update(hostd, "node-1", written(tmp_path, rebuilt))
+        assert (code, stages(told)[-1]) == (0, ("node-1", "DONE")), errors
 
 
 @pytest.mark.timeout(120)

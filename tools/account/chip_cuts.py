@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from racklet.link.v1 import link_pb2
     from tools.chip_update import PlannedCut
 
 CUTS: Final = 24
@@ -57,14 +58,17 @@ class Chip:
         return cls(flashed_image(find_parts(), old, tree.public_key), bundle_for_chip(_NEW, 1, tree, 1))
 
     def update(self, sending: Sequence[PlannedCut] = (), finishing: Sequence[PlannedCut] = ()) -> Course:
-        """Update it from the start, with these cuts."""
+        """Update it from the start, with these cuts, and reset it then: the last start is of what was confirmed."""
         with tempfile.TemporaryDirectory() as folder:
             hardware = HatHardware(NodeProfile("node-1"), SentBoots(Path(folder)), seed=1)
             with EmulatedHat(self.flash, hardware) as hat:
                 host = ChipHost(hat)
                 host.greet()
                 host.run_ms(_SETTLE_MS)
-                return update(host, self.bundle, sending, finishing)
+                course = update(host, self.bundle, sending, finishing)
+                hat.reset()
+                course.starts.append(host.greet())
+                return course
 
 
 def account(console: Console) -> bool:
@@ -83,11 +87,11 @@ def account(console: Console) -> bool:
     jobs = [([cut], []) for cut in among] + [([], [cut]) for cut in behind]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         courses = list(pool.map(lambda job: _course(chip, *job), jobs))
-    table = Table("the write that was cut", "way", "started with then", "and ended with")
+    table = Table("the write that was cut", "way", "started with then", "and after the update")
     for (sending, finishing), course in zip(jobs, courses, strict=True):
         [(number, way)] = sending or finishing
         where = f"{number} of {whole.sending_operations}" if sending else f"{number} after the last byte"
-        table.add_row(where, way.value, _described(course, 0), _described(course, -1))
+        table.add_row(where, way.value, _described(course.after_cuts), _described(course.starts))
     console.print(table)
     started = [course for course in courses if course.starts and _standings(course) <= _RIGHT_AFTER]
     ended = [course for course in courses if _is_confirmed(course)]
@@ -111,13 +115,12 @@ def _standings(course: Course) -> set[tuple[str, bool]]:
 
 
 def _is_confirmed(course: Course) -> bool:
-    """`update` returns when the HAT has confirmed what it runs, or has left it."""
-    return bool(course.starts) and course.starts[-1].firmware == _NEW
+    return bool(course.starts) and course.starts[-1].firmware == _NEW and not course.starts[-1].on_probation
 
 
-def _described(course: Course, index: int) -> str:
-    if not course.starts:
+def _described(starts: Sequence[link_pb2.Hello]) -> str:
+    if not starts:
         return "nothing"
-    start = course.starts[index]
+    start = starts[-1]
     standing = ", on probation" if start.on_probation else ""
     return f"{start.firmware} in slot {'ab'[start.slot - 1]}{standing}"
