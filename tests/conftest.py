@@ -14,6 +14,7 @@ ROOT = Path(__file__).parent.parent
 MODULE_FOLDERS = ("protocol", "firmware", "hostd", "firmware/virtual")
 for folder in MODULE_FOLDERS:
     assert (ROOT / folder).is_dir()
+FIGURE = "figure"  # a property of a test's report, which reaches another process
 WITHOUT_CLOCK = ("cad", "chip", "firmware", "hardware", "protocol", "update")  # folders of tests that only compute
 
 
@@ -35,6 +36,16 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:  # noqa
             return path if path.split("/")[1] in WITHOUT_CLOCK else "clock"
 
     return Scheduling(config, log)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests found on the emulated chip. Here, since the process that prints reads this file alone."""
+    reports = [report for report in terminalreporter.stats.get("", []) if report.when == "teardown"]
+    found = [figure for report in reports for name, figure in report.user_properties if name == FIGURE]
+    if found:
+        terminalreporter.section("on the emulated chip")
+        for figure in found:
+            terminalreporter.write_line(figure)
 
 
 def micropython_path() -> str | None:
