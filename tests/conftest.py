@@ -26,6 +26,7 @@ def pytest_configure() -> None:
     settings.load_profile("untimed")
 
 
+@pytest.hookimpl(optionalhook=True)  # for who runs the tests without xdist
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:  # noqa: ANN401  xdist has no types
     """Let one process run the tests that wait for others, one after another, and the other those that compute."""
     from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415  benchmarks import this module too
