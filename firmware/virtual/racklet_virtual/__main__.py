@@ -163,7 +163,9 @@ async def _run(options: Options) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)
     async with rack, control_server(rack):
-        config.write_text(rack.config_toml())
+        new = config.with_suffix(".new")
+        new.write_text(rack.config_toml())
+        new.replace(config)  # whoever waits for it finds all of it
         _print_rack(rack, config)
         await stop.wait()
     config.unlink(missing_ok=True)
