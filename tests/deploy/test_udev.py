@@ -1,4 +1,4 @@
-"""The udev rules, as udev itself goes by them: over a /sys of ours, in a mount namespace of its own."""
+"""The udev rules, as udev itself goes by them: over a /sys and a /dev of ours, in a mount namespace of its own."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ CONTROLLER = "devices/platform/soc/3f980000.usb"
 PICO = ("2e8a", "0005")
 SCRIPT = """\
 set -e
+mount --bind /dev/null "$1/dev/null"
+mount --bind "$1/dev" /dev
 mount --bind "$1/run" /run
 mount --bind "$1/sys" /sys
 SYSTEMD_DEVICE_VERIFY_SYSFS=0 exec udevadm test -a "$2" "/sys/$3"
@@ -43,6 +45,8 @@ def computer(tmp_path: Path) -> Path:
         pytest.skip("there is no udevadm here: install the package udev")
     if subprocess.run(["unshare", "-rm", "true"], check=False, capture_output=True).returncode:
         pytest.skip("no namespace can be made here")
+    (tmp_path / "dev").mkdir()  # udev makes the names in it, though it only tests
+    (tmp_path / "dev/null").touch()
     (tmp_path / "run/udev/rules.d").mkdir(parents=True)
     shutil.copy(RULES, tmp_path / "run/udev/rules.d")
     for name in ("class/tty", "bus/usb", "bus/platform"):
@@ -101,6 +105,7 @@ def test_a_hat_gets_the_name_of_its_slot_whatever_number_its_line_has(computer: 
     second = plug_in(computer, "ttyACM0", PICO, "1-1", "1-1.2", "1-1.2.3")
     said = answer(computer, "add", first)
     assert links(said) == ["/dev/racklet/platform-3f980000.usb-usb-0:1.4:1.0"]
+    assert str((computer / "dev/racklet/platform-3f980000.usb-usb-0:1.4:1.0").readlink()) == "../ttyACM7"
     assert "ID_MM_DEVICE_IGNORE=1" in said
     assert links(answer(computer, "add", second)) == ["/dev/racklet/platform-3f980000.usb-usb-0:1.2.3:1.0"]
 
