@@ -14,6 +14,7 @@ ROOT = Path(__file__).parent.parent
 MODULE_FOLDERS = ("protocol", "firmware", "hostd", "firmware/virtual")
 for folder in MODULE_FOLDERS:
     assert (ROOT / folder).is_dir()
+FIGURE = "figure"  # a property of a test's report, which reaches another process
 WITHOUT_CLOCK = ("cad", "chip", "firmware", "hardware", "protocol", "update")  # folders of tests that only compute
 
 
@@ -25,6 +26,7 @@ def pytest_configure() -> None:
     settings.load_profile("untimed")
 
 
+@pytest.hookimpl(optionalhook=True)  # for who runs the tests without xdist
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:  # noqa: ANN401  xdist has no types
     """Let one process run the tests that wait for others, one after another, and the other those that compute."""
     from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415  benchmarks import this module too
@@ -35,6 +37,16 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:  # noqa
             return path if path.split("/")[1] in WITHOUT_CLOCK else "clock"
 
     return Scheduling(config, log)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests found on the emulated chip. Here, since the process that prints reads this file alone."""
+    reports = [report for report in terminalreporter.stats.get("", []) if report.when == "teardown"]
+    found = [figure for report in reports for name, figure in report.user_properties if name == FIGURE]
+    if found:
+        terminalreporter.section("on the emulated chip")
+        for figure in found:
+            terminalreporter.write_line(figure)
 
 
 def micropython_path() -> str | None:

@@ -18,18 +18,22 @@ from rich.console import Console
 from rich.table import Table
 
 ROOT = Path(__file__).parent.parent
-PARTS = {"protocol/racklet_link": "tests/protocol", "firmware/racklet_hat": "tests/firmware"}
+PARTS = {
+    "protocol/racklet_link": "tests/protocol",
+    "firmware/racklet_hat": "tests/firmware",
+    "firmware/racklet_boot": "tests/update",
+}
 NOT_COUNTED = {
     "__init__",
     "app",  # runs on MicroPython only: the virtual rack's tests run it
     "board",  # likewise
     "config",  # numbers
+    "constant",  # what MicroPython's compiler has
     "events",  # data classes
     "kernels_micropython",  # machine code, held by the conformance tests
     "messages",  # generated
     "self_test",  # drives the board's pins: the virtual rack's tests run it
     "ports",  # for type checkers
-    "update_duty",  # joins the updater and the link: the virtual rack's tests run it
     "power_monitor",  # what the drivers share: their tests run it
 }
 # The other interpreter's branch cannot be taken here.

@@ -218,7 +218,7 @@ class App:
         self._hear(now_ms)
         if self._repl_wanted:
             return
-        if self._update.turn(now_ms):
+        if self._update.turn(now_ms, self._gate.request_id != 0):
             self._board.restart()
         for count in range(_FRAMES_MAX):
             if not self._say(now_ms):

@@ -33,6 +33,7 @@ _UPDATE_STATE_FILES = const(4)
 _UPDATE_STATE_CHECKING = const(5)
 _UPDATE_STATE_READY = const(6)
 _UPDATE_STATE_REFUSED = const(7)
+_UPDATE_REFUSAL_CURRENT = const(16)
 _ROOM = const(2048)  # of what came and is not written: two frames of 448 bytes, and time for the erasing of a sector
 _WRITE_MAX = const(512)  # in one turn: two pages of the flash, and at most a sector to erase
 _BLOCK = const(4096)  # of the file system
@@ -77,6 +78,8 @@ class Updater:
         if self._digest == digest and _UPDATE_STATE_HEAD <= self.state <= _UPDATE_STATE_READY:
             return 0
         self.abort()
+        if self._head_in(self._slots.path(self._running), digest):
+            return _UPDATE_REFUSAL_CURRENT
         sizes_fit = 0 < manifest_bytes <= keeping.MANIFEST_MAX and 0 < signature_bytes <= keeping.SIGNATURE_MAX
         if not sizes_fit or not 0 < size <= keeping.SIZE_MAX:
             return keeping.SIZE
@@ -84,7 +87,8 @@ class Updater:
         self._manifest_bytes = manifest_bytes
         self._size = size
         self.refusal = 0
-        self._resumes = self._was_begun(digest)
+        self._head = self._head_in(self._folder, digest)
+        self._resumes = len(self._head) == manifest_bytes + signature_bytes
         if not self._resumes:
             self._head = bytearray(manifest_bytes + signature_bytes)
         self.offset = len(self._head) if self._resumes else 0
@@ -154,18 +158,18 @@ class Updater:
         except OSError as error:
             self._refuse(keeping.SPACE if error.errno == _NO_SPACE else keeping.FLASH)
 
-    def _was_begun(self, digest: bytes) -> bool:
-        """Tell whether the slot holds the head of this update; then it is in memory again."""
+    def _head_in(self, folder: str, digest: bytes) -> bytearray:
+        """Return the head of this update, if that is what a slot holds; else nothing."""
         try:
-            manifest = keeping.read_file(self._folder + "/manifest.json", keeping.MANIFEST_MAX)
-            signature = keeping.read_file(self._folder + "/manifest.sig", keeping.SIGNATURE_MAX)
+            manifest = keeping.read_file(folder + "/manifest.json", keeping.MANIFEST_MAX)
+            signature = keeping.read_file(folder + "/manifest.sig", keeping.SIGNATURE_MAX)
         except OSError:
-            return False
-        if hash_of((manifest, signature)).digest() != digest or len(manifest) != self._manifest_bytes:
-            return False
-        self._head = bytearray(manifest)
-        self._head.extend(signature)
-        return True
+            return bytearray()
+        if hash_of((manifest, signature)).digest() != digest:
+            return bytearray()
+        head = bytearray(manifest)
+        head.extend(signature)
+        return head
 
     def _verify(self) -> None:
         if self._check is None:

@@ -52,8 +52,8 @@ class UpdateDuty:
         start = self._start
         return start is not None and start.on_probation and elapsed_ms(now_ms, self._began_ms) > _PROBATION_MS
 
-    def turn(self, now_ms: int) -> bool:
-        """Go on with an update, a little; tell whether the HAT is to start anew now."""
+    def turn(self, now_ms: int, is_switching: bool) -> bool:
+        """Go on with an update, a little; tell whether the HAT is to start anew now. A power transaction ends first."""
         updater = self._updater
         link = self.link
         if updater is None or link is None:
@@ -70,6 +70,8 @@ class UpdateDuty:
             link.finish(finish_id, _RESULT_UPDATE_REFUSED if self.refusal else _RESULT_DONE, 0)
             if not self.refusal:
                 self._restart_ms = now_ms
+        if is_switching and self._restart_ms >= 0:
+            self._restart_ms = now_ms  # its reply is to be on its way as well
         return self._restart_ms >= 0 and elapsed_ms(now_ms, self._restart_ms) > _RESTART_AFTER_MS
 
     def begin(self, slots: "array[int]", buf: bytearray) -> int:

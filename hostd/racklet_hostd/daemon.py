@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from racklet_hostd import http_listener
 from racklet_hostd.access import AccessRules
 from racklet_hostd.api.refused import RefusedCalls
 from racklet_hostd.api.server import ApiServer
@@ -27,7 +28,7 @@ CERTIFICATES_S = 2.0  # until a revoked certificate is of no use: a few stats ea
 
 async def run(config: RackletConfig, stop: asyncio.Event, clock: Clock | None = None) -> None:
     """Serve the rack until `stop` is set. Raises StoreError or ListenError when it cannot begin."""
-    allow_open_files(len(config.nodes) + FILES_PER_CONNECTION * CONNECTIONS_LIMIT)
+    allow_open_files(len(config.nodes) + FILES_PER_CONNECTION * CONNECTIONS_LIMIT + http_listener.CONNECTIONS_LIMIT)
     limits = StoreLimits(
         log_bytes_per_node=config.retention.log_bytes_per_node,
         boots_per_node=config.retention.boots_per_node,
@@ -56,7 +57,7 @@ class Daemon:
         self.api = ApiServer(self.rack, config, rules, self._tls, refused)
         token_file = config.http.token_file or (config.tls.folder / "tokens" if config.tls.folder else None)
         access = HttpAccess(self._tls, token_file, clock.unix_ms, refused.tell_turned_away) if self._tls else None
-        self.http = HttpServer(self.rack, config.http, self.not_ready, access)
+        self.http = HttpServer(self.rack, config.http, self.not_ready, refused.tell_turned_away, access)
         self._config = config
         self._syncing = Syncing(self.rack, store, config.store.sync_period_ms)
         self._manager = ServiceManager()

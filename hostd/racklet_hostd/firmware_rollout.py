@@ -136,17 +136,14 @@ class NodeUpdate:
     async def run(self) -> Stage:
         """Bring the HAT to the bundle's firmware. Raises RefusedError."""
         node, manifest = self._node, self._bundle.manifest
-        hat = node.hat
-        if hat.state is not HatState.ONLINE:
-            await self._await_return(HatOfflineError(node.name, hat.problem))
-            hat = node.hat
-        wanted = (manifest.version, manifest.security_version, False)
-        if (hat.firmware, hat.security_version, hat.on_probation) == wanted:
-            await self._say(Stage.CURRENT, f"runs {manifest.version} already")
-            return Stage.CURRENT
+        if node.hat.state is not HatState.ONLINE:
+            await self._await_return(HatOfflineError(node.name, node.hat.problem))
         while True:
             session = node.talk.session
             try:
+                if not await self._begin():
+                    await self._say(Stage.CURRENT, f"runs {manifest.version} already")
+                    return Stage.CURRENT
                 await self._bring()
             except (HatOfflineError, NoAnswerError) as error:
                 await self._await_return(error)
@@ -158,16 +155,24 @@ class NodeUpdate:
         await self._say(Stage.DONE, f"runs {manifest.version} now, from slot {node.hat.slot}")
         return Stage.DONE
 
-    async def _bring(self) -> None:
-        """Send all of it and have it checked. Raises HatOfflineError, NoAnswerError when the HAT is not there."""
-        bundle, node = self._bundle, self._node
+    async def _begin(self) -> bool:
+        """Have the HAT take it up; False when it runs what is in the bundle, to the byte. Raises as `_bring`."""
+        bundle = self._bundle
         begin = link_pb2.BeginUpdate(
             manifest_bytes=len(bundle.manifest.encode()),
             signature_bytes=len(bundle.signature),
             files_bytes=bundle.manifest.size,
             digest=bundle.digest,
         )
-        self._judge(await node.ask_hat(begin, REQUEST_MS))
+        reply = await self._node.ask_hat(begin, REQUEST_MS)
+        if reply.result == link_pb2.RESULT_UPDATE_REFUSED and reply.detail == link_pb2.UPDATE_REFUSAL_CURRENT:
+            return False
+        self._judge(reply)
+        return True
+
+    async def _bring(self) -> None:
+        """Send all of it and have it checked. Raises HatOfflineError, NoAnswerError when the HAT is not there."""
+        node = self._node
         node.send_update(self._stream)
         try:
             await self._send()
@@ -215,6 +220,8 @@ class NodeUpdate:
     async def _await_start(self, session: int) -> None:
         node = self._node
         await self._say(Stage.STARTING, "starts with it")
+        while node.is_switching and not self._is_up_anew(session):  # the HAT ends that first
+            await self._change(TELL_S)
         if not await self._until(lambda: self._is_up_anew(session), RESTART_S):
             raise UpdateFailedError(node.name, f"it did not start with it in {RESTART_S} s, and goes back by itself")
         if not node.hat.on_probation:

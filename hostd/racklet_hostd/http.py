@@ -4,6 +4,7 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Callable
+from contextlib import ExitStack
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
@@ -14,13 +15,15 @@ from racklet_hostd.config import HttpConfig
 from racklet_hostd.config_values import Address
 from racklet_hostd.door.door import peer_name
 from racklet_hostd.http_access import HttpAccess
-from racklet_hostd.listening import ListenError, why
+from racklet_hostd.http_listener import HttpConnections, HttpListener
+from racklet_hostd.listening import ListenError, tcp_listeners, why
 from racklet_hostd.rack import Rack
 
 log = logging.getLogger(__name__)
 
 _STOP_GRACE_S = 1.0
 _HANDSHAKE_S = 10
+_SILENCE_S = 75  # until a connection is closed on which no request comes; Prometheus asks at least once a minute
 _COMPRESSED_HERE_BYTES = 32 << 10  # a millisecond; a longer page is compressed by a thread
 _PAGES = """\
 There is no such page. These are here:
@@ -33,6 +36,8 @@ There is no such page. These are here:
 class HttpServer:
     """The HTTP server. `not_ready` says why hostd cannot do its work, "" when it can.
 
+    `turned_away` is told where somebody came from that was not let in, and why.
+
     `port` and `tls_port` are where it listens, also when the system chose.
     """
 
@@ -41,6 +46,7 @@ class HttpServer:
         rack: Rack,
         config: HttpConfig,
         not_ready: Callable[[], str],
+        turned_away: Callable[[str, str], None],
         access: HttpAccess | None = None,
     ) -> None:
         self.is_listening = False
@@ -51,6 +57,7 @@ class HttpServer:
         self._not_ready = not_ready
         self._access = access
         self._servers: list[asyncio.Server] = []
+        self.connections = HttpConnections(turned_away)
         app = web.Application(middlewares=[self._guard])
         app.add_routes(
             (
@@ -60,7 +67,7 @@ class HttpServer:
                 web.route("*", "/{path:.*}", self._elsewhere),
             )
         )
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_STOP_GRACE_S)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_STOP_GRACE_S, keepalive_timeout=_SILENCE_S)
 
     async def start(self) -> None:
         """Listen. Raises ListenError."""
@@ -90,19 +97,26 @@ class HttpServer:
         server = self._runner.server
         if server is None:
             raise ListenError(str(address), "the server is not set up")
+        listeners = [HttpListener(bound, self.connections) for bound in tcp_listeners(address)]
+        port: int = listeners[0].getsockname()[1]
+        with ExitStack() as opened:
+            for listener in listeners:
+                opened.callback(listener.close)
+            for listener in listeners:
+                await self._serve(listener, server, context, address)
+            opened.pop_all()
+        return port
+
+    async def _serve(
+        self, listener: HttpListener, server: web.Server, context: ssl.SSLContext | None, address: Address
+    ) -> None:
         try:
             listening = await asyncio.get_running_loop().create_server(
-                server,
-                address.host,
-                address.port,
-                ssl=context,
-                ssl_handshake_timeout=_HANDSHAKE_S if context else None,
+                server, sock=listener, ssl=context, ssl_handshake_timeout=_HANDSHAKE_S if context else None
             )
         except OSError as error:
             raise ListenError(str(address), why(error)) from error
         self._servers.append(listening)
-        port: int = listening.sockets[0].getsockname()[1]
-        return port
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -112,12 +126,14 @@ class HttpServer:
             return await handler(request)
         authorization = request.headers.get(hdrs.AUTHORIZATION, "")
         peer = peer_name(request.get_extra_info("peername"))
-        objection = self._access.objection(tls.getpeercert(binary_form=True), authorization)
+        objection = self._access.objection(tls, authorization)
         if not objection:
             return await handler(request)
         self._access.turned_away(peer, f"{request.path}: {objection}")
         headers = {hdrs.WWW_AUTHENTICATE: 'Bearer realm="racklet"'}
-        return web.Response(text=f"{objection}\n", status=401, headers=headers)
+        response = web.Response(text=f"{objection}\n", status=401, headers=headers)
+        response.force_close()  # who comes again may be verified anew
+        return response
 
     async def _metrics(self, request: web.Request) -> web.Response:
         encode, content_type = choose_encoder(",".join(request.headers.getall(hdrs.ACCEPT, [])))

@@ -1,6 +1,7 @@
 """Who may read hostd's pages over TLS: whoever has a certificate with a role, or a token."""
 
 import hmac
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,16 +26,16 @@ class HttpAccess:
         unix_ms: Callable[[], int],
         turned_away: Callable[[str, str], None],
     ) -> None:
-        self.context = tls.for_pages
+        self.context = tls.to_listen
         self.turned_away = turned_away
         self._tls = tls
         self._token_file = token_file
         self._unix_ms = unix_ms
 
-    def objection(self, certificate: bytes | None, authorization: str) -> str:
+    def objection(self, connection: ssl.SSLObject, authorization: str) -> str:
         """Return why a request is refused; "" when it is not. `authorization` is the header of that name."""
-        if certificate:
-            return self._objection_to(certificate)
+        if certificate := connection.getpeercert(binary_form=True):
+            return self._objection_to(certificate, connection.context)
         if authorization[: len(_BEARER)].lower() != _BEARER:
             return "it shows neither a certificate nor a token"
         try:
@@ -42,9 +43,9 @@ class HttpAccess:
         except PkiFileError as error:
             return f"tokens are of no use now: {error}"
 
-    def _objection_to(self, certificate: bytes) -> str:
+    def _objection_to(self, certificate: bytes, context: ssl.SSLContext) -> str:
         try:
-            holder = self._tls.holder(certificate)
+            holder = self._tls.holder(certificate, context)
         except PkiError as error:
             return str(error)
         if objection := self._tls.objection(holder, self._unix_ms()):

@@ -5,13 +5,15 @@ import errno
 import os
 import socket
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Any
 
 from racklet_hostd.config_values import Address
 from racklet_hostd.errors import RackletError
 
 _SOCKET_PATH_BYTES = 107  # what a unix socket's address can hold
+_NOT_OURS = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)  # an address that this computer does not have
 
 
 class ListenError(RackletError):
@@ -61,13 +63,44 @@ def only_owner() -> Iterator[None]:
         os.umask(before)
 
 
-def tcp_problem(address: Address) -> str:
-    """Say why it cannot be listened on, which gRPC does not tell."""
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((address.host, address.port))
-        except OSError as error:
-            return why(error)
-    return "the system refuses it"
+def tcp_listeners(address: Address) -> list[socket.socket]:
+    """Return a bound socket for each address that the host's name stands for, all on one port. Raises ListenError.
+
+    One that this computer does not have, as when it has no IPv6, is left out if there is another.
+    """
+    try:
+        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+        return _all_bound(dict.fromkeys((family, place) for family, *_, place in found))
+    except OSError as error:
+        raise ListenError(str(address), why(error)) from error
+
+
+def _all_bound(places: Collection[tuple[int, tuple[Any, ...]]]) -> list[socket.socket]:
+    bound: list[socket.socket] = []
+    missing = OSError(errno.EADDRNOTAVAIL, "no address")
+    with contextlib.ExitStack() as opened:
+        for family, (host, wanted, *rest) in places:
+            port = bound[0].getsockname()[1] if bound else wanted
+            try:
+                bound.append(_bound(family, (host, port, *rest), alone=len(places) == 1))
+            except OSError as error:
+                if error.errno not in _NOT_OURS:
+                    raise
+                missing = error
+            else:
+                opened.callback(bound[-1].close)
+        if not bound:
+            raise missing
+        opened.pop_all()
+    return bound
+
+
+def _bound(family: int, place: tuple[Any, ...], *, alone: bool) -> socket.socket:
+    with contextlib.ExitStack() as opened:
+        listener = opened.enter_context(socket.socket(family, socket.SOCK_STREAM))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6 and not alone:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # that of IPv4 has a socket of its own
+        listener.bind(place)
+        opened.pop_all()
+    return listener

@@ -132,7 +132,7 @@ class _Families:
         for reason in _LINK_ERRORS:
             self._errors.add_metric((node.name, reason), counters.errors[reason])
         for kind in _UART_ERRORS:
-            self._uart.add_metric((node.name, kind), node.uart_errors[kind])
+            self._uart.add_metric((node.name, kind), node.log.uart_errors[kind])
 
     def _add_measurement(self, label: tuple[str], measured: Measurement) -> None:
         self._volts.add_metric(label, measured.supply_uv / _MICRO)

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,13 +17,13 @@ from racklet_hostd.console import Console
 from racklet_hostd.event_log import EventLog
 from racklet_hostd.hat_session import Answer, ConsoleRoom, GarbageStarted, HatNews, HatSession
 from racklet_hostd.hat_settings import refusal_of
-from racklet_hostd.last_line import TAIL_BYTES, ConsoleTail
 from racklet_hostd.model import Hat, HatState, Measurement, SupplyState
+from racklet_hostd.node_log import NodeLog
 from racklet_hostd.power import PowerSwitch, PowerWish, Transaction
 from racklet_hostd.rack_budget import RackBudget
 from racklet_hostd.recorder import HatRecord, Recorder
 from racklet_hostd.refusals import HatOfflineError, PowerFailedError, RefusedError
-from racklet_hostd.store import BootLog, Chunk, NodeStore
+from racklet_hostd.store import NodeStore
 from racklet_hostd.urgent import UrgentNodes
 from racklet_link.events import (
     BootStarted,
@@ -44,10 +43,7 @@ from racklet_link.requester import Operation
 log = logging.getLogger(__name__)
 
 REQUEST_TIMEOUT_MS = 5_000
-# A HAT holds 32 KiB of what its node said: 220 ms at 1 500 000 baud. Long before, it wants an acknowledgement.
-URGENT_BYTES = 10 << 10
 _HAT_ID_BYTES = 16
-_SAMPLES_MAX = (1 << 31) - 1  # what the API can tell
 _SLOTS = {1: "a", 2: "b"}  # of Hello.slot
 _TEXT_LENGTH = 64  # of what a HAT says about itself
 
@@ -87,12 +83,10 @@ class Node:
         revision: of the newest change of anything here, in the numbers of `changes`.
         console: who looks and who types; its bell also tells that the boot log grew.
         supply_state: as last reported.
-        uart_errors: since hostd started, characters that came damaged from the node, by kind, and "overrun": how often
-            the HAT came too late to them.
         budget: the rack's power budget, if there is one.
         measurement: the newest; None when there is none, or the HAT is offline.
         settings: what is asked of the HAT whenever the talk with it begins.
-        watch: the boot doctor at work on the newest boot.
+        log: its boot logs as they grow.
         talk: what the HAT has told since its last Hello.
     """
 
@@ -106,22 +100,18 @@ class Node:
         self.hat = Hat(HatState.OFFLINE, self._where_it_is_missing(), clock.unix_ms())
         self.settings: tuple[Operation, ...] = ()
         self.console = Console(name, lambda: self._online_session)
-        self.watch = watch
+        self.log = NodeLog(name, store, Recorder(store, events, clock), watch)
         self.revision = changes.mark()
         self._events = events
         self._changes = changes
         self._urgent = commons.urgent
-        self._unsynced_bytes = 0
         self._clock = clock
-        self._recorder = Recorder(store, events, clock)
         self.budget = commons.budget
         self._claims = commons.claims
         self._power = PowerSwitch(name, clock, commons.budget, self._take_reply, lambda end: commons.late(name, end))
         self._session: HatSession | None = None  # with its HAT, or with whoever is at its home
         self.talk, self._earlier = HatTalk(), LinkCounters()
         self._supply_hat_ms = 0  # the HAT's time of `supply_state`
-        self.uart_errors: Counter[str] = Counter()
-        self._tail = ConsoleTail(_stored_tail(store.newest))
 
     def port_failed(self, problem: str) -> None:
         """Its home does not open. That matters when its HAT is nowhere else."""
@@ -170,11 +160,6 @@ class Node:
         return f"{self.home} was not opened yet"
 
     @property
-    def last_line(self) -> str:
-        """The last line the console showed in the newest boot."""
-        return self._tail.last_line
-
-    @property
     def link_counters(self) -> LinkCounters:
         """What went over the link since hostd started."""
         return _sum(self._earlier, self._session.link.counters) if self._session else self._earlier
@@ -183,6 +168,11 @@ class Node:
     def taken_by(self) -> str:
         """Who has taken the node for himself and what for; "" when nobody has."""
         return self._claims.words(self.name)
+
+    @property
+    def is_switching(self) -> bool:
+        """Whether the HAT has a power transaction to end."""
+        return self._power.is_busy
 
     async def set_power(
         self, wish: PowerWish, caller: Caller, on_sent: Callable[[Transaction], None] | None = None
@@ -216,9 +206,9 @@ class Node:
         return answer
 
     def prepare_sync(self) -> None:
-        """Do what belongs before a sync: what the boot doctor finds is durable with its bytes."""
-        self._unsynced_bytes = 0
-        self.look()
+        """Do what belongs before a sync."""
+        if self.log.prepare_sync():
+            self._mark()
 
     async def ask_hat(self, operation: Operation, timeout_ms: int) -> link_pb2.Reply:
         """Return the HAT's final reply, whatever it says. Raises RefusedError. Cancelling leaves it to the HAT."""
@@ -245,17 +235,17 @@ class Node:
 
     def look(self) -> None:
         """Let the boot doctor see all that came."""
-        if self.watch.look():
+        if self.log.watch.look():
             self._mark()
 
     def acknowledge(self) -> None:
         """Tell the HAT what is durable. Called all the time, so the boot doctor listens here for silence."""
         is_on = self._online_session is not None and self.supply_state is SupplyState.ON
-        if is_on and self.watch.listen(self._clock.unix_ms(), self.hat.state_ms):
+        if is_on and self.log.watch.listen(self._clock.unix_ms(), self.hat.state_ms):
             self._mark()
         session = self._online_session
         if session is not None and session.link.is_up:
-            session.link.acknowledge(self._recorder.positions(), self._clock.monotonic_ms())
+            session.link.acknowledge(self.log.positions(), self._clock.monotonic_ms())
             session.write_output()
 
     def end_calls(self) -> None:
@@ -302,8 +292,7 @@ class Node:
         return session
 
     def _on_hello(self, hello: link_pb2.Hello) -> None:
-        stored = self._recorder.attach(hello)
-        self.watch.take_up(self._recorder.log)
+        stored = self.log.attach(hello)
         if self._session is None:
             return
         self._session.link.welcome(stored, self._clock.unix_ms(), self._clock.monotonic_ms())
@@ -341,35 +330,19 @@ class Node:
             self._go_offline(self._silence())
 
     def _on_telemetry(self, telemetry: link_pb2.Telemetry) -> None:
-        measure_ms = self._recorder.take_telemetry(telemetry)
+        measured = self.log.meter(telemetry)
         self.talk.measures = True
-        self.watch.meter(measure_ms, self._recorder.energy_uj)
         self.supply_state = SupplyState.of(telemetry.supply_state)
         self._supply_hat_ms = telemetry.at_ms
-        self.measurement = _measurement(telemetry, measure_ms) if telemetry.samples else None
+        self.measurement = measured
         self._mark(self.measurement)
 
     def _on_record(self, record: HatRecord) -> None:
-        self._recorder.take(record)
-        self.watch.follow(self._recorder.log, record.data if isinstance(record, LogData) else b"")
-        match record:
-            case LogData(data=data, damage=damage):
-                self._tail.feed(data)
-                if damage is not None:
-                    self.uart_errors.update(
-                        framing=damage.framing_errors, parity=damage.parity_errors, **{"break": damage.breaks}
-                    )
-                self._unsynced_bytes += len(data)
-                if self._unsynced_bytes >= URGENT_BYTES:
-                    self._urgent.add(self.name)
-            case BootStarted():
-                self._tail = ConsoleTail()
-                newest = self.store.newest
-                log.info("boot started", extra={"node": self.name, "boot": newest.number if newest else 0})
-            case EventReceived(event):
-                self._on_event(event)
-            case LogGap(reason=reason):
-                self.uart_errors["overrun"] += reason == "GAP_REASON_UART_OVERRUN"
+        self.log.take(record)
+        if self.log.is_urgent:
+            self._urgent.add(self.name)
+        if isinstance(record, EventReceived):
+            self._on_event(record.event)
         self.console.bell.ring()
         self.mark_changed()
 
@@ -446,13 +419,6 @@ class Node:
         self.revision = self._changes.mark()
 
 
-def _stored_tail(newest: BootLog | None) -> bytes:
-    if newest is None:
-        return b""
-    pieces = newest.read(max(0, newest.end - TAIL_BYTES), TAIL_BYTES)
-    return b"".join(piece.data for piece in pieces if isinstance(piece, Chunk))
-
-
 def _text(text: str) -> str:
     """Return what a HAT says about itself, short and printable."""
     return "".join(char for char in text[:_TEXT_LENGTH] if char.isprintable())
@@ -463,20 +429,4 @@ def _sum(earlier: LinkCounters, later: LinkCounters) -> LinkCounters:
         earlier.frames_received + later.frames_received,
         earlier.frames_sent + later.frames_sent,
         earlier.errors + later.errors,
-    )
-
-
-def _measurement(telemetry: link_pb2.Telemetry, measure_ms: int) -> Measurement:
-    return Measurement(
-        measure_ms=measure_ms,
-        supply_uv=telemetry.supply_uv,
-        supply_min_uv=telemetry.supply_min_uv,
-        supply_max_uv=telemetry.supply_max_uv,
-        supply_ua=telemetry.supply_ua,
-        supply_min_ua=telemetry.supply_min_ua,
-        supply_max_ua=telemetry.supply_max_ua,
-        supply_uw=telemetry.supply_uw,
-        temperature_mc=telemetry.temperature_mc,
-        input_uv=telemetry.input_uv,
-        samples=min(telemetry.samples, _SAMPLES_MAX),
     )

@@ -157,6 +157,11 @@ class PowerSwitch:
         self._running: Transaction | None = None
         self.before_off: Callable[[HatSession], None] | None = None
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether the HAT has a transaction to end."""
+        return self._running is not None and self._running.is_sent
+
     async def set(
         self,
         talking: Callable[[], HatSession],

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from racklet_hostd import __version__
-from racklet_hostd.bell import Bell, ChangeFeed
+from racklet_hostd.bell import ChangeFeed, Moments
 from racklet_hostd.boot_watch import BootWatch
 from racklet_hostd.caller import BUDGET_POLICY, WATCHDOG_POLICY, Caller
 from racklet_hostd.claims import Claims
@@ -54,7 +54,7 @@ class Rack:
     Raises ConfigError when a table of signatures is wrong, StoreError when it cannot be read what is owed to nodes.
 
     Attributes:
-        closing: rings never, and closes when hostd shuts down.
+        moments: pauses, which end when hostd shuts down.
         changes: numbers every change of a node.
         urgent: the nodes whose HATs hold so much that is not stored that they cannot wait for the period's end.
         store_failures: how often the disk did not take something, by reason.
@@ -75,7 +75,7 @@ class Rack:
         self.audit = store.audit
         self.changes = ChangeFeed()
         self.urgent = UrgentNodes()
-        self.closing = Bell()
+        self.moments = Moments()
         self.signatures = signatures_with(config.doctor.signatures)
         self.energy_marks = store.energy_marks
         self.store_failures = Counter({"disk_full": 0, "disk_error": 0, "index": 0})
@@ -232,8 +232,8 @@ class Rack:
         """Let go of every caller, for hostd is shutting down."""
         if self.budget is not None:
             self.budget.close()
-        for bell in (self.closing, self.changes.bell, self.events.grown):
-            bell.close()
+        for each in (self.moments, self.changes.bell, self.events.grown):
+            each.close()
         for node in self._nodes.values():
             node.end_calls()
 

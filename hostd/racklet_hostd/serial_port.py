@@ -24,10 +24,10 @@ FULL_BYTES = 4000  # of the 4095 that a terminal gives at most: there is more be
 # from then on, when about LOOKED_FOR_BYTES will have come at the rate of late: after LOOK_MS at the earliest, SOON_MS
 # at the latest, all such ports at the same moments. When nothing has come for SOON_MS it wakes hostd again. What counts
 # is what a HAT holds that is not acknowledged: 32 KiB at most, which 1,500,000 baud fill in 218 ms; no HAT tells its
-# rate beforehand. At that rate a look comes every 80 ms, and the acknowledgement right after it.
+# rate beforehand. At that rate a look comes every 100 ms, and the acknowledgement right after it.
 LOOK_MS = 20
 SOON_MS = 125
-LOOKED_FOR_BYTES = 12 << 10
+LOOKED_FOR_BYTES = 15_000
 
 _REASONS = {
     errno.ENOENT: "there is no such port; is the HAT plugged in?",

@@ -21,6 +21,7 @@ from racklet_hostd.role import Role
 log = logging.getLogger(__name__)
 
 RENEW_AT = 3  # hostd renews its own certificate when a third of its life is left
+_PAGES = ("http/1.1",)
 _WARN_MS = 7 * 86_400_000  # before a certificate ends that hostd cannot renew
 
 Stamp = tuple[int, int, int]
@@ -48,43 +49,53 @@ class TlsFiles(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Whose certificate it is. `role` is None for who has none."""
+    """Whose certificate it is. `role` is None for who has none; `context` is what TLS verified it in."""
 
     subject: str
     role: Role | None
     serial: int
     until_ms: int
+    context: ssl.SSLContext
 
 
 class ServerTls:
     """TLS as hostd speaks it: version 1.3, and a certificate of every caller of gRPC.
 
-    hostd's certificate and the revoked serials are read again when their files change, the CAs of callers only when
-    hostd starts. Files that do not hold together are told of, and what was read before stays. Only `tend` writes.
+    Files are read again when they change. With other CAs of callers come other contexts, and there is an objection to
+    who was verified in the ones before. Files that do not hold together are told of, and what was read before stays.
+    Only `tend` writes.
 
     Raises PkiError.
+
+    Attributes:
+        for_callers: in which callers of gRPC are verified.
+        for_pages: in which readers of the pages are.
+        to_listen: for a listener that keeps its context: each handshake then takes `for_pages` as it is by then.
     """
 
     def __init__(self, files: TlsFiles, rules: AccessRules) -> None:
         self._files = files
         self._rules = rules
-        self._revoked: frozenset[int] = frozenset()
         self._problem = ""
         self._cas = read_certificates(files.client_ca)
-        self.for_callers = self._context(ssl.CERT_REQUIRED, ["h2"])
-        self.for_pages = self._context(ssl.CERT_OPTIONAL, ["http/1.1"])
-        self._read_crl()
+        self.for_callers, self.for_pages = self._contexts()
+        self.to_listen = self._context(ssl.CERT_OPTIONAL, _PAGES)
+        self.to_listen.sni_callback = self._take_present
+        self._revoked = self._read_crl(self._cas)
         self._stamps = self._present_stamps()
 
-    def holder(self, certificate: bytes) -> Holder:
-        """Return whose certificate it is, in DER, that TLS has verified already. Raises PkiError."""
+    def _take_present(self, handshake: ssl.SSLSocket | ssl.SSLObject, _name: str | None, _context: object) -> None:
+        handshake.context = self.for_pages
+
+    def holder(self, certificate: bytes, context: ssl.SSLContext) -> Holder:
+        """Return whose certificate it is, in DER, that TLS has verified already in `context`. Raises PkiError."""
         try:
             read = x509.load_der_x509_certificate(certificate)
             names = names_of(read)
         except ValueError as error:
             raise PkiError(f"the certificate cannot be read: {error}") from error
         until_ms = round(read.not_valid_after_utc.timestamp() * 1000)
-        return Holder(names.subject, self._rules.of_certificate(names), read.serial_number, until_ms)
+        return Holder(names.subject, self._rules.of_certificate(names), read.serial_number, until_ms, context)
 
     def objection(self, holder: Holder, now_ms: int) -> str:
         """Return why a certificate is not good any more; "" when it is."""
@@ -92,6 +103,8 @@ class ServerTls:
             return f"the certificate of {holder.subject} (serial {holder.serial:x}) is revoked"
         if holder.until_ms <= now_ms:
             return f"the certificate of {holder.subject} has ended; `racklet pki renew` makes another"
+        if holder.context not in {self.for_callers, self.for_pages}:
+            return f"the CAs of callers have changed since {holder.subject} connected; connect again"
         return ""
 
     def tend(self, now_ms: int) -> None:
@@ -109,9 +122,17 @@ class ServerTls:
             self._tell(self._soon_over(now_ms))
 
     def _reload(self) -> None:
-        for context in (self.for_callers, self.for_pages):
-            self._load_chain(context)
-        self._read_crl()
+        cas = read_certificates(self._files.client_ca)
+        revoked = self._read_crl(cas)
+        if cas == self._cas:
+            for context in (self.for_callers, self.for_pages):
+                self._load_chain(context)
+        else:
+            self.for_callers, self.for_pages = self._contexts()
+        self._cas, self._revoked = cas, revoked
+
+    def _contexts(self) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+        return self._context(ssl.CERT_REQUIRED, ["h2"]), self._context(ssl.CERT_OPTIONAL, _PAGES)
 
     def _context(self, verify: ssl.VerifyMode, protocols: Sequence[str]) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -137,9 +158,8 @@ class ServerTls:
         except (OSError, ValueError) as error:
             raise PkiFileError(self._files.key, f"cannot be used: {error}") from error
 
-    def _read_crl(self) -> None:
-        if self._files.crl is not None:
-            self._revoked = frozenset(read_revoked(self._files.crl, self._cas))
+    def _read_crl(self, cas: Sequence[x509.Certificate]) -> frozenset[int]:
+        return frozenset(read_revoked(self._files.crl, cas)) if self._files.crl is not None else frozenset()
 
     def _renew_if_due(self, now_ms: int) -> None:
         folder = self._files.folder
@@ -165,7 +185,7 @@ class ServerTls:
         return f"{self._files.certificate} {verb} on {until:%Y-%m-%d %H:%M} UTC, and hostd cannot renew it"
 
     def _present_stamps(self) -> list[Stamp]:
-        paths = (self._files.certificate, self._files.key, self._files.crl)
+        paths = (self._files.certificate, self._files.key, self._files.client_ca, self._files.crl)
         return [_stamp(path) for path in paths if path is not None]
 
     def _tell(self, problem: str) -> None:

@@ -7,6 +7,7 @@ import tempfile
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from statistics import median, quantiles
 
@@ -19,48 +20,60 @@ from tests.bench.api_server import ECHO, STREAM, pki_in
 from tests.bench.measured import Measured, measured
 from tests.bench.report import Report, Row
 
-WAYS = ("hostd", "echo")  # ours, peer
+OURS, PEER, BUSY_PEER = WAYS = ("hostd", "echo", "busy-echo")
 TRANSPORTS = ("unix socket", "mutual TLS")
 US = 1e6
 _OPTIONS = (("grpc.use_local_subchannel_pool", 1),)
+_WARM_UP = 10  # calls at the start of a round
+_COLUMNS = (
+    ("median", "us/call"),
+    ("p99", "us/call"),
+    ("p99, quiet", "us/call"),
+    ("CPU", "us of CPU/call"),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much is measured: calls and rounds of unary calls; callers, nodes and batches of the fan-out."""
+    """How much is measured: calls in a round and rounds; callers, nodes, batches and rounds of the fan-out."""
 
     calls: int
     rounds: int
     callers: int
     nodes: int
     batches: int
+    fan_outs: int
 
 
-FULL = Size(calls=2000, rounds=5, callers=100, nodes=50, batches=20)
-SMALLEST = Size(calls=20, rounds=1, callers=2, nodes=2, batches=1)
+FULL = Size(calls=200, rounds=50, callers=100, nodes=50, batches=10, fan_outs=3)
+SMALLEST = Size(calls=20, rounds=1, callers=2, nodes=2, batches=1, fan_outs=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A server, and how to reach it."""
+    """A server, and how to reach it. `requests` are made in turn."""
 
     server: Measured
     addresses: dict[str, str]
     method: str
     stream: str
-    request: bytes
+    requests: list[bytes]
 
 
 def run(size: Size) -> Report:
-    """Call both servers in turn."""
+    """Call the servers in turn."""
     report = Report(
         "api: calls of gRPC",
         [
-            "ours: GetNode and WatchNodes of hostd (door, roles, limits), every node measured ten times a second.",
+            "ours: GetNode of one node after another, and WatchNodes, of hostd (door, roles, limits); each node is",
+            "measured ten times a second.",
             "peer: an empty grpc.aio server: a call that answers nothing, a stream of a message for each measurement.",
+            "busy peer: the same, and in its event loop as many measurements are taken as in hostd's.",
             f"Fan-out: {size.callers} callers, {size.nodes} nodes. hostd sends what changed in 100 ms as one message.",
-            "CPU of the server's process alone, hostd's own measuring included.",
-            f"Medians of {size.rounds} rounds in turns.",
+            "CPU of the server's process alone, the measuring of hostd and of the busy peer included.",
+            f"Medians of {size.rounds} rounds of {size.calls} calls in turns, of each one's median and p99: what else",
+            "the computer does falls on all alike. With more to do than cores the tail is the scheduler's: p99, quiet",
+            f"is what a quarter of each one's rounds do not exceed. Fan-out: of {size.fan_outs} rounds.",
         ],
     )
     report.sections.extend(asyncio.run(_measure(size)))
@@ -74,7 +87,7 @@ async def _measure(size: Size) -> list[list[Row]]:
         pki.begin("bench", ("localhost",), utc_now())
         pki.issue("bench", Role.VIEWER, utc_now())
         served = {way: await _serve(stack, way, folder, size) for way in WAYS}
-        sections = [[row for transport in TRANSPORTS for row in await _unary(served, transport, folder, size)]]
+        sections = [await _unary(served, transport, folder, size) for transport in TRANSPORTS]
         sections.append([await _fan_out(served, transport, folder, size) for transport in TRANSPORTS])
         return sections
 
@@ -83,9 +96,11 @@ async def _serve(stack: AsyncExitStack, way: str, folder: Path, size: Size) -> S
     server = await stack.enter_async_context(measured("api_server", way, folder, size.nodes, size.batches))
     port = (await server.read()).state["port"]
     addresses = {"unix socket": f"unix:{folder / way}.sock", "mutual TLS": f"localhost:{port}"}
-    request = rack_pb2.GetNodeRequest(name="nodes/node-1").SerializeToString() if way == "hostd" else b""
-    methods = ("/racklet.v1.Rack/GetNode", "/racklet.v1.Rack/WatchNodes") if way == "hostd" else (ECHO, STREAM)
-    return Served(server, addresses, *methods, request)
+    if way != OURS:
+        return Served(server, addresses, ECHO, STREAM, [b""])
+    names = (f"nodes/node-{number}" for number in range(1, size.nodes + 1))
+    requests = [rack_pb2.GetNodeRequest(name=name).SerializeToString() for name in names]
+    return Served(server, addresses, "/racklet.v1.Rack/GetNode", "/racklet.v1.Rack/WatchNodes", requests)
 
 
 def _channel(served: Served, transport: str, folder: Path) -> grpc.aio.Channel:
@@ -98,37 +113,51 @@ def _channel(served: Served, transport: str, folder: Path) -> grpc.aio.Channel:
 
 
 async def _unary(served: dict[str, Served], transport: str, folder: Path, size: Size) -> list[Row]:
-    found: dict[str, list[tuple[float, float, float]]] = {way: [] for way in served}
-    for _ in range(size.rounds):
-        for way, one in served.items():
-            found[way].append(await _calls(one, transport, folder, size.calls))
-    ours, peer = ([median(column) for column in zip(*found[way], strict=True)] for way in WAYS)
-    names = (("median", "us/call"), ("p99", "us/call"), ("CPU", "us of CPU/call"))
+    rounds: dict[str, list[tuple[float, float, float]]] = {way: [] for way in served}
+    async with AsyncExitStack() as stack:
+        channels = {
+            way: await stack.enter_async_context(_channel(one, transport, folder)) for way, one in served.items()
+        }
+        for _ in range(size.rounds):
+            for way, one in served.items():
+                rounds[way].append(await _calls(one, channels[way], size.calls))
+    found = {way: _over_rounds(each) for way, each in rounds.items()}
     return [
-        Row(f"{transport}, one call after another, {name}", unit, mine, other)
-        for (name, unit), mine, other in zip(names, ours, peer, strict=True)
+        Row(f"{transport}, a call, {name}{words}", unit, mine, other)
+        for peer, words in ((PEER, ""), (BUSY_PEER, ", busy peer"))
+        for (name, unit), mine, other in zip(_COLUMNS, found[OURS], found[peer], strict=True)
     ]
 
 
-async def _calls(served: Served, transport: str, folder: Path, calls: int) -> tuple[float, float, float]:
+def _over_rounds(rounds: list[tuple[float, float, float]]) -> list[float]:
+    """Return what stands in _COLUMNS."""
+    medians, tails, cpu = zip(*rounds, strict=True)
+    return [median(medians), median(tails), sorted(tails)[len(tails) // 4], median(cpu)]
+
+
+async def _calls(served: Served, channel: grpc.aio.Channel, calls: int) -> tuple[float, float, float]:
     """Return the median, the 99th percentile and the server's CPU, in microseconds a call."""
-    async with _channel(served, transport, folder) as channel:
-        method = channel.unary_unary(served.method)
-        for _ in range(max(10, calls // 20)):
-            await method(served.request)
-        before = await served.server.read()
-        took_us: list[float] = []
-        for _ in range(calls):
-            start_s = time.perf_counter()
-            await method(served.request)
-            took_us.append((time.perf_counter() - start_s) * US)
-        cpu_s = (await served.server.read()).cpu_s - before.cpu_s
+    method = channel.unary_unary(served.method)
+    requests = cycle(served.requests)
+    for _ in range(_WARM_UP):
+        await method(next(requests))
+    before = await served.server.read()
+    took_us: list[float] = []
+    for _ in range(calls):
+        start_s = time.perf_counter()
+        await method(next(requests))
+        took_us.append((time.perf_counter() - start_s) * US)
+    cpu_s = (await served.server.read()).cpu_s - before.cpu_s
     return median(took_us), quantiles(took_us, n=100)[98], cpu_s * US / calls
 
 
 async def _fan_out(served: dict[str, Served], transport: str, folder: Path, size: Size) -> Row:
-    costs = [await _told(served[way], way, transport, folder, size) for way in WAYS]
-    return Row(f"{transport}, to tell {size.callers} callers of a measurement", "us of CPU/caller", *costs)
+    costs: dict[str, list[float]] = {OURS: [], PEER: []}
+    for _ in range(size.fan_outs):
+        for way, each in costs.items():
+            each.append(await _told(served[way], way, transport, folder, size))
+    what = f"{transport}, a measurement to {size.callers} callers"
+    return Row(what, "us of CPU/caller", median(costs[OURS]), median(costs[PEER]))
 
 
 async def _told(served: Served, way: str, transport: str, folder: Path, size: Size) -> float:
@@ -137,7 +166,7 @@ async def _told(served: Served, way: str, transport: str, folder: Path, size: Si
         channels = [await stack.enter_async_context(_channel(served, transport, folder)) for _ in range(size.callers)]
         await asyncio.gather(*(channel.channel_ready() for channel in channels))
         calls = [channel.unary_stream(served.stream)(b"") for channel in channels]
-        if way == "hostd":
+        if way == OURS:
             for call in calls:
                 await call.read()  # everything, once
         before = await served.server.read()
@@ -149,9 +178,9 @@ async def _told(served: Served, way: str, transport: str, folder: Path, size: Si
 async def _count(call: grpc.aio.UnaryStreamCall[bytes, bytes], way: str, size: Size) -> int:
     """Return how many measurements came: in `batches` messages of hostd, in all of the other."""
     told = 0
-    for _ in range(size.batches if way == "hostd" else size.batches * size.nodes):
+    for _ in range(size.batches if way == OURS else size.batches * size.nodes):
         message = await call.read()
         assert isinstance(message, bytes)
-        told += len(rack_pb2.WatchNodesResponse.FromString(message).nodes) if way == "hostd" else 1
+        told += len(rack_pb2.WatchNodesResponse.FromString(message).nodes) if way == OURS else 1
     call.cancel()
     return told

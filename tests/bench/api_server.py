@@ -1,7 +1,8 @@
-"""Serves the API in one of two ways: `python -m tests.bench.api_server WAY FOLDER NODES BATCHES`.
+"""Serves the API in one of three ways: `python -m tests.bench.api_server WAY FOLDER NODES BATCHES`.
 
 `hostd` is hostd's own server over a rack whose nodes are measured ten times a second, `echo` an empty grpc.aio server
-whose stream sends a message for each node, BATCHES times over. Both listen on FOLDER/WAY.sock, and with TLS.
+whose stream sends a message for each node, BATCHES times over, `busy-echo` the same with such a rack beside it. All
+listen on FOLDER/WAY.sock, and with TLS.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from racklet_hostd.api.server import ApiServer
 from racklet_hostd.clock import SystemClock
 from racklet_hostd.config import AccessConfig, RackletConfig
 from racklet_hostd.pki.folder import PkiFolder
+from racklet_hostd.rack import Rack
 from racklet_hostd.server_tls import ServerTls, TlsFiles
 from racklet_link.events import TelemetryReceived
 from tests.bench.measured import answer
@@ -61,25 +63,38 @@ async def as_hostd(folder: Path, nodes: int) -> AsyncIterator[int]:
         server = ApiServer(rack, config, rules, tls, RefusedCalls(rack.audit, SystemClock()))
         await server.start()
 
-        async def measure() -> None:
-            for number in count(2):
-                for node in rack.nodes:  # each at its own time, as HATs do
-                    await asyncio.sleep(BATCH_S / nodes)
-                    node.take_news(TelemetryReceived(measured(number, number)))
-
         async with asyncio.TaskGroup() as tasks:
-            measuring = tasks.create_task(measure())
+            measuring = tasks.create_task(measure(rack))
             yield server.tcp_port or 0
             measuring.cancel()
             rack.close()
             await server.stop()
 
 
+async def measure(rack: Rack) -> None:
+    """Measure each node ten times a second, at its own time, as HATs do."""
+    for number in count(2):
+        for node in rack.nodes:
+            await asyncio.sleep(BATCH_S / len(rack.nodes))
+            node.take_news(TelemetryReceived(measured(number, number)))
+
+
 @asynccontextmanager
-async def as_echo(folder: Path, nodes: int, batches: int) -> AsyncIterator[int]:
+async def as_busy_echo(folder: Path, nodes: int, batches: int) -> AsyncIterator[int]:
+    """Serve as the echo does, and measure beside it as hostd does."""
+    with ExitStack() as opened:
+        rack = rack_at_work(folder / "busy", nodes, opened)
+        async with asyncio.TaskGroup() as tasks, as_echo(folder, nodes, batches, "busy-echo") as port:
+            measuring = tasks.create_task(measure(rack))
+            yield port
+            measuring.cancel()
+
+
+@asynccontextmanager
+async def as_echo(folder: Path, nodes: int, batches: int, way: str = "echo") -> AsyncIterator[int]:
     """Serve with nothing but grpc.aio; yield the port with TLS."""
     with ExitStack() as opened:
-        rack = rack_at_work(folder / "echo", 1, opened)
+        rack = rack_at_work(folder / way, 1, opened)
         message = convert.node_message(rack.nodes[0]).SerializeToString()
 
     async def echo(_request: bytes, _context: Context) -> bytes:
@@ -97,7 +112,7 @@ async def as_echo(folder: Path, nodes: int, batches: int) -> AsyncIterator[int]:
         "Stream": grpc.unary_stream_rpc_method_handler(stream),  # type: ignore[arg-type]
     }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("racklet.bench.Bench", handlers),))
-    server.add_insecure_port(f"unix:{folder / 'echo.sock'}")
+    server.add_insecure_port(f"unix:{folder / way}.sock")
     credentials = grpc.ssl_server_credentials([(pem, pem)], pki.ca_certificate.read_bytes(), require_client_auth=True)
     port = server.add_secure_port("127.0.0.1:0", credentials)
     await server.start()
@@ -108,8 +123,14 @@ async def as_echo(folder: Path, nodes: int, batches: int) -> AsyncIterator[int]:
 async def main() -> None:
     """Serve until standard input ends."""
     way, folder, nodes, batches = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
-    serving = as_hostd(folder, nodes) if way == "hostd" else as_echo(folder, nodes, batches)
-    keep_what_is_loaded()  # for both: the peer has loaded as much
+    match way:
+        case "hostd":
+            serving = as_hostd(folder, nodes)
+        case "busy-echo":
+            serving = as_busy_echo(folder, nodes, batches)
+        case _:
+            serving = as_echo(folder, nodes, batches)
+    keep_what_is_loaded()  # for all: the peers have loaded as much
     async with AsyncExitStack() as opened:
         port = await opened.enter_async_context(serving)
         await answer(lambda: {"port": port})

@@ -24,7 +24,7 @@ from racklet_link.seal import Seal, talk_seals
 from tests.bench.wire import KEY
 
 READ_BYTES = 4096
-URGENT_BYTES = 8 << 10  # unacknowledged
+URGENT_BYTES = 8 << 10  # unacknowledged: every look at a fast console is followed by an acknowledgement
 PERIOD_S = 1.0  # until what is less than that is acknowledged
 ROOM_BYTES = 64 << 20  # whatever is stored in a whole run
 NONCE = b"h" * 16

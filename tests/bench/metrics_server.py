@@ -101,7 +101,7 @@ def constants(page: str) -> list[Constant]:
 async def serve_as_hostd(folder: Path, nodes: int, opened: AsyncExitStack) -> int:
     """Serve what hostd serves; return the port."""
     rack = rack_at_work(folder, nodes, opened.enter_context(ExitStack()))
-    server = HttpServer(rack, HttpConfig(address=Address(HOST, 0)), lambda: "")
+    server = HttpServer(rack, HttpConfig(address=Address(HOST, 0)), lambda: "", lambda _peer, _why: None)
     await server.start()
     opened.push_async_callback(server.stop)
     return server.port

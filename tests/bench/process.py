@@ -60,8 +60,10 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         async with asyncio.timeout(TIMEOUT_S):
             await process.wait()
     except TimeoutError:
-        os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
         await process.wait()
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)  # a child that has outlived it, as one of conserver's does at times
 
 
 def family(pid: int) -> list[int]:

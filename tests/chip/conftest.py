@@ -13,12 +13,10 @@ from racklet_emulator.parts import EmulatorUnavailableError, find_parts
 from racklet_virtual.hardware import HatHardware
 from racklet_virtual.node import Habit, NodeProfile, ScriptedNode
 from racklet_virtual.record import SentBoots
+from tests.conftest import FIGURE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-
-_FIGURE = "figure"  # a property of a test's report: that reaches who prints it also from another process
 
 
 class MakeHat(Protocol):
@@ -52,17 +50,7 @@ def figures(request: pytest.FixtureRequest) -> Iterator[list[str]]:
     """Return where sentences go that the run shall end with: what was measured, in emulated time."""
     found: list[str] = []
     yield found
-    request.node.user_properties.extend((_FIGURE, figure) for figure in found)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the figures."""
-    reports = [report for report in terminalreporter.stats.get("", []) if report.when == "teardown"]
-    found = [figure for report in reports for name, figure in report.user_properties if name == _FIGURE]
-    if found:
-        terminalreporter.section("on the emulated chip")
-        for figure in found:
-            terminalreporter.write_line(figure)
+    request.node.user_properties.extend((FIGURE, figure) for figure in found)
 
 
 @pytest.fixture(scope="session")

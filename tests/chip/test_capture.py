@@ -9,10 +9,17 @@ import pytest
 from racklet.link.v1 import link_pb2
 from racklet_virtual.node import Habit
 from tests.chip.conftest import MakeHat, TalkingNode
-from tests.chip.host import ChipHost
+from tools.chip_host import ChipHost
 
 BURST_BYTES = 6_000  # 40 ms of a line at 1500000 baud, three laps of the UART's ring
 ALL_VALUES = bytes(range(256))
+RATE_STEP = 2_000  # bytes a second
+PACE_MS = 2
+TRIAL_MS = 500
+LONG_TRIAL_MS = 1_500
+CATCH_UP_MS = 50  # a turn of the link and what a disk takes; what is behind by more has fallen behind
+CATCH_UP_BYTES = 400
+LINE = b"[    1.234567] a line of a log as nodes write them, numbers and all: 0123456789\r\n"
 
 
 def sent_by(host: ChipHost) -> bytes:
@@ -53,10 +60,11 @@ def test_a_line_at_115200_baud_that_never_pauses_loses_nothing_while_telemetry_a
     assert len(host.telemetry) >= 4
 
 
-def test_bursts_at_1500000_baud_lose_nothing_while_telemetry_and_requests_run(make_hat: MakeHat) -> None:
-    host = ChipHost(make_hat(baud=1_500_000, talks=True))
-    hat = host.hat
-    node = hat.hardware.node
+@pytest.fixture(scope="module")
+def fast_talker(make_module_hat: MakeHat) -> ChipHost:
+    """A HAT whose node says what it is given, at 1500000 baud, and which has found that rate."""
+    host = ChipHost(make_module_hat(baud=1_500_000, talks=True))
+    node, hat = host.hat.hardware.node, host.hat
     assert isinstance(node, TalkingNode)
     host.greet()
     assert host.switch(link_pb2.POWER_ACTION_ON).result == link_pb2.RESULT_DONE
@@ -65,6 +73,13 @@ def test_bursts_at_1500000_baud_lose_nothing_while_telemetry_and_requests_run(ma
         host.run_ms(30)
         assert hat.now_ms < 3_000
     host.run_ms(200)
+    return host
+
+
+def test_bursts_at_1500000_baud_lose_nothing_while_telemetry_and_requests_run(fast_talker: ChipHost) -> None:
+    host, hat = fast_talker, fast_talker.hat
+    node = hat.hardware.node
+    assert isinstance(node, TalkingNode)
     gaps, before = len(host.gaps), len(stored(host))
 
     text = random.Random(1)
@@ -78,6 +93,49 @@ def test_bursts_at_1500000_baud_lose_nothing_while_telemetry_and_requests_run(ma
     assert host.gaps[gaps:] == []
     assert sent_by(host).endswith(stored(host)[before:])
     assert len(stored(host)) - before == 4 * BURST_BYTES
+
+
+def test_the_highest_rate_that_a_line_at_1500000_baud_can_go_on_at_is_found(
+    fast_talker: ChipHost, figures: list[str]
+) -> None:
+    line = 1_500_000 // 10
+    holds, fails = 0, line
+    while fails - holds > RATE_STEP:
+        tried = (holds + fails) // 2
+        if can_go_on_at(fast_talker, tried, TRIAL_MS):
+            holds = tried
+        else:
+            fails = tried
+    while not can_go_on_at(fast_talker, holds, LONG_TRIAL_MS):  # what the log's ring hides for a while, it shows now
+        fails, holds = holds, holds - RATE_STEP
+
+    figures.append(
+        f"1500000 baud, the node sends every {PACE_MS} ms: {holds:,} bytes a second go on without a loss,"
+        f" {holds / line:.0%} of the line, as much as {holds * 10:,} baud without a pause; {fails:,} do not"
+    )
+    assert holds > 115_200 // 10
+
+
+def can_go_on_at(host: ChipHost, bytes_per_second: int, trial_ms: int) -> bool:
+    """Tell whether nothing is lost and nothing left behind at this rate, while telemetry and requests run."""
+    node, hat = host.hat.hardware.node, host.hat
+    assert isinstance(node, TalkingNode)
+    gaps, replies, telemetry = len(host.gaps), len(host.replies), len(host.telemetry)
+    sent, asked = 0, 0
+    for at_ms in range(0, trial_ms, PACE_MS):
+        due = bytes_per_second * (at_ms + PACE_MS) // 1000
+        node.say((LINE * (due // len(LINE) + 1))[sent:due], hat.now_us)
+        sent = due
+        if at_ms % 100 == 0:
+            host.link.request(link_pb2.Identify(duration_ms=50), 10_000, hat.now_ms)
+            asked += 1
+        host.run_ms(PACE_MS)
+    host.run_ms(CATCH_UP_MS)
+    has_all = sent_by(host)[-CATCH_UP_BYTES:] == stored(host)[-CATCH_UP_BYTES:]
+    host.run_until(lambda: sent_by(host)[-CATCH_UP_BYTES:] == stored(host)[-CATCH_UP_BYTES:], limit_ms=3_000)
+    assert len(host.replies) - replies == asked
+    assert len(host.telemetry) - telemetry >= trial_ms // 200
+    return has_all and len(host.gaps) == gaps
 
 
 @pytest.fixture(scope="module")

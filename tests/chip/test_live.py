@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from tests.system.flashing import flash, flash_killed_when
 from tests.system.rig import BIN, FORCE_OFF, ON, Hostd, run, until, until_async
 
 PATIENCE_S = 60.0
-SOME_OPERATIONS = 120  # of the flash, of 508 that bring the firmware to a bare chip
+SOME_OPERATIONS = 120  # of the flash, of some 500 that bring the firmware to a bare chip
 
 
 @pytest.mark.timeout(180)
@@ -61,7 +62,7 @@ async def test_a_bare_chip_is_flashed_though_the_first_attempt_was_killed_and_it
 
         code, output, errors = await flash(tmp_path / "port", "--patience", str(PATIENCE_S))
         assert code == 0, errors
-        assert "0 of 40 files written" in output
+        assert re.search(r"\b0 of \d+ files written", output)
         assert supply.latch_on
         assert 1 not in [level for _, pin, level in live.hat.edges if pin in (Pin.GATE_SET, Pin.GATE_CLEAR)]
 

@@ -7,7 +7,7 @@ import pytest
 from racklet.link.v1 import link_pb2
 from racklet_virtual.hardware import Pin
 from tests.chip.conftest import MakeHat
-from tests.chip.host import ChipHost
+from tools.chip_host import ChipHost
 
 TURN_US = 10_000  # of the link's task, and of a slice of this test
 ALERT_US = 100

@@ -11,7 +11,7 @@ from racklet_emulator.image import flash_image
 from racklet_emulator.parts import find_parts
 from racklet_virtual.hardware import Pin
 from tests.chip.conftest import MakeHat
-from tests.chip.host import ChipHost
+from tools.chip_host import ChipHost
 
 WATCHDOG_MS = 8_000
 HANGS = b"""

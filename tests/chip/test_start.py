@@ -5,7 +5,7 @@ from __future__ import annotations
 from racklet.link.v1 import link_pb2
 from racklet_emulator.image import files_of
 from tests.chip.conftest import MakeHat
-from tests.chip.host import ChipHost
+from tools.chip_host import ChipHost
 
 UNIQUE_ID = bytes.fromhex("e660583883724a32")
 

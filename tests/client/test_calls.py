@@ -45,7 +45,7 @@ async def test_iterators_that_are_closed_leave_nothing_at_hostd(tmp_path: Path) 
         console = held.node("node-1").console
         async with aclosing(rack.watch_nodes(min_interval_s=3600)) as changes:
             await anext(changes)
-            await until(lambda: held.closing.waiters or held.changes.bell.waiters)
+            await until(lambda: held.moments.waiters or held.changes.bell.waiters)
         async with rack.console("node-1"):
             assert console.seats
         async with asyncio.TaskGroup() as tasks:
@@ -54,7 +54,7 @@ async def test_iterators_that_are_closed_leave_nothing_at_hostd(tmp_path: Path) 
             await until(lambda: console.bell.waiters and held.events.grown.waiters)
             for wait in waits:
                 wait.cancel()
-        bells = (held.closing, held.changes.bell, held.events.grown, console.bell)
+        bells = (held.moments, held.changes.bell, held.events.grown, console.bell)
         await until(lambda: not any(bell.waiters for bell in bells) and not console.seats)
 
 

@@ -7,95 +7,34 @@ from pathlib import Path
 
 import pytest
 
+from racklet.link.v1 import link_pb2
 from racklet_boot import selector, slots
 from racklet_bundle.bundle import Bundle
-from racklet_bundle.lms_tree import LmsTree
-from racklet_bundle.manifest import BundledFile, Manifest
 from racklet_hat.update import Updater
+from tests.firmware.updates import (
+    NEW,
+    OLD,
+    OTHER_TREE,
+    PIECE,
+    TREE,
+    begin,
+    bundle_of,
+    confirmed,
+    finish,
+    idle,
+    send,
+    start_of,
+    update,
+)
 
-TREE = LmsTree(5, 3, bytes(16), bytes(32))
-OTHER_TREE = LmsTree(5, 3, b"o" * 16, bytes(32))
-LEAVES = iter(range(32))
 READY, REFUSED, FILES = 6, 7, 4
-PIECE = 448
-
-
-def bundle_of(version: str, security_version: int = 1, tree: LmsTree = TREE, **changes: object) -> Bundle:
-    """Return a signed bundle. The leaves are used again and again, which only a test may do."""
-    contents = {"racklet_hat/app.mpy": version.encode() * 3000, "racklet_hat/a.mpy": b"", "racklet_link/b.mpy": b"b"}
-    values: dict[str, object] = {
-        "version": version,
-        "security_version": security_version,
-        "boards": ("hat-a",),
-        "protocol": (1, 1),
-        "mpy": 0,  # of CPython
-        "files": tuple(BundledFile.of(name, content) for name, content in contents.items()),
-    }
-    manifest = Manifest(**(values | changes))  # type: ignore[arg-type]
-    signature = tree.sign(3, bytes(32), manifest.encode())
-    return Bundle(manifest, tuple(contents.values()), tree.identity + signature)
-
-
-OLD, NEW = bundle_of("1"), bundle_of("2", 2)
-
-
-def begin(updater: Updater, bundle: Bundle) -> int:
-    manifest_bytes = len(bundle.manifest.encode())
-    return updater.begin(manifest_bytes, len(bundle.signature), bundle.manifest.size, bundle.digest)
-
-
-def send(updater: Updater, stream: bytes, until: int | None = None) -> None:
-    """Bring the stream as the link does, up to an offset, and let the updater work."""
-    for _ in range(3000):
-        if updater.state in {READY, REFUSED} or updater.offset >= (len(stream) if until is None else until):
-            break
-        piece = bytearray(stream[updater.offset : updater.offset + PIECE])
-        updater.take(updater.offset, piece, 0, len(piece))
-        updater.turn()
-    idle(updater)
-
-
-def idle(updater: Updater) -> None:
-    """Let the updater do all that it can do without more of the stream."""
-    for _ in range(500):
-        updater.turn()
-
-
-def finish(updater: Updater) -> int:
-    refusal = updater.finish()
-    for _ in range(500):
-        updater.turn()
-    return refusal or updater.refusal
-
-
-def update(started: selector.Start, bundle: Bundle) -> int:
-    """Bring a whole update; return the refusal, or 0."""
-    updater = Updater(started, 1)
-    refusal = begin(updater, bundle)
-    if not refusal:
-        send(updater, bundle.stream)
-        refusal = updater.refusal or finish(updater)
-    return refusal
+CURRENT = link_pb2.UPDATE_REFUSAL_CURRENT
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A HAT with the old firmware confirmed in slot a."""
-    (tmp_path / "slots").mkdir()
-    (tmp_path / "slots" / "keys").write_text(TREE.public_key.hex())
-    (tmp_path / "slots" / "board").write_text("hat-a")
-    flashed = selector.Start(slots.Slots(str(tmp_path)), "b", {}, False)
-    assert update(flashed, OLD) == 0
-    start = selector.choose(str(tmp_path))
-    assert start is not None
-    start.slots.confirm(start.slot, start.manifest)
-    return tmp_path
-
-
-def start_of(root: Path) -> selector.Start:
-    start = selector.choose(str(root))
-    assert start is not None
-    return start
+    return confirmed(tmp_path, OLD)
 
 
 def content_of(root: Path) -> dict[str, bytes]:
@@ -218,6 +157,25 @@ def test_the_same_update_begun_again_goes_on(root: Path) -> None:
     updater.abort()
 
 
+def test_what_runs_already_is_not_taken_again_but_what_has_only_its_version_is(root: Path) -> None:
+    updater = Updater(start_of(root), 1)
+    assert begin(updater, OLD) == CURRENT
+    assert updater.state == 0
+    again = bundle_of("1", boards=("hat-a", "hat-b"))
+    assert begin(updater, again) == 0
+    send(updater, again.stream)
+    assert finish(updater) == 0
+
+
+def test_an_update_that_was_begun_is_forgotten_when_what_runs_is_asked_for(root: Path) -> None:
+    updater = Updater(start_of(root), 1)
+    begin(updater, NEW)
+    send(updater, NEW.stream, until=len(NEW.head) // 2)
+    assert begin(updater, OLD) == CURRENT
+    assert (updater.state, updater.done) == (0, 0)
+    assert update(start_of(root), NEW) == 0
+
+
 def test_another_update_takes_the_place_of_one_that_was_begun(root: Path) -> None:
     updater = Updater(start_of(root), 1)
     begin(updater, NEW)
@@ -294,46 +252,6 @@ def test_when_the_active_slot_is_damaged_the_other_runs(root: Path) -> None:
     assert versions(start) == ("a", "1", False)
     assert update(start, bundle_of("3", 1)) == 0  # and it can be mended
     assert versions(start_of(root)) == ("b", "3", True)
-
-
-def test_when_the_other_is_below_the_floor_nothing_runs(root: Path) -> None:
-    update(start_of(root), NEW)
-    tried = start_of(root)
-    tried.slots.confirm(tried.slot, tried.manifest)
-    (root / "slots" / "b" / "racklet_hat" / "app.mpy").unlink()
-    assert selector.choose(str(root)) is None
-
-
-def test_a_file_that_is_not_signed_keeps_a_slot_from_running(root: Path) -> None:
-    (root / "slots" / "a" / "json.py").write_text("evil = True")
-    assert selector.choose(str(root)) is None
-
-
-@pytest.mark.parametrize("state", ["", "{", "[]", '{"active": 5}', '{"active":"c","trial":"","tried":"","floor":0}'])
-def test_a_state_that_makes_no_sense_is_as_none(root: Path, state: str) -> None:
-    (root / "slots" / "state").write_text(state)
-    assert versions(start_of(root)) == ("a", "1", False)
-
-
-def test_without_a_state_the_higher_security_version_runs(root: Path) -> None:
-    update(start_of(root), NEW)
-    (root / "slots" / "state").unlink()
-    assert versions(start_of(root)) == ("b", "2", False)
-
-
-def test_without_keys_nothing_runs(root: Path) -> None:
-    (root / "slots" / "keys").unlink()
-    assert selector.choose(str(root)) is None
-
-
-def test_a_state_that_cannot_be_kept_means_no_trial(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    update(start_of(root), NEW)
-
-    def full(_path: str, _content: bytes) -> None:
-        raise OSError(28)
-
-    monkeypatch.setattr(slots, "replace_file", full)
-    assert versions(start_of(root)) == ("a", "1", False)
 
 
 def test_a_bundle_may_bring_the_next_key(root: Path) -> None:

@@ -32,13 +32,13 @@ async def test_a_caller_that_answers_no_ping_is_let_go(tmp_path: Path, monkeypat
     soon = {"grpc.keepalive_time_ms": 1_000, "grpc.http2.ping_timeout_ms": 1_000}
     monkeypatch.setattr(server, "_OPTIONS", tuple((in_production | soon).items()))
     async with running_rack(tmp_path) as rig:
-        closing = rig.daemon.rack.closing
+        moments = rig.daemon.rack.moments
         command = [sys.executable, "-c", CALLER, rig.address]
         with subprocess.Popen(command, stdout=subprocess.PIPE) as caller:  # noqa: ASYNC220  it starts at once
             try:
-                await until(lambda: closing.waiters == 1)
+                await until(lambda: moments.waiters == 1)
                 os.kill(caller.pid, signal.SIGSTOP)
-                await until(lambda: closing.waiters == 0)
+                await until(lambda: moments.waiters == 0)
             finally:
                 caller.kill()
         assert (await rig.node()).name == "nodes/node-1"  # others are served as before

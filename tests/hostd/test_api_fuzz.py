@@ -19,6 +19,7 @@ from tests.hostd.access_calls import ADMIN
 from tests.hostd.rig import Rig, running_rack, until
 
 RACK = rack_pb2.DESCRIPTOR.services_by_name["Rack"]
+CORPUS = Path(__file__).parent / "fuzz"  # what was found, and what is near the edges: append only
 STREAMS_S = 0.15  # for streams that say nothing
 EXPECTED = {
     grpc.StatusCode.OK,
@@ -161,22 +162,36 @@ async def test_any_bytes_and_any_messages_to_every_method_get_a_status(tmp_path:
         assert (await rig.node()).name == "nodes/node-1"
 
 
+async def test_the_messages_that_were_kept_are_still_answered(tmp_path: Path) -> None:
+    kept = [path.read_bytes() for path in sorted(CORPUS.glob("call-*"))]
+    assert kept
+    async with running_rack(tmp_path, access={"changes_per_second": 1000}) as rig:
+        for data in kept:
+            await throw(rig, {path: [data] for path in ADMIN})
+        assert (await rig.node()).name == "nodes/node-1"
+
+
+async def send_raw(path: Path, data: bytes, *, until_answered: bool = False) -> None:
+    """Send bytes to a socket, with `until_answered` wait for an answer, then end and read until it is closed."""
+    reader, writer = await asyncio.open_unix_connection(path)
+    try:
+        async with asyncio.timeout(20):
+            writer.write(data)
+            if until_answered:
+                await writer.drain()
+                await reader.read(1)
+            writer.write_eof()
+            while await reader.read(65536):
+                pass
+    except ConnectionError:
+        return
+    finally:
+        writer.close()
+
+
 async def test_bytes_that_are_no_http2_end_the_connection_and_nothing_else(tmp_path: Path) -> None:
     loop = asyncio.get_running_loop()
     preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-
-    async def send(path: Path, data: bytes) -> None:
-        reader, writer = await asyncio.open_unix_connection(path)
-        try:
-            async with asyncio.timeout(20):
-                writer.write(data)
-                writer.write_eof()
-                while await reader.read(65536):
-                    pass
-        except ConnectionError:
-            return
-        finally:
-            writer.close()
 
     async with running_rack(tmp_path) as rig:
         socket = tmp_path / "run" / "hostd.sock"
@@ -184,8 +199,20 @@ async def test_bytes_that_are_no_http2_end_the_connection_and_nothing_else(tmp_p
         @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), database=None)
         @given(st.binary(max_size=400), st.sampled_from([b"", preface, preface + b"\0\0\0\4\0\0\0\0\0", preface[:11]]))
         def fuzz(data: bytes, begin: bytes) -> None:
-            asyncio.run_coroutine_threadsafe(send(socket, begin + data), loop).result(30)
+            asyncio.run_coroutine_threadsafe(send_raw(socket, begin + data), loop).result(30)
 
         await asyncio.to_thread(fuzz)
         assert (await rig.node()).name == "nodes/node-1"
         await until(lambda: len(rig.daemon.api.door.visitors) == 1 and not rig.daemon.api.door._arrivals)
+
+
+async def test_the_bytes_that_were_kept_still_end_their_connection_and_nothing_else(tmp_path: Path) -> None:
+    kept = [path.read_bytes() for path in sorted(CORPUS.glob("http2-*"))]
+    assert kept
+    before_kb = memory_kb()
+    async with running_rack(tmp_path) as rig:
+        socket = tmp_path / "run" / "hostd.sock"
+        await asyncio.gather(*(send_raw(socket, data, until_answered=True) for data in kept))
+        assert (await rig.node()).name == "nodes/node-1"
+        await until(lambda: len(rig.daemon.api.door.visitors) == 1 and not rig.daemon.api.door._arrivals)
+    assert memory_kb() - before_kb < MEMORY_KB

@@ -154,7 +154,7 @@ async def test_whoever_leaves_leaves_nothing_behind(tmp_path: Path) -> None:
                 not (
                     rack.changes.bell.waiters
                     or rack.events.grown.waiters
-                    or rack.closing.waiters
+                    or rack.moments.waiters
                     or node.console.bell.waiters
                     or node.console.seats
                 )

@@ -332,3 +332,32 @@ async def test_who_leaves_without_a_word_leaves_nothing_behind(tmp_path: Path, p
             await until(lambda: len(daemon.api.door.visitors) == 1 and len(daemon.api.door._arrivals) == 3)
         await until(lambda: not daemon.api.door._arrivals and not daemon.api.door.visitors)
         assert await is_served(channel_of(daemon, pki.path / "clients" / "viewer"))
+
+
+async def test_other_cas_count_at_once_and_end_the_connections_of_those_before(
+    tmp_path: Path, pki: PkiFolder, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = PkiFolder(tmp_path / "other")
+    other.begin("other", ("localhost",), utc_now())
+    other.issue("newcomer", Role.VIEWER, utc_now())
+    ours, newcomer, both = pki.path / "clients" / "viewer", other.path / "clients" / "newcomer", tmp_path / "both.crt"
+    files = {"certificate": str(pki.server), "key": str(pki.server), "client_ca": str(both)}
+    both.write_bytes(pki.ca_certificate.read_bytes())
+    config = config_for(tmp_path, (), grpc={"tcp": "127.0.0.1:0", "socket": ""}, tls=files)
+    async with running_daemon(config, None) as (daemon, _), channel_of(daemon, ours) as channel:
+        stub: rack_pb2_grpc.RackAsyncStub = rack_pb2_grpc.RackStub(channel)
+        watching = stub.WatchNodes(rack_pb2.WatchNodesRequest())
+        await watching.read()
+        assert (await refusal(channel_of(daemon, newcomer, pki.ca_certificate)))[0] is grpc.StatusCode.UNAVAILABLE
+        both.write_bytes(pki.ca_certificate.read_bytes() + other.ca_certificate.read_bytes())
+        async with asyncio.timeout(CERTIFICATES_S + 5):
+            assert await watching.code() is grpc.StatusCode.UNAVAILABLE
+        assert await is_served(channel_of(daemon, newcomer, pki.ca_certificate))
+        assert await is_served(channel_of(daemon, ours))
+        both.write_bytes(other.ca_certificate.read_bytes())
+        assert daemon._tls is not None
+        daemon._tls.tend(0)
+        assert (await refusal(channel_of(daemon, ours)))[0] is grpc.StatusCode.UNAVAILABLE
+        assert await is_served(channel_of(daemon, newcomer, pki.ca_certificate))
+    changed = "UNAUTHENTICATED: the CAs of callers have changed since CN=viewer,OU=viewer,O=Racklet connected; "
+    assert f"{changed}connect again" in whys(caplog)

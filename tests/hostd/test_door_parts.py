@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from racklet_hostd.config_values import Address
 from racklet_hostd.door import clients as clients_module
 from racklet_hostd.door.clients import ClientLimits, Clients
+from racklet_hostd.door.door import Door
 from racklet_hostd.door.greeting import PREFACE, answer_to, is_preface_so_far, what_it_speaks
+from racklet_hostd.door.receiving import PlainWay
+from racklet_hostd.listening import ListenError
+from racklet_hostd.role import Role
 from racklet_hostd.token_bucket import TokenBucket
 
 LIMITS = ClientLimits(connections=2, calls=2, changes_per_second=1)
@@ -66,3 +76,45 @@ def test_only_the_preface_is_taken_for_it(data: bytes, length: int) -> None:
     assert is_preface_so_far(PREFACE + data)
     assert what_it_speaks(begun)
     assert answer_to(begun) == b"" or b" " in begun
+
+
+def resolving(*hosts: str) -> Callable[..., list[Any]]:
+    """Return what resolves every name to these addresses, as the system would."""
+    resolve = socket.getaddrinfo
+    return lambda _host, *rest, **more: [each for host in hosts for each in resolve(host, *rest, **more)]
+
+
+@pytest.fixture
+def door() -> Iterator[Door]:
+    door = Door(Clients(LIMITS), 1.0, lambda _peer, _why: None)
+    yield door
+    for way in door._ways:
+        way.listener.close()
+
+
+@pytest.mark.parametrize("missing", [(), ("203.0.113.1",)])
+def test_every_address_of_a_name_is_listened_on_with_the_same_port(
+    door: Door, monkeypatch: pytest.MonkeyPatch, missing: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", resolving(*missing, "127.0.0.1", "127.0.0.2", "127.0.0.1"))
+    port = door.listen_on_tcp(Address("localhost", 0), PlainWay(Role.VIEWER).receive)
+    assert [way.listener.getsockname() for way in door._ways] == [("127.0.0.1", port), ("127.0.0.2", port)]
+
+
+def test_a_name_with_no_address_of_this_computer_is_told(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", resolving("203.0.113.1", "203.0.113.2"))
+    with pytest.raises(ListenError, match="cannot listen on localhost:0: Cannot assign requested address"):
+        door.listen_on_tcp(Address("localhost", 0), PlainWay(Role.VIEWER).receive)
+    assert door._ways == []
+
+
+def test_a_port_that_one_of_the_addresses_has_in_use_is_told_and_none_is_kept(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.2", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setattr(socket, "getaddrinfo", resolving("127.0.0.1", "127.0.0.2"))
+        with pytest.raises(ListenError, match="Address already in use"):
+            door.listen_on_tcp(Address("localhost", port), PlainWay(Role.VIEWER).receive)
+        assert door._ways == []
+        socket.create_server(("127.0.0.1", port)).close()  # free again

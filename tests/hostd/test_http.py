@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import aiohttp
 import pytest
 
+from racklet_hostd import http_listener
 from racklet_hostd.config import HttpConfig
 from racklet_hostd.config_values import Address
 from racklet_hostd.http import HttpServer
+from racklet_hostd.http_listener import CONNECTIONS_PER_HOST
 from racklet_hostd.listening import ListenError
-from tests.hostd.rig import Rig, running_rack
+from tests.hostd.rig import Rig, running_rack, until
 
 PROMETHEUS = (
     "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,"
@@ -74,6 +80,50 @@ async def test_another_page_tells_which_there_are(tmp_path: Path, method: str, p
 
 async def test_an_address_in_use_is_named(tmp_path: Path) -> None:
     async with running_rack(tmp_path, hats={}) as rig:
-        second = HttpServer(rig.daemon.rack, HttpConfig(address=Address("127.0.0.1", rig.daemon.http.port)), lambda: "")
+        second = HttpServer(
+            rig.daemon.rack,
+            HttpConfig(address=Address("127.0.0.1", rig.daemon.http.port)),
+            lambda: "",
+            lambda _peer, _why: None,
+        )
         with pytest.raises(ListenError, match=rf"cannot listen on 127.0.0.1:{rig.daemon.http.port}: .*in use"):
             await second.start()
+
+
+@contextmanager
+def silent(port: int | None, count: int, source: str) -> Iterator[list[socket.socket]]:
+    """Connections that say nothing."""
+    with ExitStack() as opened:
+        yield [
+            opened.enter_context(socket.create_connection(("127.0.0.1", port or 0), 5, (source, 0)))
+            for _ in range(count)
+        ]
+
+
+async def test_a_flood_of_connections_from_one_computer_keeps_no_other_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running_rack(tmp_path, hats={}) as rig:
+        http = rig.daemon.http
+        with silent(http.port, CONNECTIONS_PER_HOST, "127.0.0.2"):
+            await until(lambda: http.connections.count == CONNECTIONS_PER_HOST)
+            with silent(http.port, 1, "127.0.0.2") as [late]:
+                reader, writer = await asyncio.open_connection(sock=late)
+                assert await reader.read() == b""
+                writer.close()
+            assert (await get(rig, "/healthz"))[0] == 200
+        await until(lambda: http.connections.count == 0)
+    why = "127.0.0.2 has 64 connections to the HTTP pages already"
+    assert [record.why for record in caplog.records if record.message == "refused"] == [f"UNAUTHENTICATED: {why}"]  # type: ignore[attr-defined]
+
+
+async def test_a_connection_over_the_limit_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_listener, "CONNECTIONS_LIMIT", 2)
+    async with running_rack(tmp_path, hats={}) as rig:
+        http = rig.daemon.http
+        with silent(http.port, 1, "127.0.0.2"), silent(http.port, 1, "127.0.0.3"):
+            await until(lambda: http.connections.count == 2)
+            with pytest.raises(aiohttp.ClientError):
+                await get(rig, "/healthz")
+        await until(lambda: http.connections.count == 0)
+        assert (await get(rig, "/healthz"))[0] == 200

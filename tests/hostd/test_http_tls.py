@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,7 +15,7 @@ from racklet_hostd.daemon import Daemon
 from racklet_hostd.pki.folder import PkiFolder
 from racklet_hostd.pki.making import utc_now
 from racklet_hostd.role import Role
-from tests.hostd.rig import config_for, running_daemon
+from tests.hostd.rig import config_for, running_daemon, until
 
 OURS = "# HELP racklet_"
 
@@ -91,3 +92,46 @@ async def test_plain_http_to_the_tls_port_is_no_answer(tmp_path: Path, pki: PkiF
         with pytest.raises(aiohttp.ClientError):
             await session.get(f"http://localhost:{daemon.http.tls_port}/metrics")
         assert (await get(daemon, pki, "/healthz"))[0] == 200
+
+
+async def test_a_handshake_that_fails_or_is_broken_off_leaves_no_connection_behind(
+    tmp_path: Path, pki: PkiFolder
+) -> None:
+    async with served(tmp_path, pki) as daemon:
+        connections = daemon.http.connections
+        for said in (b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01", b""):
+            with socket.create_connection(("127.0.0.1", daemon.http.tls_port or 0), 5) as caller:
+                await until(lambda: connections.count == 1)
+                caller.sendall(said)
+            await until(lambda: connections.count == 0)
+        assert (await get(daemon, pki, "/healthz"))[0] == 200
+
+
+async def test_other_cas_count_at_once_also_in_a_connection_that_was_open(tmp_path: Path, pki: PkiFolder) -> None:
+    other = PkiFolder(tmp_path / "other")
+    other.begin("other", ("localhost",), utc_now())
+    trusted = tmp_path / "trusted.crt"
+    trusted.write_bytes(pki.ca_certificate.read_bytes())
+    files = {"certificate": str(pki.server), "key": str(pki.server), "client_ca": str(trusted)}
+    config = config_for(tmp_path, (), http={"address": "", "tls_address": "127.0.0.1:0"}, tls=files)
+    bundle = pki.path / "clients" / "prometheus"
+    context = ssl.create_default_context(cafile=pki.ca_certificate)
+    context.load_cert_chain(bundle / "client.crt", bundle / "client.key")
+    async with running_daemon(config) as (daemon, _), aiohttp.ClientSession() as session:
+        url = f"https://localhost:{daemon.http.tls_port}/metrics"
+
+        async def status() -> int:
+            async with session.get(url, ssl=context) as response:
+                await response.read()
+                return response.status
+
+        assert daemon._tls is not None
+        assert await status() == 200
+        trusted.write_bytes(pki.ca_certificate.read_bytes() + other.ca_certificate.read_bytes())
+        daemon._tls.tend(0)
+        assert [await status(), await status()] == [401, 200]  # in the open connection, and in a new one
+        trusted.write_bytes(other.ca_certificate.read_bytes())
+        daemon._tls.tend(0)
+        assert await status() == 401
+        with pytest.raises(aiohttp.ClientError):
+            await status()

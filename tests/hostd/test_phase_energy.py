@@ -95,10 +95,12 @@ def test_an_index_without_marks_gets_the_table(tmp_path: Path) -> None:
 async def metered(rig: Rig, hat: PtyHat, add_uj: int) -> None:
     """Let the node take some energy, and wait until hostd has metered it, and that it takes no more."""
     node = rig.daemon.rack.node("node-1")
-    await until(lambda: node.watch.newest_energy_uj == node.store.energy_uj)  # all that was metered before is durable
+    await until(
+        lambda: node.log.watch.newest_energy_uj == node.store.energy_uj
+    )  # all that was metered before is durable
     until_uj = node.store.energy_uj + add_uj
     hat.now.energy_uj += add_uj
-    await until(lambda: (node.watch.newest_energy_uj or 0) >= until_uj and node.store.energy_uj >= until_uj)
+    await until(lambda: (node.log.watch.newest_energy_uj or 0) >= until_uj and node.store.energy_uj >= until_uj)
     measured = node.measurement
     await until(lambda: node.measurement is not measured)
 

@@ -116,7 +116,7 @@ def test_revoking_is_told_to_a_running_hostd_and_renewing_is_no_revoking(tmp_pat
     pki = begun(tmp_path)
     bundle = pki.issue("ada", Role.VIEWER, NOW)
     tls = tls_of(pki)
-    holder = tls.holder(der_of(bundle / "client.crt"))
+    holder = tls.holder(der_of(bundle / "client.crt"), tls.for_callers)
     assert (holder.subject, holder.role) == ("CN=ada,OU=viewer,O=Racklet", Role.VIEWER)
     pki.issue("ada", Role.VIEWER, NOW)
     tls.tend(ms(NOW))
@@ -162,7 +162,7 @@ def test_what_does_not_hold_together_is_told_and_what_was_read_before_stays(
     tls.tend(ms(NOW))
     pki.crl.write_text("rubbish")
     tls.tend(ms(NOW))
-    assert "is revoked" in tls.objection(tls.holder(der_of(bundle / "client.crt")), ms(NOW))
+    assert "is revoked" in tls.objection(tls.holder(der_of(bundle / "client.crt"), tls.for_callers), ms(NOW))
     assert caplog.records[-1].problem.startswith(f"{pki.crl}: holds no revocation list in PEM")
 
 

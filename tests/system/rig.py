@@ -82,6 +82,7 @@ async def virtual_rack(  # noqa: PLR0913  a rack has many sides, each with a def
     parts: Mapping[int, MonitorPart] | None = None,
     qemu: Sequence[int] = (),
     flash: bytes = b"",
+    speed: float = SPEED,
 ) -> AsyncIterator[VirtualRack]:
     """Run a virtual rack with the real firmware, or what is on `flash`.
 
@@ -97,7 +98,7 @@ async def virtual_rack(  # noqa: PLR0913  a rack has many sides, each with a def
     async with VirtualRack(
         folder,
         nodes,
-        speed=SPEED,
+        speed=speed,
         habits=habits,
         bauds=bauds,
         parts=parts,
@@ -230,6 +231,10 @@ class Hostd:
             while not holds(node := await self.node(name)):  # noqa: ASYNC110  hostd is another process
                 await asyncio.sleep(POLL_S)
         return node
+
+    async def starts_told(self, name: str = "node-1") -> int:
+        """Return how often the node's HAT told that it started."""
+        return sum(event.kind == "hat_started" for event in await self.events(name))
 
     async def until_online(self, *names: str, patience_s: float = PATIENCE_S) -> None:
         """Wait until these HATs are online."""

@@ -32,10 +32,10 @@ for_s = 100
 
 @pytest_asyncio.fixture
 async def hostd(tmp_path: Path) -> AsyncIterator[tuple[Hostd, VirtualHat]]:
-    """A hostd and a HAT whose node is on."""
+    """A hostd and a HAT whose node is on. It takes its time to the kernel: a cut has ended before the next begins."""
     for folder in ("rack", "hostd"):
         (tmp_path / folder).mkdir()
-    async with virtual_rack(tmp_path / "rack") as rack, Hostd(tmp_path / "hostd", rack.config_toml()) as hostd:
+    async with virtual_rack(tmp_path / "rack", speed=4) as rack, Hostd(tmp_path / "hostd", rack.config_toml()) as hostd:
         await hostd.until_online()
         await hostd.power(rack.hats[0], ON)
         yield hostd, rack.hats[0]

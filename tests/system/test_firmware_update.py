@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import grpc
 import pytest
 
 from racklet.v1 import rack_pb2
@@ -16,6 +17,7 @@ from racklet_bundle.lms_tree import LmsTree
 from racklet_bundle.manifest import BundledFile
 from racklet_emulator.firmware_files import compile_module
 from racklet_emulator.image import file_system
+from racklet_virtual.node import Habit
 from tests.system.rig import BIN, ON, Hostd, run, until_async, virtual_rack
 from tools.firmware_build import COMPUTER, build
 from tools.hat_files import hat_files
@@ -46,6 +48,10 @@ def old_flash() -> bytes:
     return flash_with(signed("1.0.0"))
 
 
+async def told_more_starts_than(hostd: Hostd, starts: int) -> bool:
+    return await hostd.starts_told() > starts
+
+
 async def hat_of(hostd: Hostd, name: str) -> rack_pb2.Hat:
     return (await hostd.rack.GetNode(rack_pb2.GetNodeRequest(name=f"nodes/{name}"))).node.hat
 
@@ -69,6 +75,7 @@ def stages(told: list[dict[str, str]]) -> list[tuple[str, str]]:
 
 MIDDLE_BYTES = 8_000
 WAITING, DONE = rack_pb2.UPDATE_STAGE_WAITING, rack_pb2.UPDATE_STAGE_DONE
+GRACE_S = 10  # longer than it takes to bring an update
 STEPS = ["SENDING", "CHECKING", "STARTING", "PROBATION", "DONE"]
 
 
@@ -88,15 +95,40 @@ async def test_a_hat_is_updated_while_its_node_runs(tmp_path: Path, old_flash: b
         assert (len(hat.node.boots), hat.node.starts) == (1, 1), "the supply moved"
         kinds = [event.kind for event in await hostd.events("node-1")]
         assert "firmware_updated" in kinds
+        starts = await hostd.starts_told()
         hat.reset_microcontroller()
-        await until_async(lambda: is_version(hostd, "1.1.0", hat.chip.starts > 2))
+        await until_async(lambda: told_more_starts_than(hostd, starts))
+        assert (await hat_of(hostd, "node-1")).firmware == "1.1.0"
         code, told, _ = await update(hostd, "node-1", written(tmp_path, signed("1.1.0", 2)))
         assert (code, stages(told)) == (0, [("node-1", "CURRENT")])
+        rebuilt = signed("1.1.0", 2, boards=("hat-a", "hat-b"))
+        code, told, errors = await update(hostd, "node-1", written(tmp_path, rebuilt))
+        assert (code, stages(told)[-1]) == (0, ("node-1", "DONE")), errors
 
 
-async def is_version(hostd: Hostd, version: str, also: bool) -> bool:
-    hat = await hat_of(hostd, "node-1")
-    return also and hat.state == rack_pb2.HAT_STATE_ONLINE and hat.firmware == version
+@pytest.mark.timeout(120)
+async def test_a_hat_that_is_switching_ends_that_before_it_starts_with_its_update(
+    tmp_path: Path, old_flash: bytes
+) -> None:
+    async with (
+        virtual_rack(tmp_path / "rack", flash=old_flash, habits={1: Habit.STUBBORN}) as rack,
+        Hostd(tmp_path, rack.config_toml()) as hostd,
+    ):
+        await hostd.until_online()
+        [hat] = rack.hats
+        await hostd.power(hat)
+        asked = rack_pb2.SetPowerRequest(name="nodes/node-1", action=rack_pb2.POWER_ACTION_OFF)
+        asked.grace.FromSeconds(GRACE_S)
+        began_s = asyncio.get_running_loop().time()
+        async with asyncio.TaskGroup() as tasks:
+            updating = tasks.create_task(update(hostd, "node-1", written(tmp_path, signed("1.1.0", 2))))
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await hostd.rack.SetPower(asked)
+        assert asyncio.get_running_loop().time() - began_s > GRACE_S
+        assert "did not shut down within its grace" in (refused.value.details() or "")
+        code, told, errors = updating.result()
+        assert (code, [stage for _, stage in stages(told)]) == (0, STEPS), errors
+        assert (hat.node.supply_on, hat.node.starts) == (True, 1)
 
 
 @pytest.mark.timeout(180)

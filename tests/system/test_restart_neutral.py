@@ -65,7 +65,7 @@ class Rig:
 
     async def starts_told(self, hat: VirtualHat) -> int:
         """Return how often hostd was told that a HAT started."""
-        return sum(event.kind == "hat_started" for event in await self.hostd.events(hat.node.name))
+        return await self.hostd.starts_told(hat.node.name)
 
     async def newest_log(self) -> list[bytes | rack_pb2.Gap]:
         """Return the log of the boot, once the node is up and hostd has the end of what it sent."""

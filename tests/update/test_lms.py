@@ -97,6 +97,16 @@ def test_a_key_of_an_unknown_type_is_malformed(at: int) -> None:
         lms.Verification(bytes(key), MESSAGE, SIGNATURE)
 
 
+@pytest.mark.parametrize("change", [lms.KEY_BYTES - 1, lms.KEY_BYTES + 1])
+def test_a_key_of_another_length_is_malformed(change: int) -> None:
+    with pytest.raises(lms.MalformedError):
+        lms.Verification((TREE.public_key + b"x")[:change], MESSAGE, SIGNATURE)
+
+
+def test_what_is_no_signature_at_all_does_not_hold() -> None:
+    assert not lms.verify(TREE.public_key, MESSAGE, b"")
+
+
 def test_a_leaf_beyond_the_tree_is_malformed() -> None:
     with pytest.raises(lms.MalformedError):
         lms.Verification(TREE.public_key, MESSAGE, (32).to_bytes(4, "big") + SIGNATURE[4:])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import pytest
 from racklet_virtual.control import ControlError, ask, control_server, socket_path
 from racklet_virtual.fault_catalogue import FAULTS, inject
 from racklet_virtual.rack import RackError, VirtualRack
+from tests.system.flashing import flash
 from tests.virtual.conftest import until
 
 if TYPE_CHECKING:
@@ -96,6 +98,18 @@ async def test_faults_reach_a_running_rack(tmp_path: Path) -> None:
         wrong = command("fault", "node-2", "explode", folder=folder)
         assert wrong.returncode == 1
         assert "no fault 'explode'; there are unplug" in wrong.stderr
+
+
+@pytest.mark.timeout(120)
+async def test_a_bare_hat_is_flashed_and_keeps_its_firmware_for_the_next_rack(tmp_path: Path) -> None:
+    folder = tmp_path / "v"
+    for written in (r"\b(\d+) of \1 files written", r"\b0 of \d+ files written"):
+        with running(folder, "--nodes", "1", "--bare", "--keep"):
+            await until((folder / "racklet.toml").exists)
+            code, output, errors = await flash(folder / "ports" / "usb-1.1")
+            assert code == 0, errors
+            assert re.search(written, output)
+        await until(lambda: not (folder / "racklet.toml").exists())
 
 
 def test_without_a_rack_it_says_how_to_start_one(tmp_path: Path) -> None:

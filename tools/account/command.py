@@ -9,7 +9,8 @@ import typer
 from rich.console import Console
 
 from racklet_client.errors import RackError
-from tools.account import energy, power_budget, power_requests, swap, trip_latency, update_cuts
+from racklet_emulator.parts import EmulatorUnavailableError
+from tools.account import chip_cuts, chip_minute, energy, power_budget, power_requests, swap, trip_latency, update_cuts
 from tools.rig import RigError, run
 
 if TYPE_CHECKING:
@@ -60,6 +61,27 @@ def show_trip_latency() -> None:
 def show_update_cuts() -> None:
     """Cut the power at every flash write of a firmware update, in three ways: the HAT starts, and can be updated."""
     _end(holds=update_cuts.account(_console()))
+
+
+@app.command("chip-minute")
+def show_chip_minute() -> None:
+    """Load an emulated HAT for a minute of its time: its heap is the same before and after, to the byte."""
+    _run_on_chip(chip_minute.account)
+
+
+@app.command("chip-cuts")
+def show_chip_cuts() -> None:
+    """Cut an emulated HAT's power at a sample of the flash writes of an update: it starts, and the update succeeds."""
+    _run_on_chip(chip_cuts.account)
+
+
+def _run_on_chip(account: Callable[[Console], bool]) -> NoReturn:
+    try:
+        holds = account(_console())
+    except EmulatorUnavailableError as error:
+        print(f"account: {error}", file=sys.stderr)
+        raise typer.Exit(_FAILED) from error
+    _end(holds=holds)
 
 
 def _run(account: Callable[[Console], Awaitable[bool]]) -> None:

@@ -7,10 +7,10 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from racklet.link.v1 import link_pb2
-from racklet_hostd.daemon import IDLE_EVERY
 from racklet_hostd.event_log import EventLog
 from racklet_hostd.recorder import Recorder
 from racklet_hostd.store import Store, StoreLimits
+from racklet_hostd.syncing import IDLE_EVERY
 from racklet_link.events import (
     BootStarted,
     EventReceived,

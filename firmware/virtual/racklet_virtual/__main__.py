@@ -19,7 +19,7 @@ from rich.table import Table
 
 from racklet_virtual.control import ControlError, ask, control_server
 from racklet_virtual.fault_catalogue import FAULTS
-from racklet_virtual.firmware_process import FirmwareUnavailableError
+from racklet_virtual.firmware_process import FirmwareUnavailableError, flash_firmware
 from racklet_virtual.node import BAUDS
 from racklet_virtual.qemu_process import QemuUnavailableError
 from racklet_virtual.rack import MAX_NODES, RackError, VirtualRack
@@ -54,6 +54,7 @@ class Options:
     speed: float
     special: SpecialNodes
     bauds: dict[int, int]
+    bare: bool
     keep: bool
 
 
@@ -73,7 +74,12 @@ def run(  # noqa: PLR0913  options of a command
         typer.Option(metavar="N=RATE", help=f"The rate of a node's console: {', '.join(map(str, BAUDS))}. Repeatable."),
     ] = None,
     folder: FolderOption = _DEFAULT_FOLDER,
-    keep: Annotated[bool, typer.Option("--keep", help="Keep what the nodes sent when it ends.")] = False,
+    bare: Annotated[
+        bool, typer.Option("--bare", help="HATs with MicroPython and nothing else: `just flash PORT` brings the rest.")
+    ] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep what the nodes sent, and what is on the HATs' flashes, when it ends.")
+    ] = False,
 ) -> None:
     """Run a virtual rack until Ctrl-C; or steer one that runs, with one of the commands."""
     if context.invoked_subcommand is not None:
@@ -84,7 +90,7 @@ def run(  # noqa: PLR0913  options of a command
     except SpecialNodeError as error:
         raise typer.BadParameter(str(error), param_hint="--node") from error
     try:
-        asyncio.run(_run(Options(folder.resolve(), nodes, seed, speed, special, bauds, keep)))
+        asyncio.run(_run(Options(folder.resolve(), nodes, seed, speed, special, bauds, bare, keep)))
     except (RackError, FirmwareUnavailableError, QemuUnavailableError) as error:
         _fail(str(error))
 
@@ -149,6 +155,7 @@ async def _run(options: Options) -> None:
         habits=options.special.habits,
         qemu=options.special.qemu,
         bauds=options.bauds,
+        firmware=flash_firmware() if options.bare else None,
     )
     config = options.folder / "racklet.toml"
     stop = asyncio.Event()
@@ -156,7 +163,9 @@ async def _run(options: Options) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)
     async with rack, control_server(rack):
-        config.write_text(rack.config_toml())
+        new = config.with_suffix(".new")
+        new.write_text(rack.config_toml())
+        new.replace(config)  # whoever waits for it finds all of it
         _print_rack(rack, config)
         await stop.wait()
     config.unlink(missing_ok=True)

@@ -100,10 +100,10 @@ def node_message(node: Node) -> rack_pb2.Node:
         charge_uc=node.store.totals.charge_uc,
         boot=boot_resource(node.name, newest.number) if newest else "",
         log_end=newest.end if newest else 0,
-        last_line=node.last_line,
+        last_line=node.log.last_line,
         hat=_hat(node, node.hat),
-        phase=node.watch.phase or "",
-        findings=node.watch.findings,
+        phase=node.log.watch.phase or "",
+        findings=node.log.watch.findings,
         taken_by=node.taken_by,
         power_wait=wait_message(node.budget, node.name) if node.budget else None,
     )
@@ -209,8 +209,13 @@ def power_message(reply: link_pb2.Reply) -> rack_pb2.SetPowerResponse:
     )
 
 
-def _hat(node: Node, hat: Hat) -> rack_pb2.Hat:
+def bad_frames(node: Node) -> int:
+    """Return how many frames of a node's HAT came damaged since hostd started."""
     errors = node.link_counters.errors
+    return sum(errors[reason] for reason in _DAMAGE)
+
+
+def _hat(node: Node, hat: Hat) -> rack_pb2.Hat:
     return rack_pb2.Hat(
         hat_id=hat.hat_id,
         board=hat.board,
@@ -220,7 +225,7 @@ def _hat(node: Node, hat: Hat) -> rack_pb2.Hat:
         port=str(node.port),
         protocol_version=hat.protocol_version,
         state_time=timestamp(hat.state_ms),
-        bad_frames=sum(errors[reason] for reason in _DAMAGE),
+        bad_frames=bad_frames(node),
         slot=hat.slot,
         on_probation=hat.on_probation,
         security_version=hat.security_version,

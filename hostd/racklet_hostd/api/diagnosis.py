@@ -50,7 +50,7 @@ def _end_uj(rack: Rack, node: Node, log: BootLog) -> int | None:
     """Return where the node's energy counter stood when the boot ended, or stands now; None when that is not known."""
     if log is node.store.newest:
         is_known = node.hat.state is HatState.ONLINE
-        return node.watch.newest_energy_uj if is_known else None
+        return node.log.watch.newest_energy_uj if is_known else None
     return rack.energy_marks.of_boot(node.name, log.number + 1).get(BEFORE_LOG)
 
 

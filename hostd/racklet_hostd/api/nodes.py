@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from racklet.link.v1 import link_pb2
 from racklet.v1 import rack_pb2
 from racklet_hostd.api import arguments, convert
+from racklet_hostd.api.encoded_nodes import EncodedNodes, changed
 from racklet_hostd.api.read_mask import mask_of
 from racklet_hostd.api.request_ids import OnceRequest
 from racklet_hostd.api.status import BadArgumentError
@@ -38,9 +39,11 @@ def list_nodes(rack: Rack, request: rack_pb2.ListNodesRequest) -> rack_pb2.ListN
     return response
 
 
-def get_node(rack: Rack, request: rack_pb2.GetNodeRequest) -> rack_pb2.GetNodeResponse:
-    """Return a node as it is now."""
+def get_node(rack: Rack, request: rack_pb2.GetNodeRequest, encoded: EncodedNodes) -> rack_pb2.GetNodeResponse | bytes:
+    """Return a node as it is now; without a mask encoded already."""
     node = find_node(rack, request.name)
+    if not request.read_mask.paths:
+        return encoded.node(node)
     masked = mask_of(request.read_mask, rack_pb2.Node, "name")
     return rack_pb2.GetNodeResponse(node=masked(convert.node_message(node)))
 
@@ -50,29 +53,8 @@ def find_node(rack: Rack, resource: str, field: str = "name") -> Node:
     return rack.node(arguments.node_name(resource, field))
 
 
-class SharedResponses:
-    """What watchers are told of each node, encoded once for everybody who is told of the same change."""
-
-    def __init__(self) -> None:
-        self._made: dict[str, tuple[int, bytes]] = {}  # as many as there are nodes
-
-    def response(self, nodes: Sequence[Node]) -> bytes:
-        """Return the nodes as they are now, as an encoded WatchNodesResponse.
-
-        Encoded messages one behind the other are one message with all their repeated fields.
-        """
-        return b"".join(map(self._entry, nodes))
-
-    def _entry(self, node: Node) -> bytes:
-        revision, entry = self._made.get(node.name, (0, b""))
-        if revision != node.revision:
-            entry = rack_pb2.WatchNodesResponse(nodes=[convert.node_message(node)]).SerializeToString()
-            self._made[node.name] = (node.revision, entry)
-        return entry
-
-
 async def watch_nodes(
-    rack: Rack, request: rack_pb2.WatchNodesRequest, shared: SharedResponses
+    rack: Rack, request: rack_pb2.WatchNodesRequest, encoded: EncodedNodes
 ) -> AsyncIterator[rack_pb2.WatchNodesResponse | bytes]:
     """Yield all nodes, then those that changed. What changes while nobody takes a message goes into the next one.
 
@@ -81,19 +63,20 @@ async def watch_nodes(
     if len(request.names) > _WATCHED_LIMIT:
         raise BadArgumentError("names", f"expected at most {_WATCHED_LIMIT}, found {len(request.names)}")
     wanted = {find_node(rack, name, "names").name for name in request.names}
-    nodes = [node for node in rack.nodes if not wanted or node.name in wanted]
+    nodes = tuple(node for node in rack.nodes if not wanted or node.name in wanted)
     interval_ms = arguments.min_interval_ms(request)
     masked = mask_of(request.read_mask, rack_pb2.Node, "name")
     news = _MaskedNews() if request.read_mask.paths else None
-    changed = nodes
+    seen = 0  # before the first change of all
     while True:
-        seen = rack.changes.revision
+        now = rack.changes.revision
         if news is None:
-            yield shared.response(changed)
-        elif (messages := news.of([masked(convert.node_message(node)) for node in changed])) or not nodes:
+            yield encoded.changes(nodes, seen, now)
+        elif (messages := news.of([masked(convert.node_message(each)) for each in changed(nodes, seen)])) or not nodes:
             yield rack_pb2.WatchNodesResponse(nodes=messages)
-        await _pause(rack, interval_ms)
-        while not (changed := [node for node in nodes if node.revision > seen]):
+        seen = now
+        await rack.moments.pause(interval_ms)
+        while not any(node.revision > seen for node in nodes):
             await rack.changes.bell.wait()
 
 
@@ -153,12 +136,3 @@ async def self_test_hat(
             for check in checks
         ]
     )
-
-
-async def _pause(rack: Rack, interval_ms: int) -> None:
-    """Wait. Raises ShuttingDownError at once when hostd goes."""
-    try:
-        async with asyncio.timeout(interval_ms / 1000):
-            await rack.closing.wait()
-    except TimeoutError:
-        return

@@ -10,6 +10,7 @@ import grpc
 from racklet.v1 import rack_pb2, rack_pb2_grpc
 from racklet_hostd.api import audit, boots, console, convert, diagnosis, events, faults, firmware, hats, nodes, power
 from racklet_hostd.api.callers import current_caller
+from racklet_hostd.api.encoded_nodes import EncodedNodes
 from racklet_hostd.api.request_ids import RequestIds
 from racklet_hostd.rack import Rack
 
@@ -21,7 +22,7 @@ class RackService(rack_pb2_grpc.RackServicer):
 
     def __init__(self, rack: Rack, request_ids: RequestIds) -> None:
         self._rack = rack
-        self._shared = nodes.SharedResponses()
+        self._encoded = EncodedNodes()
         self._request_ids = request_ids
 
     async def GetRack(self, request: rack_pb2.GetRackRequest, context: Context) -> rack_pb2.GetRackResponse:
@@ -32,15 +33,17 @@ class RackService(rack_pb2_grpc.RackServicer):
         """List the nodes."""
         return nodes.list_nodes(self._rack, request)
 
-    async def GetNode(self, request: rack_pb2.GetNodeRequest, context: Context) -> rack_pb2.GetNodeResponse:
+    async def GetNode(  # type: ignore[override]  # what is encoded already the gate sends as it is
+        self, request: rack_pb2.GetNodeRequest, context: Context
+    ) -> rack_pb2.GetNodeResponse | bytes:
         """Tell about one node."""
-        return nodes.get_node(self._rack, request)
+        return nodes.get_node(self._rack, request, self._encoded)
 
-    def WatchNodes(  # type: ignore[override]  # what is encoded already the gate sends as it is
+    def WatchNodes(  # type: ignore[override]  # likewise
         self, request: rack_pb2.WatchNodesRequest, context: Context
     ) -> AsyncIterator[rack_pb2.WatchNodesResponse | bytes]:
         """Send the nodes, then each change."""
-        return nodes.watch_nodes(self._rack, request, self._shared)
+        return nodes.watch_nodes(self._rack, request, self._encoded)
 
     async def SetPower(self, request: rack_pb2.SetPowerRequest, context: Context) -> rack_pb2.SetPowerResponse:
         """Move a supply."""

@@ -15,7 +15,7 @@ from racklet_hostd.config_values import Address
 from racklet_hostd.door.arrival import Arrival
 from racklet_hostd.door.clients import Client, Clients, Identity
 from racklet_hostd.door.relay import Relay
-from racklet_hostd.listening import ListenError, make_way, only_owner, why
+from racklet_hostd.listening import ListenError, make_way, only_owner, tcp_listeners, why
 
 log = logging.getLogger(__name__)
 
@@ -102,19 +102,10 @@ class Door:
 
     def listen_on_tcp(self, address: Address, receive: Callable[[socket.socket, str], Knock]) -> int:
         """Listen on TCP, once the door opens; return the port. Raises ListenError."""
-        try:
-            family, *_, place = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0]
-            listener = socket.socket(family, socket.SOCK_STREAM)
-        except OSError as error:
-            raise ListenError(str(address), why(error)) from error
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(place)
-        except OSError as error:
-            listener.close()
-            raise ListenError(str(address), why(error)) from error
-        self._add(listener, receive)
-        port: int = listener.getsockname()[1]
+        listeners = tcp_listeners(address)
+        for listener in listeners:
+            self._add(listener, receive)
+        port: int = listeners[0].getsockname()[1]
         return port
 
     def open(self, inner: str) -> None:

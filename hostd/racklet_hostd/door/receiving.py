@@ -60,7 +60,7 @@ class TlsWay:
 
     def _identify(self, connection: ssl.SSLSocket, peer: str) -> Identity:
         try:
-            holder = self._tls.holder(connection.getpeercert(binary_form=True) or b"")
+            holder = self._tls.holder(connection.getpeercert(binary_form=True) or b"", connection.context)
         except PkiError as error:
             return Identity(Caller(UNKNOWN_CALLER.who, peer), None, str(error), is_known=False)
         caller = Caller(holder.subject, peer)

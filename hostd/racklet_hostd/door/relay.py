@@ -8,6 +8,8 @@ from collections.abc import Callable
 CHUNK_BYTES = 64 << 10  # more than a record of TLS, so that none stays behind in OpenSSL where epoll does not see it
 STALL_S = 40  # gRPC's own keepalive gives up a caller that takes nothing after as long
 
+_BUFFER = memoryview(bytearray(CHUNK_BYTES))  # of all relays: they read in one thread, and leave nothing in it
+
 NOT_NOW = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
@@ -63,13 +65,13 @@ class _Way:
 
     def _read(self) -> None:
         try:
-            data = self._source.recv(CHUNK_BYTES)
+            count = self._source.recv_into(_BUFFER)
         except NOT_NOW:
             return
         except OSError:
-            data = b""
-        if data:
-            self._send(memoryview(data))
+            count = 0
+        if count:
+            self._send(_BUFFER[:count])
         else:
             self._end()  # nothing waits for the sink while the source is read
 
@@ -89,6 +91,7 @@ class _Way:
         if not self._rest:
             self._loop.remove_reader(self._source)
             self._loop.add_writer(self._sink, self._send_rest)
+            data = memoryview(bytes(data))  # what is read into the buffer next shall not be sent in its place
         if len(data) != len(self._rest):
             self._forget_stall()
             self._stall = self._loop.call_later(STALL_S, self._end)

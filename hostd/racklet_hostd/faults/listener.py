@@ -21,13 +21,13 @@ class Listener:
         self._node = node
         self._view = ConsoleView(node.store)
         self._cutter = LineCutter()
-        self.boot, phases = node.watch.phases
+        self.boot, phases = node.log.watch.phases
         self._phases_told = len(phases)
 
     def phases(self) -> tuple[bool, list[PhaseStart]]:
         """Return whether a boot began since the last call, and the phases that the newest one has reached since."""
         self._node.look()
-        boot, phases = self._node.watch.phases
+        boot, phases = self._node.log.watch.phases
         is_new = boot != self.boot
         if is_new:
             self.boot, self._phases_told = boot, 0

@@ -24,7 +24,7 @@ class StoreLimits:
         free_bytes_kept: boot logs are not written when the disk has less left, so that events and counters still are.
         segment_bytes: size from which a segment file is followed by a new one; retention takes whole segments.
         journal_bytes: size from which the journal is emptied at once, and not only after a minute.
-        plain_bytes: a segment file of this size or less is not compressed: no filesystem gives a file less room.
+        plain_bytes: a segment file of this size or less is not compressed: there is next to nothing to be gained.
     """
 
     log_bytes_per_node: int = 256 * MIB
@@ -35,7 +35,7 @@ class StoreLimits:
     free_bytes_kept: int = 16 * MIB
     segment_bytes: int = MIB
     journal_bytes: int = 64 * MIB
-    plain_bytes: int = 4096
+    plain_bytes: int = 1024
 
 
 class BootCause(IntEnum):

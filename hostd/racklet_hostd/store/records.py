@@ -26,7 +26,7 @@ MAX_REASON_BYTES = 64
 _CHUNK_MAGIC = b"\xa5RL\x01"
 _GAP_MAGIC = b"\xa5RL\x02"
 _DAMAGED_MAGIC = b"\xa5RL\x03"
-_ANY_MAGIC = b"\xa5RL"
+ANY_MAGIC = b"\xa5RL"
 _HEAD = struct.Struct("<4sIQQ")
 _WHOLE_HEAD = struct.Struct("<4sIQQI")
 _CRC = struct.Struct("<I")
@@ -140,7 +140,7 @@ class Scan:
 
     def _next_sound(self, place: int, offset: int, end: int) -> tuple[int, Piece] | None:
         """Return the first sound record from `place` on that continues the log at or after `offset`."""
-        while (place := self._blob.find(_ANY_MAGIC, place)) >= 0:
+        while (place := self._blob.find(ANY_MAGIC, place)) >= 0:
             found = self._decode(place)
             if found is not None and offset <= found[0].offset and found[0].end <= end:
                 return place, found[0]

@@ -104,6 +104,17 @@ _JOURNAL_FILE = """
 INSERT INTO counters VALUES ('journal_epoch', 0);
 """
 
+# Nothing here has changed, but what a compressed segment holds has: an earlier hostd would take it for damage.
+_PACKED_FRAMES = "-- nothing to do\n"
+
 # The way to each version from the one before. Append only: there are indexes of every version out there.
-VERSIONS = (_VERSION_1, _ENERGY_MARKS, _TIMES_AND_JOURNAL, _CHARGE_AND_WAVEFORMS, _JOURNAL_FILE, _ADOPTIONS)
+VERSIONS = (
+    _VERSION_1,
+    _ENERGY_MARKS,
+    _TIMES_AND_JOURNAL,
+    _CHARGE_AND_WAVEFORMS,
+    _JOURNAL_FILE,
+    _ADOPTIONS,
+    _PACKED_FRAMES,
+)
 SCHEMA_VERSION = len(VERSIONS)

@@ -6,7 +6,7 @@ from itertools import pairwise
 from operator import attrgetter, itemgetter
 from threading import Lock
 
-from racklet_hostd.store.compression import decompressed
+from racklet_hostd.store.compression import pieces_in
 from racklet_hostd.store.records import GapPiece, Piece, Scan
 from racklet_hostd.store.rows import Frame, Segment, SegmentName
 from racklet_hostd.store.segments import SegmentFolder
@@ -48,8 +48,8 @@ class SegmentReader:
         name = SegmentName(self._node, self._boot, segment.start, is_compressed=True)
         first = max(0, bisect_right(segment.frames, offset, key=_offset_of) - 1)
         for frame, following in pairwise((*segment.frames[first:], Frame(segment.end, segment.size, 0))):
-            blob = decompressed(self._files.read(name, frame.position, following.position))
-            for _, piece in Scan(blob, segment.seed).pieces(frame.offset, following.offset, at_ms):
+            blob = self._files.read(name, frame.position, following.position)
+            for piece in pieces_in(blob, segment.seed, frame.offset, following.offset, at_ms):
                 at_ms = piece.at_ms
                 yield piece
 

@@ -2,8 +2,8 @@
 
 `logs/NODE/BOOT-START.log` holds the records of a boot from offset START on. A file only grows. How far it is valid the
 index tells: what lies beyond was being written when hostd ended, was never acknowledged, and is cut. One that grows no
-more becomes `BOOT-START.log.zst`: the same records in frames that `zstd -d` reads. Which of the two counts, again the
-index tells; the other goes.
+more becomes `BOOT-START.log.zst`: the same pieces as in `packing`, in frames that `zstd -d` reads. Which of the two
+counts, again the index tells; the other goes.
 """
 
 import errno

@@ -136,7 +136,7 @@ class Upkeep:
                 return
 
     def _write(self, node: str, boot: int, segment: Segment) -> Segment | None:
-        """Write the compressed file; None when that is of no use. Raises OSError."""
+        """Write the compressed file; None when the segment is damaged. Raises OSError."""
         name = SegmentName(node, boot, segment.start)
         found = compressed(self._files.read(name, 0, segment.size), segment)
         if found is None:

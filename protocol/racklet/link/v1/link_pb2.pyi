@@ -236,6 +236,8 @@ class _UpdateRefusalEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_UpdateR
     """The firmware that runs is on probation itself."""
     UPDATE_REFUSAL_BOOT: _UpdateRefusal.ValueType  # 15
     """It needs another start-up code than is on the HAT."""
+    UPDATE_REFUSAL_CURRENT: _UpdateRefusal.ValueType  # 16
+    """It is what runs already, to the byte."""
 
 class UpdateRefusal(_UpdateRefusal, metaclass=_UpdateRefusalEnumTypeWrapper):
     """Why a HAT refuses an update."""
@@ -272,6 +274,8 @@ UPDATE_REFUSAL_PROBATION: UpdateRefusal.ValueType  # 14
 """The firmware that runs is on probation itself."""
 UPDATE_REFUSAL_BOOT: UpdateRefusal.ValueType  # 15
 """It needs another start-up code than is on the HAT."""
+UPDATE_REFUSAL_CURRENT: UpdateRefusal.ValueType  # 16
+"""It is what runs already, to the byte."""
 Global___UpdateRefusal: _TypeAlias = UpdateRefusal  # noqa: Y015
 
 class _UpdateState:
