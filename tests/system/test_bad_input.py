@@ -150,7 +150,7 @@ async def test_a_port_that_does_not_open_is_named_and_served_once_it_is_there(ri
     await rig.hostd.until_online("node-2", patience_s=3)
     code, output, _ = await rig.hostd.cli("nodes")
     assert (code, "HAT is offline" in output) == (0, False)
-    rig.rack.hat("node-2").replug("elsewhere")
+    rig.rack.hat("node-2").unplug()
     await rig.hostd.until_node(lambda node: node.hat.state == OFFLINE, "node-2")
     warnings = [entry for entry in rig.hostd.log() if entry["event"] == "port does not open"]
     assert len(warnings) <= 2, "only the first failure in a row is worth a line"

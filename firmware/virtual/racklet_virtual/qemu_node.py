@@ -28,6 +28,7 @@ _READ_EVERY_US = 5_000  # while it speaks; QEMU hands over byte by byte
 _LOAD_EVERY_US = 250_000  # 25 ticks of the kernel's account of processor time
 _MAX_TYPED_BYTES = 4096  # of one call; more is lost, as in a tty
 _UP = (NodeState.IDLE, NodeState.WORKING)
+_AGAIN_US = 3_000_000  # a getty that starts throws away what came on the line just then
 _RUNNING = (*_UP, NodeState.BOOTING, NodeState.STOPPING)
 _BUSY_LOAD = 0.5  # from here on a node that is up works
 _IDLE_AMPERES = 0.45
@@ -71,6 +72,7 @@ class QemuNode:
         self._load = 0.0  # of a processor core
         self._processor_s = 0.0
         self._asked_us: int | None = None
+        self._panic_us: int | None = None  # since when it is to panic
         self._end: tuple[NodeState, str] | None = None  # state and phase that it comes to once its last byte has left
 
     @property
@@ -116,7 +118,7 @@ class QemuNode:
         if self._process is not None:
             self._process.type(data[:_MAX_TYPED_BYTES])
 
-    def obey(self, order: Order, at_us: int) -> None:  # noqa: ARG002  likewise
+    def obey(self, order: Order, at_us: int) -> None:
         """Do what a person with a fault to inject asks for; nothing where a scripted node does nothing."""
         process, able = self._process, self.state in _RUNNING
         if process is None or not (self._is_up if order in ORDERS_WHEN_UP else able):
@@ -127,6 +129,7 @@ class QemuNode:
             case Order.HANG:
                 process.control.execute("stop", then=lambda: self._hang(process))
             case Order.PANIC:  # by magic SysRq: a break on the serial line, then a letter
+                self._panic_us = at_us
                 process.control.execute("chardev-send-break", id="console", then=lambda: process.type(b"c"))
             case Order.REBOOT | Order.POWEROFF:
                 process.order(order.value)
@@ -141,6 +144,7 @@ class QemuNode:
         """Start again without a word, the supply unmoved. Nothing when it is off."""
         if self.state is NodeState.OFF:
             return
+        self._panic_us = None
         if self._process is None:  # it has shut down
             self._line.drop()
             self.record.mark_reset()
@@ -157,6 +161,8 @@ class QemuNode:
         self._measure(at_us)
         if self._asked_us is not None and at_us - self._asked_us >= SOFT_OFF_US and self._is_up:
             self.obey(Order.POWEROFF, at_us)
+        if self._panic_us is not None and at_us - self._panic_us >= _AGAIN_US:
+            self.obey(Order.PANIC, at_us)
 
     def next_change_us(self) -> int | None:
         """When the machine is to be looked at, other than to send what waits."""
@@ -165,6 +171,8 @@ class QemuNode:
         times = [self._load_us, self._read_us]
         if self._asked_us is not None and self._is_up:
             times.append(self._asked_us + SOFT_OFF_US)
+        if self._panic_us is not None:
+            times.append(self._panic_us + _AGAIN_US)
         return min(time_us for time_us in times if time_us is not None)
 
     def line_free_us(self) -> int | None:
@@ -218,6 +226,8 @@ class QemuNode:
     def _enter(self, state: NodeState) -> None:
         self.state = state
         self.phase = "" if state is NodeState.BOOTING else state.value
+        if state not in _RUNNING:
+            self._panic_us = None
 
     def _console_speaks(self) -> None:
         self._read_us = self._around.now_us()
