@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     LogTake = Callable[[array[int], bytearray, array[int], array[int], int, bytes, Callable[[], int], int], int]
+    LogNext = Callable[[array[int], bytearray, array[int], int, int], int]
 
 _SIZE, _HEAD, _HELD, _SENT, _OPEN, _OPEN_MS = range(6)
 _POS, _END, _TO, _TO_END, _BEGINS_LINE, _NOW_MS, _TURNS = range(7)
@@ -91,29 +92,33 @@ def log_grow(marks: "array[int]", log: bytearray, count: int) -> None:
     marks[_HELD] += count
 
 
-def log_next(marks: "array[int]", log: bytearray, slots: "array[int]", now_ms: int, turns: int) -> int:
-    """Put time and data of the record at the cursor into the slots of a LogRecord and move on; return its bytes.
+def log_teller(put_time: "Callable[[array[int], int, int, int], None]") -> "LogNext":
+    """Return the kernel `log_next` that stores a time with this form of `put_time`."""
 
-    0 when everything was sent but what may still grow, -1 when the record is none of sound bytes alone.
-    """
-    if marks[_SENT] == marks[_HELD]:
-        return 0
-    at = _place(marks, marks[_SENT])
-    size = _record_size(log, at)
-    if at == marks[_OPEN] and (size == 0 or log_room(marks, log, now_ms)):
-        return 0
-    if log[at + 1] >> 4 != _DATA:
-        return -1
-    turns -= turns - (log[at + 5] >> 6) & 3  # a record has their last two bits, and is no older than four of them
-    low = log[at + 2] | log[at + 3] << 8 | log[at + 4] << 16 | (log[at + 5] & 63) << 24
-    slots[_AT_MS] = low | (turns & 1) << 30 if not turns & 2 else (low | (turns & 1) << 30) - 0x80000000
-    slots[_AT_MS + 1] = turns >> 2
-    slots[_RECORD_DATA] = at + _HEAD_SIZE
-    slots[_RECORD_DATA + 1] = size
-    marks[_SENT] += _HEAD_SIZE + size
-    if marks[_SENT] < marks[_HELD]:
-        marks[_SENT] += log_rest_after(marks, log, _place(marks, marks[_SENT]))
-    return size
+    def log_next(marks: "array[int]", log: bytearray, slots: "array[int]", now_ms: int, turns: int) -> int:
+        """Put time and data of the record at the cursor into the slots of a LogRecord and move on; return its bytes.
+
+        0 when everything was sent but what may still grow, -1 when the record is none of sound bytes alone.
+        """
+        if marks[_SENT] == marks[_HELD]:
+            return 0
+        at = _place(marks, marks[_SENT])
+        size = _record_size(log, at)
+        if at == marks[_OPEN] and (size == 0 or log_room(marks, log, now_ms)):
+            return 0
+        if log[at + 1] >> 4 != _DATA:
+            return -1
+        turns -= turns - (log[at + 5] >> 6) & 3  # a record has their last two bits, and is no older than four of them
+        at_ms = log[at + 2] | log[at + 3] << 8 | log[at + 4] << 16 | (log[at + 5] & 63) << 24
+        put_time(slots, _AT_MS, turns, at_ms)
+        slots[_RECORD_DATA] = at + _HEAD_SIZE
+        slots[_RECORD_DATA + 1] = size
+        marks[_SENT] += _HEAD_SIZE + size
+        if marks[_SENT] < marks[_HELD]:
+            marks[_SENT] += log_rest_after(marks, log, _place(marks, marks[_SENT]))
+        return size
+
+    return log_next
 
 
 def log_free(marks: "array[int]", log: bytearray, count: int) -> int:

@@ -11,7 +11,7 @@ from hashlib import sha256
 
 import micropython
 
-from racklet_link.kernels_log import log_free, log_grow, log_next, log_rest_after, log_room, log_taker  # noqa: F401 - also kernels
+from racklet_link.kernels_log import log_free, log_grow, log_rest_after, log_room, log_taker, log_teller  # noqa: F401 - also kernels
 
 # CRC-32 of every nibble (IEEE 802.3, reflected), and all ones, which starts and ends the sum.
 _CRC = array(
@@ -269,6 +269,7 @@ def take_entries(job: ptr32, ring: ptr16, ring_size: int, dst: ptr8, banners: pt
     return why
 
 
+log_next = log_teller(put_time)
 log_take = log_taker(take_entries)
 
 

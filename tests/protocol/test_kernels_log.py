@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from racklet_link.kernels_host import take_entries
-from racklet_link.kernels_log import log_free, log_grow, log_next, log_rest_after, log_room, log_taker
+from racklet_link.kernels_host import put_time, take_entries
+from racklet_link.kernels_log import log_free, log_grow, log_rest_after, log_room, log_taker, log_teller
 from tests.protocol.log_script import run
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Ring:
         return log_taker(take_entries)(self.marks, self.log, self.job, ring, 1024, b"\0", lambda: came, 1000)
 
     def next(self, now_ms: int = 1000, turns: int = 0) -> int:
-        return log_next(self.marks, self.log, self.slots, now_ms, turns)
+        return log_teller(put_time)(self.marks, self.log, self.slots, now_ms, turns)
 
     def data(self) -> bytes:
         return bytes(self.log[self.slots[10] : self.slots[10] + self.slots[11]])
