@@ -157,7 +157,10 @@ class App:
             self._capture.begin_boot(_BOOT_CAUSE_HAT_START, self._clock.now_ms, self._clock.turns)
         if not self._meter.valid:  # a monitor that kept its settings has measured, and the console waits
             time.sleep_ms(_FIRST_MEASUREMENT_MS)
-        self._turn(_METER)  # a request may come with the first frame, and without a measurement ON is refused
+        try:  # a request may come with the first frame, and without a measurement ON is refused
+            self._turn_meter()
+        except Exception:  # noqa: BLE001 - as in `_repeat`
+            self._report(_EVENT_KIND_TASK_FAILED, 0, 0, _METER)
 
     async def run(self) -> None:
         """Run until a person wants the REPL."""
@@ -172,18 +175,15 @@ class App:
 
     async def _repeat(self, index: int) -> None:
         """Turn one task for ever. One that fails is reported and goes on; if it only fails, the watchdog resets."""
-        period_ms = self._tasks[index][1]
+        turn, period_ms = self._tasks[index]
         while not self._repl_wanted:
             self._clock.turn(time.ticks_ms())  # pyright: ignore[reportArgumentType] - milliseconds are an integer
-            self._turn(index)
+            try:  # here and not in a function of its own: a power request from here down takes most of a chip's stack
+                turn()
+                self._turned |= 1 << index
+            except Exception:  # noqa: BLE001 - protection and capture must not end with one task, whatever fails
+                self._report(_EVENT_KIND_TASK_FAILED, 0, 0, index)
             await asyncio.sleep_ms(period_ms)  # pyright: ignore[reportAttributeAccessIssue] - likewise
-
-    def _turn(self, index: int) -> None:
-        try:
-            self._tasks[index][0]()
-            self._turned |= 1 << index
-        except Exception:  # noqa: BLE001 - protection and capture must not end with one task, whatever fails
-            self._report(_EVENT_KIND_TASK_FAILED, 0, 0, index)
 
     def _turn_console(self) -> None:
         """Take what the node sent, and type what waits, no faster than the UART can send it."""
