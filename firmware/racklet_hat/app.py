@@ -159,7 +159,10 @@ class App:
             self._capture.begin_boot(_BOOT_CAUSE_HAT_START, self._clock.now_ms, self._clock.turns)
         if not self._meter.valid:  # a monitor that kept its settings has measured, and the console waits
             time.sleep_ms(_FIRST_MEASUREMENT_MS)
-        self._turn(_METER)  # a request may come with the first frame, and without a measurement ON is refused
+        try:  # a request may come with the first frame, and without a measurement ON is refused
+            self._turn_meter()
+        except Exception:  # noqa: BLE001 - as in `_repeat`
+            self._report(_EVENT_KIND_TASK_FAILED, 0, 0, _METER)
 
     async def run(self) -> None:
         """Run until a person wants the REPL. One loop turns all tasks, for a switch of asyncio takes a chip 0.2 ms."""

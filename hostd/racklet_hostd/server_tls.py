@@ -137,6 +137,7 @@ class ServerTls:
     def _context(self, verify: ssl.VerifyMode, protocols: Sequence[str]) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context.num_tickets = 0  # who resumes a session is not verified again, though the CAs may have changed since
         context.verify_mode = verify
         context.verify_flags |= ssl.VERIFY_X509_STRICT
         context.set_alpn_protocols(protocols)

@@ -385,7 +385,7 @@ async def test_nothing_is_cut_when_the_disk_does_not_take_the_debt(tmp_path: Pat
 async def test_a_hat_that_is_unplugged_in_the_middle_is_waited_for(tmp_path: Path) -> None:
     async with faults_rack(tmp_path) as rig:
         hat = hat_of(rig)
-        call = call_of(rig, CUT.replace("0.05", "0.2"))
+        call = call_of(rig, CUT.replace("0.05", "1"))
         await call.read()
         await until(lambda: not is_on(rig))
         await call.read()

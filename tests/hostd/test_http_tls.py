@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import aiohttp
@@ -135,3 +136,35 @@ async def test_other_cas_count_at_once_also_in_a_connection_that_was_open(tmp_pa
         assert await status() == 401
         with pytest.raises(aiohttp.ClientError):
             await status()
+
+
+async def test_a_session_from_before_other_cas_is_not_resumed(tmp_path: Path, pki: PkiFolder) -> None:
+    other = PkiFolder(tmp_path / "other")
+    other.begin("other", ("localhost",), utc_now())
+    trusted = tmp_path / "trusted.crt"
+    trusted.write_bytes(pki.ca_certificate.read_bytes())
+    files = {"certificate": str(pki.server), "key": str(pki.server), "client_ca": str(trusted)}
+    config = config_for(tmp_path, (), http={"address": "", "tls_address": "127.0.0.1:0"}, tls=files)
+    bundle = pki.path / "clients" / "prometheus"
+    context = ssl.create_default_context(cafile=pki.ca_certificate)
+    context.load_cert_chain(bundle / "client.crt", bundle / "client.key")
+    async with running_daemon(config) as (daemon, _):
+        address = ("127.0.0.1", daemon.http.tls_port or 0)
+
+        def page(session: ssl.SSLSession | None) -> tuple[bytes, ssl.SSLSession | None]:
+            with (
+                socket.create_connection(address, 5) as plain,
+                context.wrap_socket(plain, server_hostname="localhost", session=session) as caller,
+            ):
+                caller.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                said = b"".join(iter(lambda: caller.recv(4096), b""))
+                return said, caller.session
+
+        said, session = await asyncio.to_thread(page, None)
+        assert said.startswith(b"HTTP/1.1 200")
+        trusted.write_bytes(other.ca_certificate.read_bytes())
+        assert daemon._tls is not None
+        daemon._tls.tend(0)
+        with suppress(OSError):  # whether it is told why, or just nothing, is a matter of time
+            said, _ = await asyncio.to_thread(page, session)
+            assert said == b""
