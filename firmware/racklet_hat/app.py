@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import time
+from array import array
 
 from racklet_hat import board as hardware
 from racklet_hat import config
@@ -21,8 +22,6 @@ from racklet_link.log_ring import LogRing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from array import array
-
     from racklet_boot.selector import Start
     from racklet_link.message import Message
 
@@ -74,11 +73,9 @@ _RESULT_NO_MONITOR = const(9)
 _WAVEFORM_HALF = const(64)
 _BY_POLICY = const(-1)  # instead of a request's id
 
-_CONSOLE = const(0)  # the tasks
-_LINK = const(1)
-_METER = const(2)
-_LIGHTS = const(3)
-_ALL_TURNED = const(15)
+_METER = const(2)  # the place of its task
+_ALL_TURNED = const(15)  # a bit for each task
+_TICK_MASK = const(0x3FFFFFFF)
 _PASS_MS = const(5)  # between two passes; console and link have their turn in each
 _BUSY_PASS_MS = const(1)  # while there is more to say, or the port is full: it sends its 256 bytes in 0.3 ms
 _METER_MS = const(20)  # 50 samples a second
@@ -147,13 +144,17 @@ class App:
         self._loop_max_ms = 0
         self._heap_free = 0
         self._heap_looks = 0
-        self._turned = 0  # a bit for each task that made progress since the watchdog looked
         self._monitor_lost = False
         self._was_halted = False
         self._repl_wanted = False
-        self._metered_ms = self._lit_ms = self._clock.now_ms
-        # By their numbers, which events tell. Bound once: a method taken as a value is a heap object.
-        self._tasks = (self._turn_console, self._turn_link, self._turn_meter, self._turn_lights)
+        # By their numbers, which events tell, with their periods; a pass turns those without one in any case.
+        # Bound once: a method taken as a value is a heap object.
+        self._tasks = (
+            (self._turn_console, 0),
+            (self._turn_link, 0),
+            (self._turn_meter, _METER_MS),
+            (self._turn_lights, _LIGHTS_MS),
+        )
         self._report(_EVENT_KIND_HAT_STARTED, self._reset_cause, 0, 0)
         if is_on:
             self._capture.begin_boot(_BOOT_CAUSE_HAT_START, self._clock.now_ms, self._clock.turns)
@@ -161,40 +162,37 @@ class App:
             time.sleep_ms(_FIRST_MEASUREMENT_MS)
         try:  # a request may come with the first frame, and without a measurement ON is refused
             self._turn_meter()
-        except Exception:  # noqa: BLE001 - as in `_repeat`
+        except Exception:  # noqa: BLE001 - as in `run`
             self._report(_EVENT_KIND_TASK_FAILED, 0, 0, _METER)
 
     async def run(self) -> None:
-        """Run until a person wants the REPL. One loop turns all tasks, for a switch of asyncio takes a chip 0.2 ms."""
+        """Run until a person wants the REPL. A task that fails is reported; if it only fails, the watchdog resets.
+
+        One loop turns all tasks, for a switch of asyncio takes a chip 0.2 ms. And it does so itself: from here down a
+        power request takes most of a chip's stack.
+        """
+        clock = self._clock
+        tasks = self._tasks
+        turned_ms = array("i", (clock.now_ms,) * len(tasks))
+        turned = 0  # a bit for each task that has done its work since the watchdog was fed
         self._board.feed_watchdog()  # from here on: a task that never does its work once ends the firmware as well
         while not self._repl_wanted:
-            self._turn_all()
-            await asyncio.sleep_ms(self._pause_ms)  # pyright: ignore[reportAttributeAccessIssue] - MicroPython has it
-
-    def _turn_all(self) -> None:
-        """Turn every task whose time has come; feed the watchdog when all have done their work since it was fed."""
-        clock = self._clock
-        clock.turn(time.ticks_ms())  # pyright: ignore[reportArgumentType] - milliseconds are an integer
-        now_ms = clock.now_ms
-        self._turn(_CONSOLE)
-        self._turn(_LINK)
-        if elapsed_ms(now_ms, self._metered_ms) >= _METER_MS:
-            self._metered_ms = now_ms
-            self._turn(_METER)
-        if elapsed_ms(now_ms, self._lit_ms) >= _LIGHTS_MS:
-            self._lit_ms = now_ms
-            self._turn(_LIGHTS)
-            if self._turned == _ALL_TURNED and not self._update.is_over(now_ms):
-                self._turned = 0
+            clock.turn(time.ticks_ms())  # pyright: ignore[reportArgumentType] - milliseconds are an integer
+            now_ms = clock.now_ms
+            for task in range(len(tasks)):
+                turn, period_ms = tasks[task]
+                if now_ms - turned_ms[task] & _TICK_MASK < period_ms:
+                    continue
+                turned_ms[task] = now_ms
+                try:
+                    turn()
+                    turned |= 1 << task
+                except Exception:  # noqa: BLE001 - protection and capture must not end with one task, whatever fails
+                    self._report(_EVENT_KIND_TASK_FAILED, 0, 0, task)
+            if turned == _ALL_TURNED and not self._update.is_over(now_ms):
+                turned = 0
                 self._board.feed_watchdog()
-
-    def _turn(self, task: int) -> None:
-        """Turn a task. One that fails is reported and goes on; if it only fails, the watchdog resets."""
-        try:
-            self._tasks[task]()
-            self._turned |= 1 << task
-        except Exception:  # noqa: BLE001 - protection and capture must not end with one task, whatever fails
-            self._report(_EVENT_KIND_TASK_FAILED, 0, 0, task)
+            await asyncio.sleep_ms(self._pause_ms)  # pyright: ignore[reportAttributeAccessIssue] - MicroPython has it
 
     def _turn_console(self) -> None:
         """Take what the node sent, and type what waits, no faster than the UART can send it."""

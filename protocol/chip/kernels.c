@@ -477,6 +477,18 @@ static inline uint32_t size_of(const uint8_t *record) {
     return record[0] | (record[1] & 15) << 8;
 }
 
+static uint32_t log_bytes(const uint8_t *record) {
+    uint32_t kind = kind_of(record);
+    if (kind == BOOT) {
+        return 0;
+    }
+    if (kind != LOST) {
+        return size_of(record) - (kind == DAMAGED ? COUNTS : 0);
+    }
+    record += HEAD_SIZE;
+    return record[0] | record[1] << 8 | record[2] << 16 | (uint32_t)record[3] << 24;
+}
+
 static void resize(uint8_t *record, uint32_t size) {
     record[0] = size;
     record[1] = (record[1] & 0xF0) | size >> 8;
@@ -563,6 +575,22 @@ static int32_t log_next(int32_t *marks, const uint8_t *log, int32_t *slots, uint
     return size;
 }
 
+static void log_drop(int32_t *marks, const uint8_t *log) {
+    uint32_t at = marks[HEAD], gone = HEAD_SIZE + size_of(log + at);
+    if (marks[OPEN] == (int32_t)at) {
+        marks[OPEN] = -1;
+    }
+    marks[HEAD] = place(marks, gone);
+    marks[HELD] -= gone;
+    if (marks[HELD] != 0) {
+        uint32_t rest = rest_after(marks, log, marks[HEAD]);
+        marks[HEAD] = place(marks, rest);
+        marks[HELD] -= rest;
+        gone += rest;
+    }
+    marks[SENT] = marks[SENT] > (int32_t)gone ? marks[SENT] - (int32_t)gone : 0;
+}
+
 static uint32_t log_free(int32_t *marks, const uint8_t *log, uint32_t count) {
     uint32_t freed = 0;
     while (marks[HELD] != 0) {
@@ -571,19 +599,7 @@ static uint32_t log_free(int32_t *marks, const uint8_t *log, uint32_t count) {
             break;
         }
         freed += size;
-        if (marks[OPEN] == (int32_t)at) {
-            marks[OPEN] = -1;
-        }
-        uint32_t gone = HEAD_SIZE + size;
-        marks[HEAD] = place(marks, gone);
-        marks[HELD] -= gone;
-        if (marks[HELD] != 0) {
-            uint32_t rest = rest_after(marks, log, marks[HEAD]);
-            marks[HEAD] = place(marks, rest);
-            marks[HELD] -= rest;
-            gone += rest;
-        }
-        marks[SENT] = marks[SENT] > (int32_t)gone ? marks[SENT] - (int32_t)gone : 0;
+        log_drop(marks, log);
     }
     return freed;
 }

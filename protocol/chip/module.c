@@ -175,6 +175,15 @@ FUNCTION(log_next) {
     return MP_OBJ_NEW_SMALL_INT(log_next(PTR(0), PTR(1), PTR(2), INT(3), INT(4)));
 }
 
+FUNCTION(log_bytes) {
+    return mp_obj_new_int_from_uint(log_bytes((const uint8_t *)PTR(0) + INT(1)));
+}
+
+FUNCTION(log_drop) {
+    log_drop(PTR(0), PTR(1));
+    return mp_const_none;
+}
+
 FUNCTION(log_free) {
     return MP_OBJ_NEW_SMALL_INT(log_free(PTR(0), PTR(1), INT(2)));
 }
@@ -247,6 +256,8 @@ mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *a
     ADD(hmac_key);
     ADD(hmac_matches);
     ADD(hmac_sha256);
+    ADD(log_bytes);
+    ADD(log_drop);
     ADD(log_free);
     ADD(log_grow);
     ADD(log_next);

@@ -124,7 +124,7 @@ class HatLink:
     """
 
     def __init__(self, session: int, log: LogRing, events: EventQueue, duties: "Duties") -> None:
-        self.decoder = FrameDecoder(self._on_payload)
+        self.decoder = FrameDecoder()
         encoder = FrameEncoder()
         self.wire = encoder.wire
         self._frame = encoder.frame  # bound once: a method taken as a value is a heap object
@@ -161,13 +161,20 @@ class HatLink:
         self._console_due = False
         self.update_due = False
         self._replies = ReplyCache(_REPLIES_KEPT)
+        self._asked_id = 0  # of the request in `_heard` that is to be carried out
         self._heard = Message(messages.FRAME[1], 1)
         self._said = Message(max(messages.TELEMETRY[1], messages.HELLO[1]), messages.HELLO[2])
 
     def receive(self, data: "bytes | bytearray", size: int, now_ms: int) -> None:
         """Take the first `size` bytes of `data`, whatever they are."""
         self._now_ms = now_ms
-        self.decoder.feed(data, size)
+        decoder = self.decoder
+        decoder.feed(data, size)
+        while (end := decoder.next_frame()) >= 0:
+            self._on_payload(decoder.payload, end)
+            if self._asked_id:  # here, and not where it was understood: a power request needs most of a chip's stack
+                request_id, self._asked_id = self._asked_id, 0
+                self._answer(request_id, self._execute(request_id, decoder.payload), 0)
 
     def poll(self, now_ms: int, turns: int) -> int:
         """Put the frame that is due next into `wire` and return its length; 0 when nothing is due."""
@@ -445,24 +452,32 @@ class HatLink:
         if not self._replies.has_room():
             self.unexpected += 1
             return
-        stale = self._replies.is_stale(request_id)
-        self._answer(request_id, _RESULT_STALE if stale else self._execute(request_id, buf), 0)
+        if self._replies.is_stale(request_id):
+            self._answer(request_id, _RESULT_STALE, 0)
+        else:
+            self._asked_id = request_id
 
     def _execute(self, request_id: int, buf: bytearray) -> int:
         """Do what the request that was heard asks for; return the result."""
-        slots = self._heard.slots
-        start = slots[_REQUEST_IDENTIFY]
-        if start:
-            understood = self._heard.unpack(messages.IDENTIFY, buf, start, start + slots[_REQUEST_IDENTIFY + 1])
-            return self._duties.identify(slots[0]) if understood else _RESULT_INVALID
-        return self._execute_adopted(request_id, buf) if self._key else _RESULT_NOT_ADOPTED
-
-    def _execute_adopted(self, request_id: int, buf: bytearray) -> int:
         heard = self._heard
         slots = heard.slots
-        if slots[_REQUEST_SET_POWER]:
-            slot, form = _REQUEST_SET_POWER, messages.SET_POWER
-        elif slots[_REQUEST_SET_LIMITS]:
+        start = slots[_REQUEST_IDENTIFY]
+        if start:
+            understood = heard.unpack(messages.IDENTIFY, buf, start, start + slots[_REQUEST_IDENTIFY + 1])
+            return self._duties.identify(slots[0]) if understood else _RESULT_INVALID
+        if not self._key:
+            return _RESULT_NOT_ADOPTED
+        start = slots[_REQUEST_SET_POWER]
+        if start == 0:
+            return self._execute_setting(request_id, buf)
+        if not heard.unpack(messages.SET_POWER, buf, start, start + slots[_REQUEST_SET_POWER + 1]):
+            return _RESULT_INVALID
+        return self._duties.set_power(request_id, slots[0], slots[1], slots[2], slots[3])
+
+    def _execute_setting(self, request_id: int, buf: bytearray) -> int:
+        heard = self._heard
+        slots = heard.slots
+        if slots[_REQUEST_SET_LIMITS]:
             slot, form = _REQUEST_SET_LIMITS, messages.SET_LIMITS
         elif slots[_REQUEST_SET_RESTORE]:
             slot, form = _REQUEST_SET_RESTORE, messages.SET_RESTORE
@@ -473,8 +488,6 @@ class HatLink:
         start = slots[slot]
         if not heard.unpack(form, buf, start, start + slots[slot + 1]):
             return _RESULT_INVALID
-        if slot == _REQUEST_SET_POWER:
-            return self._duties.set_power(request_id, slots[0], slots[1], slots[2], slots[3])
         if slot == _REQUEST_SET_RESTORE:
             return self._duties.set_restore(slots[0], slots[1])
         return self._duties.set_limits(slots)

@@ -18,13 +18,22 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from cobs import cobs  # type: ignore[import-untyped]
 
-from racklet_link.kernels_log import log_free, log_grow, log_rest_after, log_room, log_taker, log_teller
+from racklet_link.kernels_log import (
+    log_bytes,
+    log_drop,
+    log_free,
+    log_grow,
+    log_rest_after,
+    log_room,
+    log_taker,
+    log_teller,
+)
 
 if TYPE_CHECKING:
     from array import array
     from collections.abc import Sequence
 
-__all__ = ["log_free", "log_grow", "log_rest_after", "log_room"]  # beside what is here
+__all__ = ["log_bytes", "log_drop", "log_free", "log_grow", "log_rest_after", "log_room"]  # beside what is here
 
 UNSIGNED, SIGNED, UNSIGNED_64, BOOL, MESSAGE, BYTES = range(6)
 CTRL_C, CR = 3, 13

@@ -18,8 +18,7 @@ _SIZE, _HEAD, _HELD, _SENT, _OPEN, _OPEN_MS = range(6)
 _POS, _END, _TO, _TO_END, _BEGINS_LINE, _NOW_MS, _TURNS = range(7)
 _HEAD_SIZE = 6
 _COUNTS = 6
-_DATA = 1
-_DAMAGED = 4
+_DATA, _BOOT, _LOST, _DAMAGED = range(1, 5)
 _LOG_DATA_MAX = 448
 _CHUNK_MS = 40
 _TICK_MASK = 0x3FFFFFFF
@@ -130,12 +129,29 @@ def log_free(marks: "array[int]", log: bytearray, count: int) -> int:
         if log[at + 1] >> 4 != _DATA or freed + size > count:
             break
         freed += size
-        if marks[_OPEN] == at:
-            marks[_OPEN] = -1
-        _drop(marks, _HEAD_SIZE + size)
-        if marks[_HELD]:
-            _drop(marks, log_rest_after(marks, log, marks[_HEAD]))
+        log_drop(marks, log)
     return freed
+
+
+def log_drop(marks: "array[int]", log: bytearray) -> None:
+    """Free the oldest record, whatever its kind. There is one."""
+    at = marks[_HEAD]
+    if marks[_OPEN] == at:
+        marks[_OPEN] = -1
+    _pass(marks, _HEAD_SIZE + _record_size(log, at))
+    if marks[_HELD]:
+        _pass(marks, log_rest_after(marks, log, marks[_HEAD]))
+
+
+def log_bytes(log: bytearray, at: int) -> int:
+    """Return how many of the node's bytes the record at `at` stands for; 0 when it starts a boot."""
+    kind = log[at + 1] >> 4
+    if kind == _BOOT:
+        return 0
+    if kind != _LOST:
+        return _record_size(log, at) - (_COUNTS if kind == _DAMAGED else 0)
+    at += _HEAD_SIZE
+    return log[at] | log[at + 1] << 8 | log[at + 2] << 16 | log[at + 3] << 24
 
 
 def log_rest_after(marks: "array[int]", log: bytearray, at: int) -> int:
@@ -163,7 +179,7 @@ def _begin(marks: "array[int]", log: bytearray, now_ms: int, turns: int) -> bool
     return True
 
 
-def _drop(marks: "array[int]", count: int) -> None:
+def _pass(marks: "array[int]", count: int) -> None:
     marks[_HEAD] = _place(marks, count)
     marks[_HELD] -= count
     marks[_SENT] = max(marks[_SENT] - count, 0)

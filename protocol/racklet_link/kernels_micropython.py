@@ -11,7 +11,16 @@ from hashlib import sha256
 
 import micropython
 
-from racklet_link.kernels_log import log_free, log_grow, log_rest_after, log_room, log_taker, log_teller  # noqa: F401 - also kernels
+from racklet_link.kernels_log import (  # noqa: F401 - these are kernels, or make one
+    log_bytes,
+    log_drop,
+    log_free,
+    log_grow,
+    log_rest_after,
+    log_room,
+    log_taker,
+    log_teller,
+)
 
 # CRC-32 of every nibble (IEEE 802.3, reflected), and all ones, which starts and ends the sum.
 _CRC = array(

@@ -6,6 +6,8 @@ from racklet_link import messages
 from racklet_link.kernels import (
     const,
     copy,
+    log_bytes,
+    log_drop,
     log_free,
     log_grow,
     log_next,
@@ -204,7 +206,7 @@ class LogRing:
         at = self._at(self._marks[_SENT])
         slots = record.slots
         kind = self.ring[at + 1] >> 4
-        size = 0 if kind == _BOOT else self._record_bytes(at)
+        size = log_bytes(self.ring, at)
         slots[_LOG_RECORD_BOOT] = self._cursor_boot + 1 if kind == _BOOT else self._cursor_boot
         record.put_number(_LOG_RECORD_OFFSET, self._cursor_offset)
         self._put_record_time(slots, at)
@@ -257,7 +259,7 @@ class LogRing:
             if self.ring[at + 1] >> 4 == _BOOT:
                 behind = _before(boot, offset, self._cursor_boot + 1, 0)
             else:
-                behind = _before(boot, offset, self._cursor_boot, self._cursor_offset + self._record_bytes(at))
+                behind = _before(boot, offset, self._cursor_boot, self._cursor_offset + log_bytes(self.ring, at))
             if behind:
                 return
             self._step()
@@ -272,6 +274,7 @@ class LogRing:
         grows = kind in (_DATA, _DAMAGED)
         needed = _RECORD_HEAD + size + grows
         if self._marks[_SIZE] - at < needed:
+            self._drop_for(self._marks[_SIZE] - at)
             self._run_around(at)
             at = 0
         self._drop_for(needed)
@@ -289,9 +292,8 @@ class LogRing:
         return at + _RECORD_HEAD
 
     def _run_around(self, at: int) -> None:
-        """Let the next record stand at the start of the ring."""
+        """Let the next record stand at the start of the ring, when nothing holds what is left behind `at`."""
         rest = self._marks[_SIZE] - at
-        self._drop_for(rest)
         if self._marks[_HELD] == 0:
             self._marks[_HEAD] = 0
             return
@@ -313,14 +315,6 @@ class LogRing:
     def _record_size(self, at: int) -> int:
         return self.ring[at] | (self.ring[at + 1] & 15) << 8
 
-    def _record_bytes(self, at: int) -> int:
-        """Return how many of the node's bytes the record at `at`, which starts no boot, stands for."""
-        ring = self.ring
-        if ring[at + 1] >> 4 != _LOST:
-            return self._record_size(at) - (_COUNTS if ring[at + 1] >> 4 == _DAMAGED else 0)
-        at += _RECORD_HEAD
-        return ring[at] | ring[at + 1] << 8 | ring[at + 2] << 16 | ring[at + 3] << 24
-
     def _put_record_time(self, slots: "array[int]", at: int) -> None:
         put_time(slots, _LOG_RECORD_AT_MS, self._record_turns(at), self._record_ms(at))
 
@@ -339,7 +333,7 @@ class LogRing:
             self._cursor_boot += 1
             self._cursor_offset = 0
         else:
-            self._cursor_offset += self._record_bytes(at)
+            self._cursor_offset += log_bytes(self.ring, at)
         self._marks[_SENT] += _RECORD_HEAD + self._record_size(at)
         if self._marks[_SENT] < self._marks[_HELD]:
             self._marks[_SENT] += log_rest_after(self._marks, self.ring, self._at(self._marks[_SENT]))
@@ -350,20 +344,11 @@ class LogRing:
             self._head_boot += 1
             self._head_offset = 0
         else:
-            self._head_offset += self._record_bytes(at)
-        if at == self._marks[_OPEN]:
-            self._marks[_OPEN] = -1
-        self._free(_RECORD_HEAD + self._record_size(at))
-        if self._marks[_HELD]:
-            self._free(log_rest_after(self._marks, self.ring, self._marks[_HEAD]))
+            self._head_offset += log_bytes(self.ring, at)
+        log_drop(self._marks, self.ring)
         if self._marks[_SENT] == 0:
             self._cursor_boot = self._head_boot
             self._cursor_offset = self._head_offset
-
-    def _free(self, count: int) -> None:
-        self._marks[_HEAD] = self._at(count)
-        self._marks[_HELD] -= count
-        self._marks[_SENT] = self._marks[_SENT] - count if self._marks[_SENT] > count else 0
 
     def _free_bytes(self, count: int) -> None:
         """Free the oldest records of sound bytes, as far as `count` bytes reach."""
@@ -377,7 +362,7 @@ class LogRing:
         """Tell whether the oldest record ends at or before (boot, offset)."""
         if self.ring[self._marks[_HEAD] + 1] >> 4 == _BOOT:
             return not _before(boot, offset, self._head_boot + 1, 0)
-        return not _before(boot, offset, self._head_boot, self._head_offset + self._record_bytes(self._marks[_HEAD]))
+        return not _before(boot, offset, self._head_boot, self._head_offset + log_bytes(self.ring, self._marks[_HEAD]))
 
     def _drop_oldest(self) -> None:
         at = self._marks[_HEAD]
@@ -389,9 +374,9 @@ class LogRing:
             self._start_lost = True
             self._loss_cause = self.ring[at + _RECORD_HEAD]
         elif self._start_lost:
-            self._lost_after += self._record_bytes(at)
+            self._lost_after += log_bytes(self.ring, at)
         else:
-            self._lost_before += self._record_bytes(at)
+            self._lost_before += log_bytes(self.ring, at)
         self._loss_ms = self._record_ms(at)
         self._loss_turns = self._record_turns(at)
         self._remove_oldest()
