@@ -15,7 +15,11 @@ from racklet_emulator.parts import EmulatorUnavailableError, find_parts
 from tests.conftest import ROOT
 from tests.protocol.conftest import child_questions
 from tests.protocol.test_kernels import *  # noqa: F403 - its tests, with the `ask` below
-from tests.protocol.test_kernels_log import test_any_history_comes_to_the_same_in_every_form  # noqa: F401 - likewise
+from tests.protocol.test_kernels_log import (  # noqa: F401 - likewise
+    test_a_record_stands_for_so_many_of_the_nodes_bytes,
+    test_any_history_comes_to_the_same_in_every_form,
+    test_it_does_so_in_a_ring_whose_size_takes_17_bits,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable

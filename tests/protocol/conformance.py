@@ -190,6 +190,10 @@ def take_entries(ring, pos, end, room, begins_line, banners):
     return f"{why} {job[0]} {job[4]} {text(dst[1 : job[2]])} {int(all(kept))}"
 
 
+def log_bytes(record, at):
+    return str(kernels.log_bytes(bytearray(int(at)) + data(record), int(at)))
+
+
 CHILDREN = {}
 OPERATIONS = {
     "crc32": crc32,
@@ -206,6 +210,7 @@ OPERATIONS = {
     "put_time": put_time,
     "take_entries": take_entries,
     "log": log_script.run,
+    "log_bytes": log_bytes,
 }
 
 

@@ -9,9 +9,12 @@ RING_SIZE = 64
 MOST = 60
 
 
-def run(size, script):
-    """Return all results and what is left. Steps: `t` takes, `n` tells, `f` frees, `c` lets time go."""
-    marks = array("i", (int(size), 0, 0, 0, -1, 0))
+def run(size, head, script):
+    """Return all results and what is left. The first record stands at `head`.
+
+    Steps: `t` takes, `n` tells, `f` frees, `d` drops the oldest, `c` lets time go.
+    """
+    marks = array("i", (int(size), int(head), 0, 0, -1, 0))
     log = bytearray(int(size))
     ring = array("H", bytes(2 * RING_SIZE))
     job = array("i", (0, 0, 0, 0, 1, 0, 0))
@@ -36,6 +39,9 @@ def run(size, script):
             said.append(kernels.log_next(marks, log, slots, job[5], job[6]))
         elif step[0] == "f":
             said.append(kernels.log_free(marks, log, count))
+        elif step[0] == "d" and marks[2]:
+            said.append(kernels.log_bytes(log, marks[1]))
+            kernels.log_drop(marks, log)
         said.append(kernels.log_room(marks, log, job[5]) if marks[4] >= 0 else -9)
     told = said + list(marks) + [job[0], job[4]] + list(slots)
-    return " ".join([str(number) for number in told]) + " " + binascii.hexlify(log).decode()
+    return " ".join([str(number) for number in told]) + " " + str(binascii.crc32(log))

@@ -10,21 +10,59 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from racklet_link.kernels_host import put_time, take_entries
-from racklet_link.kernels_log import log_free, log_grow, log_rest_after, log_room, log_taker, log_teller
+from racklet_link.kernels_log import (
+    log_bytes,
+    log_drop,
+    log_free,
+    log_grow,
+    log_rest_after,
+    log_room,
+    log_taker,
+    log_teller,
+)
 from tests.protocol.log_script import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+LARGE = 64 * 1024
 DAMAGED_HEAD = b"\x08\x40\0\0\0\0"
-STEPS = st.tuples(st.sampled_from("tttnnfc"), st.integers(0, 120)).map(lambda step: f"{step[0]}{step[1]}")
+STEPS = st.tuples(st.sampled_from("tttnnfdc"), st.integers(0, 120)).map(lambda step: f"{step[0]}{step[1]}")
 
 
-@given(size=st.integers(30, 700), steps=st.lists(STEPS, min_size=1, max_size=40))
+@given(size=st.integers(30, 700), head=st.integers(0, 699), steps=st.lists(STEPS, min_size=1, max_size=40))
 @settings(max_examples=150, deadline=None)
-def test_any_history_comes_to_the_same_in_every_form(ask: Callable[..., str], size: int, steps: list[str]) -> None:
+def test_any_history_comes_to_the_same_in_every_form(
+    ask: Callable[..., str], size: int, head: int, steps: list[str]
+) -> None:
     script = ",".join(steps)
-    assert ask("log", size, script) == run(size, script)
+    assert ask("log", size, head % size, script) == run(size, head % size, script)
+
+
+@given(before_end=st.integers(1, 1500), steps=st.lists(STEPS, min_size=1, max_size=40))
+@settings(max_examples=20, deadline=None)
+def test_it_does_so_in_a_ring_whose_size_takes_17_bits(
+    ask: Callable[..., str], before_end: int, steps: list[str]
+) -> None:
+    head, script = LARGE - before_end, ",".join(steps)
+    assert ask("log", LARGE, head, script) == run(LARGE, head, script)
+
+
+@pytest.mark.parametrize(
+    ("record", "count"),
+    [
+        (b"\x05\x10\0\0\0\0hello", 5),
+        (b"\xc0\x11\0\0\0\0", 448),
+        (b"\x01\x20\0\0\0\0\x03", 0),
+        (b"\x05\x30\0\0\0\0\x01\x02\x03\x7f\x02", 0x7F030201),
+        (b"\x05\x30\0\0\0\0\xff\xff\xff\xff\x02", 2**32 - 1),
+        (b"\x08\x40\0\0\0\0\x01\0\x01\0\0\0??", 2),
+    ],
+    ids=["bytes", "a full record", "a boot", "lost", "as many as can be lost", "damaged"],
+)
+def test_a_record_stands_for_so_many_of_the_nodes_bytes(ask: Callable[..., str], record: bytes, count: int) -> None:
+    assert log_bytes(bytearray(record), 0) == count
+    assert ask("log_bytes", record.hex(), 3) == str(count)
 
 
 class Ring:
@@ -95,6 +133,18 @@ def test_another_kind_of_record_is_not_told_and_not_freed() -> None:
     assert log_free(ring.marks, ring.log, 100) == 0
     log_grow(ring.marks, ring.log, 300)
     assert ring.log[:2] == bytes([308 & 255, 0x41])
+
+
+def test_the_oldest_record_is_dropped_whatever_it_is() -> None:
+    ring = Ring()
+    ring.log[:6] = DAMAGED_HEAD
+    ring.marks[2], ring.marks[3], ring.marks[4] = 14, 14, 0
+    ring.job[5] = 100
+    ring.take(b"abcd")
+    log_drop(ring.marks, ring.log)
+    assert list(ring.marks[1:5]) == [14, 10, 0, 14]
+    log_drop(ring.marks, ring.log)
+    assert list(ring.marks[1:5]) == [24, 0, 0, -1]
 
 
 def test_a_record_that_ends_where_the_ring_does_has_no_room() -> None:
