@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import subprocess
 import sys
 import tempfile
@@ -74,18 +75,28 @@ if IMAGE:
         image = file.read()
     vfs.mount(vfs.VfsRom(memoryview(image)), "/rom")
     sys.path.insert(0, "/rom")
-gc.collect()
-before = gc.mem_alloc()
-from racklet_hat import app, board
-gc.collect()
-code = gc.mem_alloc() - before
-def measure():
+def used():
     gc.collect()
-    print(code, gc.mem_alloc() - before - code, file=sys.stderr)  # the link speaks on stdout
+    return gc.mem_alloc()
+before = used()
+from racklet_link import kernels_hollow  # stands for the kernels that a HAT has, of which this computer has others
+after = used()
+from racklet_link import kernels_micropython
+before += used() - after
+from racklet_hat import app, board
+code = used() - before
+def measure():
+    print(code, used() - before - code, file=sys.stderr)  # the link speaks on stdout
     sys.exit()
 machine.WDT.fed = measure
 app.main()
 """
+
+
+def chip_kernel_names() -> list[str]:
+    """Return the names of the kernels that the chip's module has."""
+    module = (ROOT / "protocol" / "chip" / "module.c").read_text()
+    return re.findall(r"^    ADD\((\w+)\);$", module, re.MULTILINE)
 
 
 def heap_when_running(folder: Path, *, from_rom: bool) -> tuple[int, int]:
@@ -94,6 +105,9 @@ def heap_when_running(folder: Path, *, from_rom: bool) -> tuple[int, int]:
     for source in hat_modules():
         parent = "" if source.name == "main.py" else source.parent.name
         compile_module(source, modules / parent / f"{source.stem}.mpy", "x86")
+    hollow = folder / "kernels_hollow.py"
+    hollow.write_text("\n".join(f"def {name}(): pass" for name in chip_kernel_names()))
+    compile_module(hollow, modules / "racklet_link" / "kernels_hollow.mpy", "x86")
     (folder / "machine.py").write_text(IDLE_MACHINE)
     (folder / "rp2.py").write_text(IDLE_RP2)
     measure = MEASURE

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import time
+from array import array
 
 from racklet_hat.rings import LOG  # first: see there
 
@@ -24,8 +25,6 @@ from racklet_link.kernels import const, copy, elapsed_ms
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from array import array
-
     from racklet_boot.selector import Start
     from racklet_link.message import Message
 
@@ -77,15 +76,17 @@ _RESULT_NO_MONITOR = const(9)
 _WAVEFORM_HALF = const(64)
 _BY_POLICY = const(-1)  # instead of a request's id
 
-_CONSOLE_MS = const(5)  # the UART's ring holds 13 ms at 1500000 baud
-_LINK_MS = const(5)
+_METER = const(2)  # the place of its task
+_ALL_TURNED = const(15)  # a bit for each task
+_TICK_MASK = const(0x3FFFFFFF)
+_PASS_MS = const(5)  # between two passes; console and link have their turn in each
+_BUSY_PASS_MS = const(1)  # while there is more to say, or the port is full: it sends its 256 bytes in 0.3 ms
 _METER_MS = const(20)  # 50 samples a second
 _FIRST_MEASUREMENT_MS = const(25)  # an INA226 takes 21 ms
 _LIGHTS_MS = const(100)
-_METER = const(2)  # the place of its task
 _TYPE_MAX = const(32)  # bytes in one turn: 5 ms take 57 at 115200 baud
 _CHUNK_BYTES = const(64)  # as a USB packet
-_CHUNKS_MAX = const(2)  # in one turn, 2 ms each: the other tasks wait meanwhile
+_CHUNKS_MAX = const(2)  # in one turn: the other tasks wait meanwhile
 _FRAMES_MAX = const(4)  # likewise; fewer do not carry 1500000 baud, of which a turn brings three
 _HEAP_LOOKS = const(
     20
@@ -137,6 +138,7 @@ class App:
         self._heard_ms = 0
         self._out_start = 0
         self._out_end = 0
+        self._pause_ms = _PASS_MS
         self._typed = bytearray(_CONSOLE_DATA_MAX)
         self._typed_start = 0
         self._typed_end = 0
@@ -145,13 +147,14 @@ class App:
         self._loop_max_ms = 0
         self._heap_free = 0
         self._heap_looks = 0
-        self._turned = 0  # a bit for each task that made progress since the watchdog looked
         self._monitor_lost = False
         self._was_halted = False
         self._repl_wanted = False
+        # By their numbers, which events tell, with their periods; a pass turns those without one in any case.
+        # Bound once: a method taken as a value is a heap object.
         self._tasks = (
-            (self._turn_console, _CONSOLE_MS),
-            (self._turn_link, _LINK_MS),
+            (self._turn_console, 0),
+            (self._turn_link, 0),
             (self._turn_meter, _METER_MS),
             (self._turn_lights, _LIGHTS_MS),
         )
@@ -162,31 +165,37 @@ class App:
             time.sleep_ms(_FIRST_MEASUREMENT_MS)
         try:  # a request may come with the first frame, and without a measurement ON is refused
             self._turn_meter()
-        except Exception:  # noqa: BLE001 - as in `_repeat`
+        except Exception:  # noqa: BLE001 - as in `run`
             self._report(_EVENT_KIND_TASK_FAILED, 0, 0, _METER)
 
     async def run(self) -> None:
-        """Run until a person wants the REPL."""
-        running = [asyncio.create_task(self._repeat(index)) for index in range(len(self._tasks))]
-        all_turned = (1 << len(running)) - 1
+        """Run until a person wants the REPL. A task that fails is reported; if it only fails, the watchdog resets.
+
+        One loop turns all tasks, for a switch of asyncio takes a chip 0.2 ms. And it does so itself: from here down a
+        power request takes most of a chip's stack.
+        """
+        clock = self._clock
+        tasks = self._tasks
+        turned_ms = array("i", (clock.now_ms,) * len(tasks))
+        turned = 0  # a bit for each task that has done its work since the watchdog was fed
         self._board.feed_watchdog()  # from here on: a task that never does its work once ends the firmware as well
         while not self._repl_wanted:
-            if self._turned == all_turned and not self._update.is_over(self._clock.now_ms):
-                self._turned = 0
+            clock.turn(time.ticks_ms())  # pyright: ignore[reportArgumentType] - milliseconds are an integer
+            now_ms = clock.now_ms
+            for task in range(len(tasks)):
+                turn, period_ms = tasks[task]
+                if now_ms - turned_ms[task] & _TICK_MASK < period_ms:
+                    continue
+                turned_ms[task] = now_ms
+                try:
+                    turn()
+                    turned |= 1 << task
+                except Exception:  # noqa: BLE001 - protection and capture must not end with one task, whatever fails
+                    self._report(_EVENT_KIND_TASK_FAILED, 0, 0, task)
+            if turned == _ALL_TURNED and not self._update.is_over(now_ms):
+                turned = 0
                 self._board.feed_watchdog()
-            await asyncio.sleep_ms(_LIGHTS_MS)  # pyright: ignore[reportAttributeAccessIssue] - MicroPython has it
-
-    async def _repeat(self, index: int) -> None:
-        """Turn one task for ever. One that fails is reported and goes on; if it only fails, the watchdog resets."""
-        turn, period_ms = self._tasks[index]
-        while not self._repl_wanted:
-            self._clock.turn(time.ticks_ms())  # pyright: ignore[reportArgumentType] - milliseconds are an integer
-            try:  # here and not in a function of its own: a power request from here down takes most of a chip's stack
-                turn()
-                self._turned |= 1 << index
-            except Exception:  # noqa: BLE001 - protection and capture must not end with one task, whatever fails
-                self._report(_EVENT_KIND_TASK_FAILED, 0, 0, index)
-            await asyncio.sleep_ms(period_ms)  # pyright: ignore[reportAttributeAccessIssue] - likewise
+            await asyncio.sleep_ms(self._pause_ms)  # pyright: ignore[reportAttributeAccessIssue] - MicroPython has it
 
     def _turn_console(self) -> None:
         """Take what the node sent, and type what waits, no faster than the UART can send it."""
@@ -209,15 +218,18 @@ class App:
         self._loop_ms = now_ms
         if span_ms > self._loop_max_ms:
             self._loop_max_ms = span_ms
+        self._pause_ms = _PASS_MS
         self._hear(now_ms)
         if self._repl_wanted:
             return
         if self._update.turn(now_ms, self._gate.request_id != 0):
             self._board.restart()
-        for _ in range(_FRAMES_MAX):
-            self._listen()  # a frame takes 3 ms
+        for count in range(_FRAMES_MAX):
             if not self._say(now_ms):
                 return
+            if count & 1:
+                self._listen()  # two frames take 3 ms
+        self._pause_ms = _BUSY_PASS_MS
 
     def _hear(self, now_ms: int) -> None:
         usb = self._board.usb
@@ -232,7 +244,6 @@ class App:
             if link.decoder.wants_repl:
                 self._repl_wanted = True
                 return
-            self._listen()  # verifying two frames takes 5 ms
         if elapsed_ms(now_ms, self._heard_ms) > _PARTIAL_STALE_MS:
             link.decoder.drop_partial()
 
@@ -244,8 +255,13 @@ class App:
             self._out_end = link.poll(now_ms, self._clock.turns)
         if self._out_end == 0:
             return False
-        self._out_start = self._board.usb.write(link.wire, self._out_start, self._out_end)
-        return self._out_start == self._out_end
+        start = self._out_start
+        self._out_start = self._board.usb.write(link.wire, start, self._out_end)
+        if self._out_start == self._out_end:
+            return True
+        if self._out_start > start:
+            self._pause_ms = _BUSY_PASS_MS
+        return False
 
     def _turn_meter(self) -> None:
         """Measure, let the gate act, and tell when the monitor goes or comes back."""

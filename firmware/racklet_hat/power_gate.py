@@ -255,16 +255,12 @@ class PowerGate:
             self._rail.ask(True)
             self._enter(_SUPPLY_STATE_STOPPING, now_ms)
         elif action == _POWER_ACTION_ON and self.state in (_SUPPLY_STATE_OFF, _SUPPLY_STATE_TRIPPED):
-            self._wait_then_start(now_ms)
+            if self._cut_ms >= 0 and elapsed_ms(now_ms, self._cut_ms) < self._off_ms:
+                self._enter(_SUPPLY_STATE_STOPPING, now_ms)  # the rail was cut too short a time ago
+            else:
+                self._start(now_ms)
         else:
             self._cut(_SUPPLY_STATE_STOPPING, now_ms)
-
-    def _wait_then_start(self, now_ms: int) -> None:
-        """Start, unless the rail was cut too short a time ago."""
-        if self._cut_ms >= 0 and elapsed_ms(now_ms, self._cut_ms) < self._off_ms:
-            self._enter(_SUPPLY_STATE_STOPPING, now_ms)
-        else:
-            self._start(now_ms)
 
     def _start(self, now_ms: int) -> None:
         self._then_on = False

@@ -4,7 +4,7 @@ from array import array
 
 from racklet_hat import config
 from racklet_hat.baud_search import GARBAGE, WAIT, BaudSearch
-from racklet_link.kernels import const, elapsed_ms, take_entries
+from racklet_link.kernels import const, elapsed_ms
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ _BREAK = const(0x400)
 _OVERRUN = const(0x800)
 
 _MARGIN = const(128)  # entries next to the one that is being overwritten: they may go while they are read
+_READABLE = const(3968)  # the others: config.UART_ENTRIES - _MARGIN
 _KEPT_OF_LAP = const(512)  # entries that are given up beyond the lost ones, so that the next step does not lose again
 _TOTAL_MASK = const(0x7FFFFFF)  # what `NodeUart.total` counts modulo
 _HALF_OF_TOTALS = const(0x4000000)
@@ -32,15 +33,16 @@ _STEPS = const(64)  # in one turn: a line that sends nothing but garbage takes n
 _WINDOW = const(32)
 _HOLD_MS = const(40)  # for a line's start, or a rate, to become clear: any byte can be given a time within 50 ms
 _BREAK_MS = const(20)  # no UART's character lasts so long, and no reset is so short
-_UNDECIDED = const(2)  # of what `take_entries` returns; more is a banner
+_LAPPED = const(-2)  # of what `LogRing.take` returns
+_UNDECIDED = const(2)  # likewise; more is a banner
 _RUNNING = const(127)  # more than there are banners: a node that was running has shown them all
 _DOUBT = const(24 * 8)  # each damaged byte counts 8, each sound one takes 1 away
 
 _POS = const(0)
 _END = const(1)
-_TO = const(2)
-_TO_END = const(3)
 _BEGINS_LINE = const(4)
+_NOW_MS = const(5)
+_TURNS = const(6)
 
 
 class UartCapture:
@@ -58,7 +60,8 @@ class UartCapture:
         self._uart = uart
         self._log = log
         self._report = report
-        self._job = array("i", (0, 0, 0, 0, 1))
+        self._total = uart.total
+        self._job = array("i", (0, 0, 0, 0, 1, 0, 0))
         self._pos = uart.total()
         self._seen = self._pos  # what had come when this turn began
         self._passed = self._pos  # while a rate is searched: entries before this may go into the log
@@ -91,24 +94,32 @@ class UartCapture:
 
     def turn(self, now_ms: int, turns: int, is_supplied: bool) -> None:
         """Take what came until now. What comes meanwhile is for the next turn, else a busy line would never let go."""
-        total = self._uart.total()
+        total = self._total()
         if total != self._seen:
             self._seen = total
             self._heard_ms = now_ms
+        elif total == self._pos:
+            return
         for _ in range(_STEPS):
             if not self._step(now_ms, turns, is_supplied):
                 return
 
     def _step(self, now_ms: int, turns: int, is_supplied: bool) -> bool:
         """Take some of what waits; False when nothing does, or it must wait."""
-        waiting = self._waiting(self._seen)
+        waiting = self._seen - self._pos & _TOTAL_MASK
         if waiting == 0 or waiting > _HALF_OF_TOTALS:  # more was given up than had come
             return False
-        if waiting > config.UART_ENTRIES - _MARGIN:
+        if waiting > _READABLE:
             self._skip(waiting - config.UART_ENTRIES + _KEPT_OF_LAP, _GAP_REASON_UART_OVERRUN, now_ms, turns)
             return True
-        held_ms = elapsed_ms(now_ms, self._heard_ms)
         entry = self._uart.ring[self._pos % config.UART_ENTRIES]
+        if entry > _SOUND_MAX or self._search.is_on:
+            return self._step_doubtful(waiting, entry, now_ms, turns, is_supplied)
+        return self._take(waiting, now_ms, turns)
+
+    def _step_doubtful(self, waiting: int, entry: int, now_ms: int, turns: int, is_supplied: bool) -> bool:
+        """Do the same when the next entry has something wrong, or the rate is searched."""
+        held_ms = elapsed_ms(now_ms, self._heard_ms)
         if entry & _BREAK and waiting == 1 and is_supplied and self._break_lasts(held_ms):
             return False
         if self._search.is_on:
@@ -117,7 +128,7 @@ class UartCapture:
                 return False
         if entry > _SOUND_MAX:
             return self._take_damaged(entry, now_ms, turns, is_supplied)
-        return self._take(waiting, held_ms, now_ms, turns)
+        return self._take(waiting, now_ms, turns)
 
     def _break_lasts(self, held_ms: int) -> bool:
         """Tell whether the line is low since the newest entry, a break; when it was for long, that is a reset."""
@@ -128,28 +139,29 @@ class UartCapture:
             self._drop(1)
         return True
 
-    def _take(self, waiting: int, held_ms: int, now_ms: int, turns: int) -> bool:
+    def _take(self, waiting: int, now_ms: int, turns: int) -> bool:
         """Move the sound bytes at the front into the log."""
         if self._in_reset:
             self._begin(_BOOT_CAUSE_BREAK, now_ms, turns)
-        log = self._log
         job = self._job
-        room = log.make_room(waiting, now_ms, turns)
-        job[_POS] = self._pos
-        job[_END] = self._pos + waiting
-        job[_TO] = to = log.end()
-        job[_TO_END] = to + room
-        why = take_entries(job, self._uart.ring, config.UART_ENTRIES, log.ring, config.BANNERS)
-        if self._is_lapped():
-            return True
-        moved = job[_TO] - to
-        log.grow(moved)
-        self._drop(moved)
-        self._doubt = self._doubt - moved if self._doubt > moved else 0
-        if why == _UNDECIDED:
+        job[_POS] = pos = self._pos
+        job[_END] = pos + waiting
+        job[_NOW_MS] = now_ms
+        job[_TURNS] = turns
+        ring = self._uart.ring
+        why = self._log.take(job, ring, config.UART_ENTRIES, config.BANNERS, self._total, _READABLE)
+        self._pos = job[_POS] & _TOTAL_MASK
+        if self._doubt:
+            self._doubt = max(self._doubt - job[_POS] + pos, 0)
+        if why == 0:
+            return self._pos != self._seen
+        if why == _LAPPED:
+            self._seen = self._total()
+        elif why == _UNDECIDED:
+            held_ms = elapsed_ms(now_ms, self._heard_ms)
             job[_BEGINS_LINE] = held_ms <= _HOLD_MS
             return held_ms > _HOLD_MS
-        if why > _UNDECIDED:
+        elif why > _UNDECIDED:
             if self._shown >= why:
                 self._begin(_BOOT_CAUSE_BOOTLOADER, now_ms, turns)
             self._shown = why
@@ -226,8 +238,8 @@ class UartCapture:
 
     def _is_lapped(self) -> bool:
         """Tell whether what was just read may have been overwritten meanwhile. None of it is in the log yet."""
-        total = self._uart.total()
-        if self._waiting(total) <= config.UART_ENTRIES - _MARGIN:
+        total = self._total()
+        if self._waiting(total) <= _READABLE:
             return False
         self._seen = total
         return True

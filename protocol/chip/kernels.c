@@ -416,27 +416,190 @@ static uint32_t banner_at(
     return 0;
 }
 
-static uint32_t take_entries(int32_t *job, const uint16_t *ring, uint32_t ring_size, uint8_t *dst, const uint8_t *banners) {
-    uint32_t mask = ring_size - 1, pos = job[POS], end = job[END], why = 0;
-    uint8_t *to = dst + job[TO], *to_end = dst + job[TO_END];
-    int begins_line = job[BEGINS_LINE];
-    for (; pos != end && to != to_end; pos++) {
-        uint32_t entry = ring[pos & mask];
+// Copy entries that are in one piece, up to the first with something wrong or behind a line feed; return how many.
+static uint32_t copy_line(const uint16_t *from, uint32_t count, uint8_t *to) {
+    const uint8_t *begin = to;
+    for (const uint16_t *end = from + count; from < end;) {
+        uint32_t entry = *from++;
         if (entry > 255) {
+            break;
+        }
+        *to++ = entry;
+        if (entry == '\n') {
+            break;
+        }
+    }
+    return to - begin;
+}
+
+static uint32_t take_entries(int32_t *job, const uint16_t *ring, uint32_t ring_size, uint8_t *dst, const uint8_t *banners) {
+    uint32_t mask = ring_size - 1, why = 0;
+    while (job[POS] != job[END] && job[TO] != job[TO_END]) {
+        uint32_t pos = job[POS], at = pos & mask;
+        if (ring[at] > 255) {
             why = 1;
             break;
         }
-        if (begins_line) {
-            why = banner_at(ring, mask, pos, end, banners);
+        if (job[BEGINS_LINE]) {
+            why = banner_at(ring, mask, pos, job[END], banners);
             if (why) {
                 break;
             }
         }
-        *to++ = entry;
-        begins_line = entry == '\n';
+        uint32_t count = job[END] - pos, room = job[TO_END] - job[TO];
+        if (count > room) {
+            count = room;
+        }
+        if (count > ring_size - at) {
+            count = ring_size - at;
+        }
+        count = copy_line(ring + at, count, dst + job[TO]);
+        job[POS] += count;
+        job[TO] += count;
+        job[BEGINS_LINE] = dst[job[TO] - 1] == '\n';
     }
-    job[POS] = pos;
-    job[TO] = to - dst;
-    job[BEGINS_LINE] = begins_line;
     return why;
+}
+
+// --- The log ring. `marks` and the records are as `log_ring` says.
+
+enum { SIZE, HEAD, HELD, SENT, OPEN, OPEN_MS };  // of marks
+enum { NOW_MS = BEGINS_LINE + 1, TURNS };  // of job, behind what `take_entries` wants
+enum { HEAD_SIZE = 6, COUNTS = 6, LOG_DATA_MAX = 448, CHUNK_MS = 40, TICK_MASK = 0x3FFFFFFF };
+enum { WRAP, DATA, BOOT, LOST, DAMAGED };  // kinds of records
+enum { AT_MS = 3, RECORD_DATA = 10 };  // slots of a LogRecord
+
+static inline uint32_t kind_of(const uint8_t *record) {
+    return record[1] >> 4;
+}
+
+static inline uint32_t size_of(const uint8_t *record) {
+    return record[0] | (record[1] & 15) << 8;
+}
+
+static uint32_t log_bytes(const uint8_t *record) {
+    uint32_t kind = kind_of(record);
+    if (kind == BOOT) {
+        return 0;
+    }
+    if (kind != LOST) {
+        return size_of(record) - (kind == DAMAGED ? COUNTS : 0);
+    }
+    record += HEAD_SIZE;
+    return record[0] | record[1] << 8 | record[2] << 16 | (uint32_t)record[3] << 24;
+}
+
+static void resize(uint8_t *record, uint32_t size) {
+    record[0] = size;
+    record[1] = (record[1] & 0xF0) | size >> 8;
+}
+
+static uint32_t place(const int32_t *marks, uint32_t distance) {
+    uint32_t at = marks[HEAD] + distance;
+    return at >= (uint32_t)marks[SIZE] ? at - marks[SIZE] : at;
+}
+
+// How many bytes at `at` hold no record because the next stands at the ring's start.
+static uint32_t rest_after(const int32_t *marks, const uint8_t *log, uint32_t at) {
+    uint32_t rest = marks[SIZE] - at;
+    return rest < HEAD_SIZE || kind_of(log + at) == WRAP ? rest : 0;
+}
+
+static uint32_t log_room(const int32_t *marks, const uint8_t *log, uint32_t now_ms) {
+    if (marks[OPEN] < 0 || marks[SENT] == marks[HELD] || ((now_ms - marks[OPEN_MS]) & TICK_MASK) > CHUNK_MS) {
+        return 0;
+    }
+    const uint8_t *record = log + marks[OPEN];
+    uint32_t end = place(marks, marks[HELD]), by_end = marks[SIZE] - end;
+    uint32_t by_size = LOG_DATA_MAX + (kind_of(record) == DAMAGED ? COUNTS : 0) - size_of(record);
+    if (end == 0) {
+        return 0;  // the record ends where the ring does
+    }
+    return by_size < by_end ? by_size : by_end;
+}
+
+// Begin a record of the node's bytes, unless the ring has no room for it and the head of another.
+static int log_begin(int32_t *marks, uint8_t *log, uint32_t now_ms, uint32_t turns) {
+    if (marks[OPEN] >= 0 && size_of(log + marks[OPEN]) == 0) {
+        return 0;  // one of which nothing came: rare
+    }
+    uint32_t at = place(marks, marks[HELD]), rest = marks[SIZE] - at;
+    if (rest <= HEAD_SIZE || marks[HELD] + HEAD_SIZE >= marks[SIZE]) {
+        return 0;  // it has to run around, or something has to go
+    }
+    uint8_t *record = log + at;
+    record[0] = 0;
+    record[1] = DATA << 4;
+    put_word(record + 2, now_ms | turns << 30);
+    marks[HELD] += HEAD_SIZE;
+    marks[OPEN] = at;
+    marks[OPEN_MS] = now_ms;
+    return 1;
+}
+
+// Prepare `job` for as many entries as the open record takes; 0 when the ring must be seen to first.
+static int log_prepare(const int32_t *marks, const uint8_t *log, int32_t *job) {
+    uint32_t room = log_room(marks, log, job[NOW_MS]), is_free = marks[SIZE] - marks[HELD];
+    job[TO] = place(marks, marks[HELD]);
+    job[TO_END] = job[TO] + (room < is_free ? room : is_free);
+    return job[TO] != job[TO_END];
+}
+
+static void log_grow(int32_t *marks, uint8_t *log, uint32_t count) {
+    resize(log + marks[OPEN], size_of(log + marks[OPEN]) + count);
+    marks[HELD] += count;
+}
+
+static int32_t log_next(int32_t *marks, const uint8_t *log, int32_t *slots, uint32_t now_ms, uint32_t turns) {
+    if (marks[SENT] == marks[HELD]) {
+        return 0;
+    }
+    uint32_t at = place(marks, marks[SENT]), size = size_of(log + at);
+    if ((int32_t)at == marks[OPEN] && (size == 0 || log_room(marks, log, now_ms) != 0)) {
+        return 0;
+    }
+    const uint8_t *record = log + at;
+    if (kind_of(record) != DATA) {
+        return -1;
+    }
+    uint32_t ms = record[2] | record[3] << 8 | record[4] << 16 | (record[5] & 63) << 24;
+    turns -= (turns - (record[5] >> 6)) & 3;  // a record has their last two bits, and is no older than four of them
+    slots[AT_MS] = ms | turns << 30;
+    slots[AT_MS + 1] = turns >> 2;
+    slots[RECORD_DATA] = at + HEAD_SIZE;
+    slots[RECORD_DATA + 1] = size;
+    marks[SENT] += HEAD_SIZE + size;
+    if (marks[SENT] < marks[HELD]) {
+        marks[SENT] += rest_after(marks, log, place(marks, marks[SENT]));
+    }
+    return size;
+}
+
+static void log_drop(int32_t *marks, const uint8_t *log) {
+    uint32_t at = marks[HEAD], gone = HEAD_SIZE + size_of(log + at);
+    if (marks[OPEN] == (int32_t)at) {
+        marks[OPEN] = -1;
+    }
+    marks[HEAD] = place(marks, gone);
+    marks[HELD] -= gone;
+    if (marks[HELD] != 0) {
+        uint32_t rest = rest_after(marks, log, marks[HEAD]);
+        marks[HEAD] = place(marks, rest);
+        marks[HELD] -= rest;
+        gone += rest;
+    }
+    marks[SENT] = marks[SENT] > (int32_t)gone ? marks[SENT] - (int32_t)gone : 0;
+}
+
+static uint32_t log_free(int32_t *marks, const uint8_t *log, uint32_t count) {
+    uint32_t freed = 0;
+    while (marks[HELD] != 0) {
+        uint32_t at = marks[HEAD], size = size_of(log + at);
+        if (kind_of(log + at) != DATA || freed + size > count) {
+            break;
+        }
+        freed += size;
+        log_drop(marks, log);
+    }
+    return freed;
 }

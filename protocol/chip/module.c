@@ -6,7 +6,8 @@
 
 #include "kernels.c"
 
-enum { BLOBS_MAX = 4, CTRL_C = 3, CR = 13, USB_PACKET = 64 };
+enum { BLOBS_MAX = 4, CTRL_C = 3, CR = 13, USB_PACKET = 64, TOTAL_MASK = 0x7FFFFFF };
+enum { PATIENCE = 50 };  // how often a full port is asked, which takes 0.1 ms: it sends a packet in half of that
 
 // MicroPython calls every function with these.
 #define FUNCTION(name) static mp_obj_t name##_call(mp_obj_t self, size_t n_args, size_t n_kw, mp_obj_t *args)
@@ -131,6 +132,62 @@ FUNCTION(take_entries) {
     return MP_OBJ_NEW_SMALL_INT(take_entries(PTR(0), PTR(1), INT(2), PTR(3), PTR(4)));
 }
 
+// The entries count only when `total`, which is asked behind every copy, says that none was overwritten meanwhile.
+FUNCTION(log_take) {
+    int32_t *marks = PTR(0), *job = PTR(2);
+    uint8_t *log = PTR(1);
+    const uint16_t *ring = PTR(3);
+    const uint8_t *banners = PTR(5);
+    mp_int_t ring_size = INT(4), most = INT(7);
+    uint32_t why = 0;
+    while (job[POS] != job[END] && why == 0) {
+        if (!log_prepare(marks, log, job)
+            && !(log_begin(marks, log, job[NOW_MS], job[TURNS]) && log_prepare(marks, log, job))) {
+            return MP_OBJ_NEW_SMALL_INT(-1);
+        }
+        int32_t pos = job[POS], begins_line = job[BEGINS_LINE];
+        why = take_entries(job, ring, ring_size, log, banners);
+        mp_int_t total = number(mp_call_function_n_kw(args[6], 0, 0, NULL));
+        if (((total - pos) & TOTAL_MASK) > most) {
+            job[POS] = pos;
+            job[BEGINS_LINE] = begins_line;
+            return MP_OBJ_NEW_SMALL_INT(-2);
+        }
+        log_grow(marks, log, job[POS] - pos);
+    }
+    return MP_OBJ_NEW_SMALL_INT(why);
+}
+
+FUNCTION(log_room) {
+    return MP_OBJ_NEW_SMALL_INT(log_room(PTR(0), PTR(1), INT(2)));
+}
+
+FUNCTION(log_grow) {
+    log_grow(PTR(0), PTR(1), INT(2));
+    return mp_const_none;
+}
+
+FUNCTION(log_rest_after) {
+    return MP_OBJ_NEW_SMALL_INT(rest_after(PTR(0), PTR(1), INT(2)));
+}
+
+FUNCTION(log_next) {
+    return MP_OBJ_NEW_SMALL_INT(log_next(PTR(0), PTR(1), PTR(2), INT(3), INT(4)));
+}
+
+FUNCTION(log_bytes) {
+    return mp_obj_new_int_from_uint(log_bytes((const uint8_t *)PTR(0) + INT(1)));
+}
+
+FUNCTION(log_drop) {
+    log_drop(PTR(0), PTR(1));
+    return mp_const_none;
+}
+
+FUNCTION(log_free) {
+    return MP_OBJ_NEW_SMALL_INT(log_free(PTR(0), PTR(1), INT(2)));
+}
+
 static bool is_ready(const mp_stream_p_t *stream, mp_obj_t object, mp_uint_t flag) {
     int error;
     return stream->ioctl(object, MP_STREAM_POLL, flag, &error) & flag;
@@ -160,17 +217,31 @@ FUNCTION(write_ready) {
     const uint8_t *buf = PTR(1);
     mp_int_t start = INT(2), end = INT(3);
     int error;
-    while (start < end && is_ready(stream, args[0], MP_STREAM_POLL_WR)) {
+    for (int asked = 0; start < end && asked < PATIENCE; asked++) {
+        if (!is_ready(stream, args[0], MP_STREAM_POLL_WR)) {
+            continue;
+        }
         mp_uint_t taken = stream->write(args[0], buf + start, MIN(end - start, USB_PACKET), &error);
         if (taken == MP_STREAM_ERROR || taken == 0) {
             break;
         }
         start += taken;
+        asked = 0;
     }
     return MP_OBJ_NEW_SMALL_INT(start);
 }
 
-#define ADD(name) mp_store_global(MP_QSTR_##name, MP_DYNRUNTIME_MAKE_FUNCTION(name##_call))
+static void add(mp_obj_fun_bc_t *self, qstr name, void *function) {
+    mp_raw_code_truncated_t code;  // what is not set here is not read; an initializer would call memset
+    code.proto_fun_indicator[0] = MP_PROTO_FUN_INDICATOR_RAW_CODE_0;
+    code.proto_fun_indicator[1] = MP_PROTO_FUN_INDICATOR_RAW_CODE_1;
+    code.kind = MP_CODE_NATIVE_VIPER;
+    code.is_generator = 0;
+    code.fun_data = function;
+    mp_store_global(name, mp_make_function_from_proto_fun((mp_proto_fun_t)&code, self->context, NULL));
+}
+
+#define ADD(name) add(self, MP_QSTR_##name, name##_call)
 
 mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *args) {
     MP_DYNRUNTIME_INIT_ENTRY
@@ -185,6 +256,14 @@ mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *a
     ADD(hmac_key);
     ADD(hmac_matches);
     ADD(hmac_sha256);
+    ADD(log_bytes);
+    ADD(log_drop);
+    ADD(log_free);
+    ADD(log_grow);
+    ADD(log_next);
+    ADD(log_rest_after);
+    ADD(log_room);
+    ADD(log_take);
     ADD(pack_fields);
     ADD(put_time);
     ADD(read_waiting);

@@ -23,6 +23,7 @@ _PROTOCOL_MAX = const(2)
 _PROTOCOL_MIN = const(2)
 _REPLIES_KEPT = const(8)
 _RESEND_AFTER_MS = const(3000)
+_TICK_MASK = const(0x3FFFFFFF)
 _TELEMETRY_PERIOD_MAX_MS = const(60000)
 _TELEMETRY_PERIOD_MIN_MS = const(50)
 _FRAME_HELLO_TAG = const(10)
@@ -124,7 +125,7 @@ class HatLink:
     """
 
     def __init__(self, session: int, log: LogRing, events: EventQueue, duties: "Duties") -> None:
-        self.decoder = FrameDecoder(self._on_payload)
+        self.decoder = FrameDecoder()
         encoder = FrameEncoder()
         self.wire = encoder.wire
         self._frame = encoder.frame  # bound once: a method taken as a value is a heap object
@@ -161,18 +162,26 @@ class HatLink:
         self._console_due = False
         self.update_due = False
         self._replies = ReplyCache(_REPLIES_KEPT)
+        self._asked_id = 0  # of the request in `_heard` that is to be carried out
         self._heard = Message(messages.FRAME[1], 1)
         self._said = Message(max(messages.TELEMETRY[1], messages.HELLO[1]), messages.HELLO[2])
 
     def receive(self, data: "bytes | bytearray", size: int, now_ms: int) -> None:
         """Take the first `size` bytes of `data`, whatever they are."""
         self._now_ms = now_ms
-        self.decoder.feed(data, size)
+        decoder = self.decoder
+        decoder.feed(data, size)
+        while (end := decoder.next_frame()) >= 0:
+            self._on_payload(decoder.payload, end)
+            if self._asked_id:  # here, and not where it was understood: a power request needs most of a chip's stack
+                request_id, self._asked_id = self._asked_id, 0
+                self._answer(request_id, self._execute(request_id, decoder.payload), 0)
 
     def poll(self, now_ms: int, turns: int) -> int:
         """Put the frame that is due next into `wire` and return its length; 0 when nothing is due."""
         self._now_ms = now_ms
-        if self.is_up and elapsed_ms(now_ms, self._alive_ms) > _LINK_LOST_AFTER_MS:
+        # This is asked hundreds of times a second: time spans stand here as `elapsed_ms` has them, without the call.
+        if self.is_up and now_ms - self._alive_ms & _TICK_MASK > _LINK_LOST_AFTER_MS:
             self.is_up = False
             self._hello_due = True
         if self._offered_key and elapsed_ms(now_ms, self._offered_ms) > _LINK_LOST_AFTER_MS:
@@ -187,7 +196,7 @@ class HatLink:
             return self._say_hello(now_ms, turns) if self._hello_due or alone else 0
         self._resend_unheard(now_ms)
         size = self._poll_up(now_ms, turns)
-        if size == 0 and elapsed_ms(now_ms, self._said_ms) >= _KEEPALIVE_EVERY_MS:
+        if size == 0 and now_ms - self._said_ms & _TICK_MASK >= _KEEPALIVE_EVERY_MS:
             size = self._say_console_acknowledge()  # it may be told at any time
         if size:
             self._said_ms = now_ms
@@ -209,7 +218,7 @@ class HatLink:
 
     def _poll_up(self, now_ms: int, turns: int) -> int:
         said = self._said
-        if self._replies.next_reply(said):
+        if self._replies.is_due and self._replies.next_reply(said):
             return self._frame(said, _FRAME_REPLY_TAG, self._hat_seal)
         return self._poll_reports(now_ms, turns) if self._key else 0
 
@@ -220,7 +229,7 @@ class HatLink:
         if self._events.next_event(said):
             self._event_progress_ms = now_ms
             return self._frame(said, _FRAME_EVENT_TAG, self._hat_seal)
-        if elapsed_ms(now_ms, self._telemetry_ms) >= self._telemetry_period_ms:
+        if now_ms - self._telemetry_ms & _TICK_MASK >= self._telemetry_period_ms:
             return self._say_telemetry(now_ms, turns)
         if self._log.next_record(said, now_ms):
             self._log_progress_ms = now_ms
@@ -283,11 +292,10 @@ class HatLink:
 
     def _resend_unheard(self, now_ms: int) -> None:
         """Go back to what was sent and not acknowledged for too long."""
-        log = self._log
-        if elapsed_ms(now_ms, self._log_progress_ms) > _RESEND_AFTER_MS:
+        if now_ms - self._log_progress_ms & _TICK_MASK > _RESEND_AFTER_MS:
             self._log_progress_ms = now_ms
-            log.rewind(log.acked_boot, log.acked_offset)
-        if elapsed_ms(now_ms, self._event_progress_ms) > _RESEND_AFTER_MS:
+            self._log.rewind(self._log.acked_boot, self._log.acked_offset)
+        if now_ms - self._event_progress_ms & _TICK_MASK > _RESEND_AFTER_MS:
             self._event_progress_ms = now_ms
             self._events.rewind(self._events.acked_sequence)
 
@@ -446,24 +454,32 @@ class HatLink:
         if not self._replies.has_room():
             self.unexpected += 1
             return
-        stale = self._replies.is_stale(request_id)
-        self._answer(request_id, _RESULT_STALE if stale else self._execute(request_id, buf), 0)
+        if self._replies.is_stale(request_id):
+            self._answer(request_id, _RESULT_STALE, 0)
+        else:
+            self._asked_id = request_id
 
     def _execute(self, request_id: int, buf: bytearray) -> int:
         """Do what the request that was heard asks for; return the result."""
-        slots = self._heard.slots
-        start = slots[_REQUEST_IDENTIFY]
-        if start:
-            understood = self._heard.unpack(messages.IDENTIFY, buf, start, start + slots[_REQUEST_IDENTIFY + 1])
-            return self._duties.identify(slots[0]) if understood else _RESULT_INVALID
-        return self._execute_adopted(request_id, buf) if self._key else _RESULT_NOT_ADOPTED
-
-    def _execute_adopted(self, request_id: int, buf: bytearray) -> int:
         heard = self._heard
         slots = heard.slots
-        if slots[_REQUEST_SET_POWER]:
-            slot, form = _REQUEST_SET_POWER, messages.SET_POWER
-        elif slots[_REQUEST_SET_LIMITS]:
+        start = slots[_REQUEST_IDENTIFY]
+        if start:
+            understood = heard.unpack(messages.IDENTIFY, buf, start, start + slots[_REQUEST_IDENTIFY + 1])
+            return self._duties.identify(slots[0]) if understood else _RESULT_INVALID
+        if not self._key:
+            return _RESULT_NOT_ADOPTED
+        start = slots[_REQUEST_SET_POWER]
+        if start == 0:
+            return self._execute_setting(request_id, buf)
+        if not heard.unpack(messages.SET_POWER, buf, start, start + slots[_REQUEST_SET_POWER + 1]):
+            return _RESULT_INVALID
+        return self._duties.set_power(request_id, slots[0], slots[1], slots[2], slots[3])
+
+    def _execute_setting(self, request_id: int, buf: bytearray) -> int:
+        heard = self._heard
+        slots = heard.slots
+        if slots[_REQUEST_SET_LIMITS]:
             slot, form = _REQUEST_SET_LIMITS, messages.SET_LIMITS
         elif slots[_REQUEST_SET_RESTORE]:
             slot, form = _REQUEST_SET_RESTORE, messages.SET_RESTORE
@@ -474,8 +490,6 @@ class HatLink:
         start = slots[slot]
         if not heard.unpack(form, buf, start, start + slots[slot + 1]):
             return _RESULT_INVALID
-        if slot == _REQUEST_SET_POWER:
-            return self._duties.set_power(request_id, slots[0], slots[1], slots[2], slots[3])
         if slot == _REQUEST_SET_RESTORE:
             return self._duties.set_restore(slots[0], slots[1])
         return self._duties.set_limits(slots)

@@ -1,7 +1,7 @@
 """The byte kernels, in the form for what runs this: CPython, any MicroPython, or a HAT. All pass the same tests.
 
-`kernels_host` states what each does. A HAT holds `kernels_chip`, C compiled for its processor (protocol/chip), instead
-of `kernels_micropython`.
+`kernels_host` and `kernels_log` state what each does. A HAT holds `kernels_chip`, C compiled for its processor
+(protocol/chip), instead of `kernels_log` and `kernels_micropython`.
 """
 
 import sys
@@ -30,6 +30,14 @@ frame_message = _form.frame_message
 hmac_key = _form.hmac_key
 hmac_matches = _form.hmac_matches
 hmac_sha256 = _form.hmac_sha256
+log_bytes = _form.log_bytes
+log_drop = _form.log_drop
+log_free = _form.log_free
+log_grow = _form.log_grow
+log_next = _form.log_next
+log_rest_after = _form.log_rest_after
+log_room = _form.log_room
+log_take = _form.log_take
 pack_fields = _form.pack_fields
 put_time = _form.put_time
 read_waiting = _form.read_waiting

@@ -18,9 +18,22 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from cobs import cobs  # type: ignore[import-untyped]
 
+from racklet_link.kernels_log import (
+    log_bytes,
+    log_drop,
+    log_free,
+    log_grow,
+    log_rest_after,
+    log_room,
+    log_taker,
+    log_teller,
+)
+
 if TYPE_CHECKING:
     from array import array
     from collections.abc import Sequence
+
+__all__ = ["log_bytes", "log_drop", "log_free", "log_grow", "log_rest_after", "log_room"]  # beside what is here
 
 UNSIGNED, SIGNED, UNSIGNED_64, BOOL, MESSAGE, BYTES = range(6)
 CTRL_C, CR = 3, 13
@@ -128,7 +141,10 @@ def read_waiting(stream: BinaryIO, buf: bytearray, last: int) -> int:
 
 
 def write_ready(stream: BinaryIO, buf: bytearray, start: int, end: int) -> int:
-    """Write `buf[start:end]`, in packets of 64 bytes, while the stream takes them; return where the rest starts."""
+    """Write `buf[start:end]`, in packets of 64 bytes, while the stream takes them; return where the rest starts.
+
+    A HAT's chip waits for 0.1 ms when the stream is full: its USB port has room for another packet after half of that.
+    """
     while start < end and select.select([], [stream], [], 0)[1]:
         start += stream.write(buf[start : min(end, start + USB_PACKET)])
     return start
@@ -162,7 +178,7 @@ def take_entries(job: array[int], ring: array[int], ring_size: int, dst: bytearr
     does, and ends too soon to tell. 3 + n: the next entry begins banner n. `banners` holds each behind its length, with
     a 0 at the end; a byte 1 in one stands for any.
     """
-    pos, end, to, to_end, begins_line = job
+    pos, end, to, to_end, begins_line = job[:5]
     why = 0
     while pos != end and to != to_end:
         entry = ring[pos % ring_size]
@@ -189,6 +205,10 @@ def _banner_at(entries: range, ring: array[int], ring_size: int, banners: bytes)
             return number if len(seen) == size else 2
         number += 1
     return 0
+
+
+log_next = log_teller(put_time)
+log_take = log_taker(take_entries)
 
 
 def clear(slots: array[int], count: int) -> None:

@@ -11,6 +11,17 @@ from hashlib import sha256
 
 import micropython
 
+from racklet_link.kernels_log import (  # noqa: F401 - these are kernels, or make one
+    log_bytes,
+    log_drop,
+    log_free,
+    log_grow,
+    log_rest_after,
+    log_room,
+    log_taker,
+    log_teller,
+)
+
 # CRC-32 of every nibble (IEEE 802.3, reflected), and all ones, which starts and ends the sum.
 _CRC = array(
     "I",
@@ -265,6 +276,10 @@ def take_entries(job: ptr32, ring: ptr16, ring_size: int, dst: ptr8, banners: pt
     job[2] = to
     job[4] = begins_line
     return why
+
+
+log_next = log_teller(put_time)
+log_take = log_taker(take_entries)
 
 
 @micropython.viper

@@ -10,13 +10,6 @@ if TYPE_CHECKING:
     from racklet_link.message import Message
 
 
-class TakePayload(Protocol):
-    """Takes the payload of a good frame: `buf[:end]`, valid during the call."""
-
-    def __call__(self, buf: bytearray, end: int, /) -> None:
-        """Take it."""
-
-
 class Duties(Protocol):
     """What a HAT does when it is asked, and tells when it speaks. Results are numbers of `Result` in link.proto.
 

@@ -22,6 +22,7 @@ class ReplyCache:
         self._capacity = capacity
         self._words = array("i", bytes(4 * _WIDTH * capacity))
         self._forgotten = 0  # the highest id whose reply is gone
+        self.is_due = False  # one may wait to be sent
 
     def clear(self) -> None:
         """Forget everything: a new host session counts from 1 again."""
@@ -35,6 +36,7 @@ class ReplyCache:
         if at < 0:
             return False
         self._words[at + _DUE] = 1
+        self.is_due = True
         return True
 
     def is_pending(self, request_id: int) -> bool:
@@ -58,6 +60,7 @@ class ReplyCache:
             self._forgotten = max(self._forgotten, self._words[at + 1 + _REPLY_ID])
         words = self._words
         words[at + _DUE] = 1
+        self.is_due = True
         for slot in range(_REPLY_SLOTS):
             words[at + 1 + slot] = reply.slots[slot]
 
@@ -72,6 +75,7 @@ class ReplyCache:
                 for slot in range(_REPLY_SLOTS):
                     reply.slots[slot] = words[at + 1 + slot]
                 return True
+        self.is_due = False
         return False
 
     def _find(self, request_id: int) -> int:

@@ -21,6 +21,7 @@ from racklet_virtual.record import SentBoots
 from tests.bench.codec import minipb_source
 from tests.bench.report import Report, Row
 from tests.conftest import ROOT
+from tests.protocol.hat_messages import payloads_in
 
 LIMIT_MS = 60_000  # emulated; it takes a tenth of it
 RECORD_BYTES = 448
@@ -118,9 +119,8 @@ def _judge(wires: dict[str, bytes]) -> None:
 
 
 def _payload(name: str, wire: bytes) -> bytes:
-    found: list[bytes] = []
-    decoder = FrameDecoder(lambda buf, end: found.append(bytes(buf[:end])))
-    decoder.feed(wire, len(wire))
+    decoder = FrameDecoder()
+    found = payloads_in(decoder, wire)
     if len(found) != 1 or decoder.bad_frames:
         raise RuntimeError(f"{name} is no good frame: {wire.hex()}")
     return found[0]

@@ -150,9 +150,9 @@ class LogPath:
         uart.stop()
         self.fed = 0
         self.total = uart.total
-        uart.total = self.count
         self.uart = uart
         self.capture = app._capture
+        self.capture._total = uart.total = self.count
         self.log = app._log
         self.record = Message(15, 1)
         self.encoder = FrameEncoder()

@@ -182,9 +182,11 @@ def _acknowledge() -> link_pb2.Acknowledge:
 
 
 def _decode(frames: list[bytes]) -> None:
-    decoder = FrameDecoder(lambda _buf, _end: None)
+    decoder = FrameDecoder()
     for frame in frames:
         decoder.feed(frame, len(frame))
+        while decoder.next_frame() >= 0:
+            pass
 
 
 def _unseal_all(frames: list[bytes]) -> None:

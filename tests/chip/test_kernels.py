@@ -15,6 +15,11 @@ from racklet_emulator.parts import EmulatorUnavailableError, find_parts
 from tests.conftest import ROOT
 from tests.protocol.conftest import child_questions
 from tests.protocol.test_kernels import *  # noqa: F403 - its tests, with the `ask` below
+from tests.protocol.test_kernels_log import (  # noqa: F401 - likewise
+    test_a_record_stands_for_so_many_of_the_nodes_bytes,
+    test_any_history_comes_to_the_same_in_every_form,
+    test_it_does_so_in_a_ring_whose_size_takes_17_bits,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,10 +36,12 @@ def ask(make_module_hat: MakeHat) -> Callable[..., str]:
         parts = find_parts()
     except EmulatorUnavailableError as error:
         pytest.skip(str(error))
+    files = compiled_firmware() | {"main.py": b"import conformance\n"}
     with tempfile.TemporaryDirectory() as folder:
-        program = Path(folder, "conformance.mpy")
-        compile_module(ROOT / "tests/protocol/conformance.py", program, CHIP)
-        files = compiled_firmware() | {program.name: program.read_bytes(), "main.py": b"import conformance\n"}
+        for name in ("conformance", "log_script"):
+            program = Path(folder, f"{name}.mpy")
+            compile_module(ROOT / "tests/protocol" / f"{name}.py", program, CHIP)
+            files[program.name] = program.read_bytes()
     hat = make_module_hat(image=flash_image(parts.micropython.read_bytes(), files))
     hat.run_ms(500)
     hat.read()

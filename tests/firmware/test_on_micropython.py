@@ -187,15 +187,18 @@ from racklet_link.framing import FrameDecoder
 from racklet_link.message import Message
 frame, body = Message(messages.FRAME[1], 1), Message(messages.FRAME[1], 1)
 SLOT = {2 * bodies.index(message.DESCRIPTOR)}
-def on_payload(buf, end):
+def read(buf, end):
     assert frame.unpack(messages.FRAME, buf, 0, end)
     start = frame.slots[SLOT]
     assert start
     assert body.unpack(messages.{constant(message.DESCRIPTOR.name)}, buf, start, start + frame.slots[SLOT + 1])
-decoder = FrameDecoder(on_payload)
+decoder = FrameDecoder()
 wire = {framed(message)!r}
 def action():
     decoder.feed(wire, {len(framed(message))})
+    end = decoder.next_frame()
+    assert end > 0
+    read(decoder.payload, end)
 """
     assert heap_taken(code) == 0
 

@@ -7,6 +7,8 @@ import binascii
 import sys
 from array import array
 
+import log_script
+
 from racklet_link import kernels, messages
 from racklet_link.framing import FrameEncoder
 from racklet_link.message import Message
@@ -188,6 +190,10 @@ def take_entries(ring, pos, end, room, begins_line, banners):
     return f"{why} {job[0]} {job[4]} {text(dst[1 : job[2]])} {int(all(kept))}"
 
 
+def log_bytes(record, at):
+    return str(kernels.log_bytes(bytearray(int(at)) + data(record), int(at)))
+
+
 CHILDREN = {}
 OPERATIONS = {
     "crc32": crc32,
@@ -203,6 +209,8 @@ OPERATIONS = {
     "numbers": numbers,
     "put_time": put_time,
     "take_entries": take_entries,
+    "log": log_script.run,
+    "log_bytes": log_bytes,
 }
 
 

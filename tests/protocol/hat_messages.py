@@ -9,6 +9,7 @@ from google.protobuf.message import Message as ProtobufMessage
 
 from racklet.link.v1 import link_pb2
 from racklet_link import messages
+from racklet_link.framing import FrameDecoder
 from racklet_link.kernels_host import crc32_append
 from racklet_link.message import Message
 from tests.protocol.conftest import constant
@@ -41,6 +42,15 @@ def wired(payload: bytes) -> bytes:
     body = bytearray(payload)
     crc32_append(body, 0, len(body), len(body))
     return cobs.encode(bytes(body)) + b"\0"
+
+
+def payloads_in(decoder: FrameDecoder, wire: bytes) -> list[bytes]:
+    """Feed a decoder; return the payloads of the good frames that it found."""
+    found = []
+    decoder.feed(wire, len(wire))
+    while (end := decoder.next_frame()) >= 0:
+        found.append(bytes(decoder.payload[:end]))
+    return found
 
 
 def frame_of(body: ProtobufMessage) -> link_pb2.Frame:

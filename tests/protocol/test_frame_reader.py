@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from racklet_link.frame_reader import FrameReader
 from racklet_link.framing import FrameDecoder
 from racklet_link.limits import MAX_FRAME, MAX_PAYLOAD
-from tests.protocol.hat_messages import wired
+from tests.protocol.hat_messages import payloads_in, wired
 
 SETTINGS = settings(max_examples=300, deadline=None)
 GOOD = st.binary(min_size=1, max_size=MAX_PAYLOAD).map(wired)
@@ -26,13 +26,13 @@ def counts(reader: FrameReader | FrameDecoder) -> tuple[int, int, int, int]:
 @SETTINGS
 def test_it_finds_and_counts_what_the_decoder_of_both_ends_does(parts: list[bytes], cuts: list[int]) -> None:
     found: list[bytes] = []
-    decoder = FrameDecoder(lambda buf, end: found.append(bytes(buf[:end])))
+    decoder = FrameDecoder()
     reader = FrameReader()
     read: list[bytes] = []
     wire = b"".join(parts)
     while wire:
         cut = cuts[len(wire) % len(cuts)]
-        decoder.feed(wire[:cut], len(wire[:cut]))
+        found += payloads_in(decoder, wire[:cut])
         read += reader.feed(wire[:cut])
         wire = wire[cut:]
     assert read == found

@@ -11,7 +11,7 @@ from racklet.link.v1 import link_pb2
 from racklet_link.framing import FrameDecoder, FrameEncoder
 from racklet_link.limits import MAX_FRAME, MAX_PAYLOAD
 from racklet_link.seal import Seal
-from tests.protocol.hat_messages import framed, held, wired
+from tests.protocol.hat_messages import framed, held, payloads_in, wired
 from tests.protocol.seals import KEY, sealed_frame
 
 SETTINGS = settings(max_examples=100, deadline=None)
@@ -24,10 +24,10 @@ class Ear:
 
     def __init__(self) -> None:
         self.found: list[bytes] = []
-        self.decoder = FrameDecoder(lambda buf, end: self.found.append(bytes(buf[:end])))
+        self.decoder = FrameDecoder()
 
     def hear(self, data: bytes) -> None:
-        self.decoder.feed(data, len(data))
+        self.found += payloads_in(self.decoder, data)
 
     @property
     def counts(self) -> tuple[int, int, int, int]:
@@ -52,7 +52,21 @@ def test_only_the_first_bytes_of_the_data_that_are_named_are_taken() -> None:
     ear = Ear()
     wire = wired(b"one")
     ear.decoder.feed(wire + wired(b"two"), len(wire))
-    assert ear.found == [b"one"]
+    assert ear.decoder.next_frame() == len(b"one")
+    assert ear.decoder.next_frame() == -1
+    assert ear.decoder.frames == 1
+
+
+def test_frames_are_found_one_at_a_time_and_each_is_there_until_the_next_is_asked_for() -> None:
+    decoder = FrameDecoder()
+    wire = wired(b"one") + wired(b"damaged")[:-2] + b"!\0" + wired(b"") + wired(b"three")
+    decoder.feed(wire, len(wire))
+    assert decoder.payload[: decoder.next_frame()] == b"one"
+    assert (decoder.frames, decoder.bad_frames) == (1, 0)
+    assert decoder.next_frame() == 0
+    assert (decoder.frames, decoder.bad_frames) == (2, 1)
+    assert decoder.payload[: decoder.next_frame()] == b"three"
+    assert [decoder.next_frame(), decoder.next_frame()] == [-1, -1]
 
 
 def test_the_largest_payload_fits() -> None:

@@ -389,7 +389,8 @@ def test_some_of_an_update_is_taken_and_answered_with_how_it_stands() -> None:
 
 
 @pytest.mark.parametrize(
-    "request_bytes", [b"\x08\x03\x52\x01\x0f", b"\x08\x03", b"\x08\x03\x4a\x00", b"\x08\x03\x12\x01\x0f"]
+    "request_bytes",
+    [b"\x08\x03\x52\x01\x0f", b"\x08\x03", b"\x08\x03\x4a\x00", b"\x08\x03\x12\x01\x0f", b"\x08\x03\x22\x01\x0f"],
 )
 def test_an_operation_that_is_not_known_or_no_message_is_invalid(request_bytes: bytes) -> None:
     bench = Bench()
@@ -413,6 +414,19 @@ def test_a_request_older_than_the_replies_that_are_kept_is_stale() -> None:
     bench.hear(link_pb2.Request(id=1, identify=link_pb2.Identify()))
     assert bench.replies() == [(1, link_pb2.RESULT_STALE)]
     assert len(bench.duties.identified) == REPLIES_KEPT + 1
+
+
+def test_every_request_of_what_came_at_once_is_done() -> None:
+    bench = Bench()
+    asked = [
+        link_pb2.Request(id=3, identify=link_pb2.Identify(duration_ms=1)),
+        link_pb2.Request(id=4, set_power=POWER_ON),
+    ]
+    bench.duties.running = None
+    bench.hear_wire(b"".join(bench.host.wire(request) for request in asked))
+    assert bench.duties.identified == [1]
+    assert len(bench.duties.executed) == 1
+    assert bench.replies() == [(3, DONE), (4, PENDING)]
 
 
 def test_more_pending_requests_than_can_be_kept_are_not_begun() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,11 +19,23 @@ from tests.protocol.hat_messages import empty, read
 UART_OVERRUN = link_pb2.GAP_REASON_UART_OVERRUN
 SUPPLY_ON = link_pb2.BOOT_CAUSE_SUPPLY_ON
 CHUNK_MS = 40
+UART_ENTRIES, FRAMING_ERROR = 1024, 0x100
+DAMAGED, LAPPED = 1, -2  # why taking entries ends
+LARGE = 64 * 1024  # its positions take 17 bits
 LATER_MS = 1000  # when no record may grow any more
 
 
 def append(ring: LogRing, data: bytes, now_ms: int = 0, turns: int = 0) -> None:
     ring.append(data, len(data), now_ms, turns)
+
+
+def take(ring: LogRing, data: bytes, now_ms: int = 0, turns: int = 0, *, damaged_at: int = -1, came: int = 0) -> int:
+    """Let the ring take what a UART's ring of 1024 entries received; return why that ended."""
+    entries = array("H", [*data, *bytes(UART_ENTRIES - len(data))])
+    if damaged_at >= 0:
+        entries[damaged_at] |= FRAMING_ERROR
+    job = array("i", (0, len(data), 0, 0, 0, now_ms, turns))
+    return ring.take(job, entries, UART_ENTRIES, b"\0", lambda: came or len(data), UART_ENTRIES)
 
 
 def next_record(ring: LogRing, now_ms: int = LATER_MS) -> link_pb2.LogRecord | None:
@@ -101,6 +115,68 @@ def test_a_record_that_was_sent_does_not_grow() -> None:
     assert [record.data for record in records(ring)] == [b"a"]
     append(ring, b"b", 1)
     assert [record.data for record in records(ring)] == [b"b"]
+
+
+def test_what_a_uart_received_is_taken_until_something_is_wrong_with_it() -> None:
+    ring = LogRing(600)
+    ring.begin_boot(SUPPLY_ON, 0, 0)
+    assert take(ring, b"sound, damaged", damaged_at=7) == DAMAGED
+    assert ring.offset == 7
+    assert story(ring) == ["boot 1", "7 bytes at 0"]
+
+
+def test_of_what_was_overwritten_while_it_was_taken_nothing_is_in_the_log() -> None:
+    ring = LogRing(600)
+    assert take(ring, b"abc", came=UART_ENTRIES + 1) == LAPPED
+    assert ring.offset == 0
+    assert story(ring) == []
+
+
+def test_what_a_uart_received_drops_the_oldest_records_of_a_full_ring() -> None:
+    ring = LogRing(600)
+    ring.begin_boot(SUPPLY_ON, 0, 0)
+    for now_ms in (0, 100, 200):
+        assert take(ring, b"x" * 500, now_ms) == 0
+    assert ring.offset == 1500
+    told = story(ring)
+    assert told[:2] == ["boot 1", f"{told[1].split()[0]} lost at 0"]
+    lost = int(told[1].split()[0])
+    assert told[2:] == [f"{1500 - lost} bytes at {lost}"]
+    assert 1500 - lost >= 600 - 4 * 6 - LOG_DATA_MAX
+
+
+def test_a_ring_of_64_kib_holds_its_size_and_goes_on_over_its_end() -> None:
+    ring = LogRing(LARGE)
+    sent = bytearray()
+    for now_ms in range(0, 100_000, 500):
+        data = bytes(now_ms // 500 + index & 255 for index in range(700))
+        assert take(ring, data, now_ms) == 0
+        sent += data
+    assert LARGE - 2 * (LOG_DATA_MAX + 6) < ring.held_bytes <= LARGE
+    gap, *kept = records(ring, 101_000)
+    assert (gap.offset, gap.lost_bytes) == (0, kept[0].offset)
+    assert b"".join(record.data for record in kept) == sent[gap.lost_bytes :]
+    ring.acknowledge(0, len(sent) - 1000)
+    ring.rewind(0, len(sent) - 1000)
+    left = records(ring, 101_000)
+    assert b"".join(record.data for record in left) == sent[left[0].offset :]
+    ring.acknowledge(0, len(sent))
+    assert ring.held_bytes == 0
+
+
+def test_an_acknowledgement_frees_boots_gaps_and_damaged_bytes_as_well_as_sound_ones() -> None:
+    ring = LogRing(600)
+    ring.begin_boot(SUPPLY_ON, 0, 0)
+    append(ring, b"abc")
+    ring.lose(5, UART_OVERRUN, 0, 0)
+    ring.append_damaged(0x41, 0, 0, 0)
+    append(ring, b"xyz", 100)
+    ring.begin_boot(SUPPLY_ON, 200, 0)
+    assert len(records(ring)) == 6
+    ring.acknowledge(1, 3 + 5 + 1)
+    assert ring.held_bytes == (6 + 3) + (6 + 1)
+    ring.acknowledge(2, 0)
+    assert ring.held_bytes == 0
 
 
 def test_a_long_text_takes_records_of_the_largest_size() -> None:
@@ -419,9 +495,10 @@ class AnyHistory(RuleBasedStateMachine):
     Whatever happens: what the receiver was told is what the node sent, or a loss of the right size.
     """
 
-    @initialize(size=st.integers(64, 600), before_turn_ms=st.sampled_from([2**30, 500]))
+    @initialize(size=st.integers(64, 600) | st.just(LARGE), before_turn_ms=st.sampled_from([2**30, 500]))
     def begin(self, size: int, before_turn_ms: int) -> None:
         self.ring = LogRing(size)
+        self.ring._marks[1] = max(0, size - 600)  # what comes reaches the end of a large ring as well
         self.size = size
         self.clock_ms = 2**30 - before_turn_ms
         self.sent: list[list[tuple[int, int]]] = [[]]  # of each boot the bytes, -1 for a lost one, and their times
@@ -436,6 +513,13 @@ class AnyHistory(RuleBasedStateMachine):
         begin = len(self.sent[-1])
         data = bytes((begin * 7 + index) & 255 for index in range(count))
         self.ring.append(data, count, self.clock_ms & 0x3FFFFFFF, self.clock_ms >> 30)
+        self.sent[-1] += [(byte, self.clock_ms) for byte in data]
+
+    @rule(count=st.integers(0, 30) | st.integers(0, 700))
+    def take(self, count: int) -> None:
+        begin = len(self.sent[-1])
+        data = bytes((begin * 7 + index) & 255 for index in range(count))
+        assert take(self.ring, data, self.clock_ms & 0x3FFFFFFF, self.clock_ms >> 30) == 0
         self.sent[-1] += [(byte, self.clock_ms) for byte in data]
 
     @rule()
@@ -527,7 +611,7 @@ class AnyHistory(RuleBasedStateMachine):
 
     @invariant()
     def the_ring_keeps_its_size(self) -> None:
-        assert 0 <= self.ring._sent <= self.ring.held_bytes <= self.size
+        assert 0 <= self.ring._marks[3] <= self.ring.held_bytes <= self.size
         assert len(self.ring.ring) == self.size
 
     @invariant()

@@ -15,6 +15,7 @@ from racklet_link.host import HostLink
 from racklet_link.limits import PROTOCOL_MAX, SEAL_SIZE
 from racklet_link.seal import Seal
 from tests.conftest import ROOT
+from tests.protocol.hat_messages import payloads_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,11 +52,8 @@ def test_hostds_end_writes_the_frame(vector: dict[str, object]) -> None:
 
 @pytest.mark.parametrize("vector", VECTORS)
 def test_the_decoder_finds_the_payload_in_the_frame(vector: dict[str, object]) -> None:
-    found: list[bytes] = []
-    decoder = FrameDecoder(lambda buf, end: found.append(bytes(buf[:end])))
-    wire = bytes.fromhex(vector["frame"])
-    decoder.feed(wire, len(wire))
-    assert found == [bytes.fromhex(vector["payload"])]
+    decoder = FrameDecoder()
+    assert payloads_in(decoder, bytes.fromhex(vector["frame"])) == [bytes.fromhex(vector["payload"])]
     assert decoder.bad_frames == 0
 
 

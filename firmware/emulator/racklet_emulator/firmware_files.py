@@ -32,7 +32,7 @@ _HOSTS_END = (
 )
 _NOT_ON_A_HAT = {*(f"racklet_link/{name}" for name in _HOSTS_END), "racklet_hat/ports"}
 _MAIN = "main.py"
-_OTHER_KERNELS = "kernels_micropython"
+_OTHER_KERNELS = {"kernels_log", "kernels_micropython"}
 CHIP: Final = "armv6m"  # the RP2040, as mpy-cross calls it
 CHIP_KERNELS: Final = PROJECT / "protocol" / "chip" / "kernels_chip.mpy"
 
@@ -64,7 +64,7 @@ def compiled_modules(architecture: str) -> dict[str, bytes]:
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder, "module.mpy")
         for source in hat_modules():
-            if architecture == CHIP and source.stem == _OTHER_KERNELS:
+            if architecture == CHIP and source.stem in _OTHER_KERNELS:
                 modules[f"{source.parent.name}/{CHIP_KERNELS.name}"] = CHIP_KERNELS.read_bytes()
             elif source.name != _MAIN:
                 compile_module(source, target, architecture)
