@@ -1,15 +1,19 @@
 """The HAT's large rings, made before the other modules are loaded: among those the heap has no such room left."""
 
 import gc
-from array import array
 
-from micropython import const
-from uctypes import addressof
+gc.collect()  # what checking the slot has left: the modules that follow are to stand where that did
 
-from racklet_hat import config
-from racklet_link.log_ring import LogRing
+from array import array  # noqa: E402 - see above
+
+from micropython import const  # noqa: E402
+from uctypes import addressof  # noqa: E402
+
+from racklet_hat import config  # noqa: E402
+from racklet_link.log_ring import LogRing  # noqa: E402
 
 UART_RING_BITS = const(13)  # the ring takes 2**13 bytes: 2 for each of config.UART_ENTRIES
+_CODE_BYTES = const(72 * 1024)
 _PLACES_TRIED = const(4)  # mostly the first is right
 
 
@@ -33,6 +37,17 @@ def _aligned_ring() -> array:
     raise MemoryError
 
 
-gc.collect()
-LOG = LogRing(config.LOG_RING_BYTES)
-UART_RING = _aligned_ring()
+def _made() -> "tuple[LogRing, array]":
+    """Return both, behind room for the code: who looks for room in the heap begins at its start, again and again."""
+    for room in (_CODE_BYTES, 0):
+        gc.collect()
+        try:
+            front = bytearray(room)  # noqa: F841 - only to be there
+            return LogRing(config.LOG_RING_BYTES), _aligned_ring()
+        except MemoryError:
+            continue
+    raise MemoryError
+
+
+LOG, UART_RING = _made()
+gc.collect()  # the room in front is free again
