@@ -5,6 +5,10 @@ import gc
 import time
 from array import array
 
+from racklet_hat.rings import LOG  # first: see there
+
+# isort: split
+
 from racklet_hat import board as hardware
 from racklet_hat import config
 from racklet_hat.clock import Clock
@@ -18,7 +22,6 @@ from racklet_hat.waveform import Waveform
 from racklet_link.event_queue import EventQueue
 from racklet_link.hat import HatLink
 from racklet_link.kernels import const, copy, elapsed_ms
-from racklet_link.log_ring import LogRing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -100,7 +103,7 @@ class App:
         self._board = board
         self._clock = Clock()
         self._clock.turn(time.ticks_ms())  # pyright: ignore[reportArgumentType] - milliseconds are an integer
-        self._log = LogRing(config.LOG_RING_BYTES)
+        self._log = LOG
         self._events = EventQueue(config.EVENTS_KEPT)
         self._limits = Limits()
         self._waveform = Waveform()

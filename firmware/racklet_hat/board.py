@@ -9,10 +9,10 @@ import machine
 import micropython
 import rp2
 from micropython import const
-from uctypes import addressof
 
 from racklet_hat import config
 from racklet_hat.power_monitor import Monitor, MonitorError
+from racklet_hat.rings import UART_RING, UART_RING_BITS
 from racklet_link.kernels import read_waiting, write_ready
 
 TYPE_CHECKING = False
@@ -32,11 +32,9 @@ _UARTIMSC = const(0x38)
 _TX_INTERRUPT = const(0x20)
 _UARTDMACR = const(0x48)
 _RX_DMA = const(0x1)
-_RING_BITS = const(13)  # the ring takes 2**13 bytes: 2 for each of config.UART_ENTRIES
 _TRANSFERS = const(0x8000000)  # of one run of the DMA, a multiple of the ring: 15 minutes at 1500000 baud
 _COUNT_AND_START = const(7)  # RP2040 data sheet 2.5.7: the word of a channel at which a count starts it
 _HALFWORD = const(1)
-_PLACES_TRIED = const(16)  # 3 to 5 are enough
 _DIE_ID = const(0xFF)  # of an INA226; an INA228 has nothing there and reads as something else
 _INA226 = const(0x2260)
 _SCRATCH = const(0x4005800C)  # 4.7.6: SCRATCH0 keeps what it holds over every reset but that of a power loss
@@ -165,7 +163,7 @@ class NodeUart:
     """
 
     def __init__(self) -> None:
-        self.ring = _aligned_ring()
+        self.ring = UART_RING
         self._rx = machine.Pin(config.NODE_RX)
         tx = machine.Pin(config.NODE_TX)
         self._uart = machine.UART(config.NODE_UART, tx=tx, rx=self._rx, rxbuf=_UART_BUFFERS, txbuf=_UART_BUFFERS)
@@ -181,7 +179,7 @@ class NodeUart:
         ctrl = self._dma.pack_ctrl(
             size=_HALFWORD,
             inc_read=False,
-            ring_size=_RING_BITS,
+            ring_size=UART_RING_BITS,
             ring_sel=True,
             treq_sel=config.UART_RX_DREQ,
             chain_to=self._restart.channel,  # pyright: ignore[reportAttributeAccessIssue] - likewise
@@ -286,25 +284,3 @@ def _pulse(pin: machine.Pin) -> None:
     pin.value(1)
     time.sleep_us(1500)  # the latch wants 1 ms; nothing else waits so long
     pin.value(0)
-
-
-def _aligned_ring() -> array:
-    """Return a ring that stands at a multiple of its size, where the DMA's address wraps.
-
-    Tries one place after another: each tells how far the next one will be from a multiple. All others are free then.
-    """
-    size = 1 << _RING_BITS
-    empty = bytes(size)
-    tried = None
-    at = 0
-    room = size  # at least so much, since a small spacer would go into a hole somewhere else
-    for _ in range(_PLACES_TRIED):
-        spacer = bytearray(room)
-        ring = array("H", empty)
-        step = addressof(ring) - at
-        at += step
-        if at & (size - 1) == 0:
-            return ring
-        tried = (tried, spacer, ring)
-        room = size + ((room - at - step) & (size - 1))
-    raise MemoryError

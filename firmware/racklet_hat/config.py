@@ -48,7 +48,7 @@ BANNERS = (
     b"\x09U-Boot 20"
     b"\x00"
 )
-LOG_RING_BYTES = const(32 * 1024)  # 2.8 s at 115200 baud are 32256 bytes and 72 heads of 6
+LOG_RING_BYTES = const(64 * 1024)  # 5.6 s at 115200 baud, 430 ms at 1500000: 64512 bytes and 144 heads of 6
 EVENTS_KEPT = const(16)
 
 MONITOR_ADDRESS = const(0x40)

@@ -13,8 +13,10 @@ from racklet_link.events import BootStarted, Damage, EventReceived, LogData, Log
 
 log = logging.getLogger(__name__)
 
-# A HAT holds 32 KiB of what its node said: 220 ms at 1 500 000 baud. Long before, it wants an acknowledgement.
-URGENT_BYTES = 10 << 10
+_RING_BYTES = 32 << 10  # of a HAT that does not tell
+# Of a HAT's ring: what its node says until the acknowledgement is there. At 1,500,000 baud up to 90 ms pass until the
+# next look at the port, and 150 ms are left for the disk.
+_ROOM_KEPT_BYTES = 36 << 10
 _SAMPLES_MAX = (1 << 31) - 1  # what the API can tell
 
 
@@ -37,6 +39,7 @@ class NodeLog:
         self._recorder = recorder
         self._tail = ConsoleTail(_stored_tail(store.newest))
         self._unsynced_bytes = 0
+        self._urgent_bytes = urgent_bytes(0)
 
     @property
     def last_line(self) -> str:
@@ -46,10 +49,11 @@ class NodeLog:
     @property
     def is_urgent(self) -> bool:
         """Whether the HAT holds so much that is not stored that it cannot wait for the next sync of everything."""
-        return self._unsynced_bytes >= URGENT_BYTES
+        return self._unsynced_bytes >= self._urgent_bytes
 
     def attach(self, hello: link_pb2.Hello) -> StoredPositions:
         """Take up a HAT session; return what is stored of it."""
+        self._urgent_bytes = urgent_bytes(hello.log_ring_bytes)
         stored = self._recorder.attach(hello)
         self.watch.take_up(self._recorder.log)
         return stored
@@ -95,6 +99,15 @@ class NodeLog:
 
     def _count(self, damage: Damage) -> None:
         self.uart_errors.update(framing=damage.framing_errors, parity=damage.parity_errors, **{"break": damage.breaks})
+
+
+def urgent_bytes(ring_bytes: int) -> int:
+    """Return how much of what a HAT with such a ring brought may wait for the next sync of everything.
+
+    Few syncs cost less than many, so that is as much as leaves _ROOM_KEPT_BYTES, and a quarter of a small ring.
+    """
+    ring_bytes = ring_bytes or _RING_BYTES
+    return max(ring_bytes // 4, ring_bytes - _ROOM_KEPT_BYTES)
 
 
 def _stored_tail(newest: BootLog | None) -> bytes:

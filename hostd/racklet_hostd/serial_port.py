@@ -22,9 +22,8 @@ FULL_BYTES = 4000  # of the 4095 that a terminal gives at most: there is more be
 
 # Waking up costs as much as taking in some kilobytes. So a port that has woken hostd twice within SOON_MS is looked at
 # from then on, when about LOOKED_FOR_BYTES will have come at the rate of late: after LOOK_MS at the earliest, SOON_MS
-# at the latest, all such ports at the same moments. When nothing has come for SOON_MS it wakes hostd again. What counts
-# is what a HAT holds that is not acknowledged: 32 KiB at most, which 1,500,000 baud fill in 218 ms; no HAT tells its
-# rate beforehand. At that rate a look comes every 100 ms, and the acknowledgement right after it.
+# at the latest, all such ports at the same moments. When nothing has come for SOON_MS it wakes hostd again. A terminal
+# holds 12 KiB; what comes beyond waits in the HAT's ring. At 1,500,000 baud a look comes every 100 ms.
 LOOK_MS = 20
 SOON_MS = 125
 LOOKED_FOR_BYTES = 15_000

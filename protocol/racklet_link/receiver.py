@@ -12,7 +12,7 @@ from racklet_link.limits import OFFSET_MAX
 if TYPE_CHECKING:
     from racklet_link.events import LinkEvent
 
-BOOTS_REMEMBERED = 8192  # more starts than a HAT's ring can hold unacknowledged
+BOOTS_REMEMBERED = 16384  # more starts than a HAT's ring can hold unacknowledged
 TOLD_TOGETHER_MS = 48  # any byte of a LogData can be given a time within 50 ms
 RECORD_MS = 40  # a HAT puts the bytes of so long into a record, at most
 TOLD_TOGETHER_BYTES = 4096

@@ -17,10 +17,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from racklet.link.v1 import link_pb2
-from tests.bench.wire import HatSeal, measured, unseal
+from tests.bench.wire import RING_BYTES, HatSeal, measured, unseal
 
 PIECE_BYTES = 448  # what a HAT puts into one record
-HELD_BYTES = 32 << 10  # what a HAT's ring holds, and no less than what an adapter and its driver do
+HELD_BYTES = RING_BYTES  # what a HAT's ring holds, and no less than what an adapter and its driver do
 TELEMETRY_EVERY_S = 1.0
 LOOK_S = 0.1  # as often as a HAT looks whether something is due, when nothing comes
 STDIN = 0

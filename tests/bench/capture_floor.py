@@ -17,14 +17,15 @@ from pathlib import Path
 from cobs import cobs
 
 from racklet.link.v1 import link_pb2
+from racklet_hostd.node_log import urgent_bytes
 from racklet_hostd.serial_port import LOOK_MS, LOOKED_FOR_BYTES, SOON_MS
 from racklet_link.frame_reader import FrameReader
 from racklet_link.kernels_host import crc32_append
 from racklet_link.seal import Seal, talk_seals
-from tests.bench.wire import KEY
+from tests.bench.wire import KEY, RING_BYTES
 
 READ_BYTES = 4096
-URGENT_BYTES = 8 << 10  # unacknowledged: every look at a fast console is followed by an acknowledgement
+URGENT_BYTES = urgent_bytes(RING_BYTES)
 PERIOD_S = 1.0  # until what is less than that is acknowledged
 ROOM_BYTES = 64 << 20  # whatever is stored in a whole run
 NONCE = b"h" * 16

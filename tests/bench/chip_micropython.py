@@ -9,7 +9,7 @@ import time
 
 import machine
 
-CALLS = 8
+CALLS = 4
 RECORD_BYTES = 448  # the most that a LogRecord holds
 TURN_MS = 5
 TURNS = 8  # 448 bytes at 115200 baud take 39 ms

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 CRC_SIZE = 4
 KEY = b"k" * 32  # of every HAT
 NONCE = b"d" * 16
+RING_BYTES = 64 << 10
 
 
 def seal(payload: bytes) -> bytes:
@@ -92,6 +93,7 @@ def introduction(number: int) -> link_pb2.Hello:
         firmware="0.1.0",
         has_key=True,
         nonce=NONCE,
+        log_ring_bytes=RING_BYTES,
     )
 
 

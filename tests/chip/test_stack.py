@@ -28,19 +28,16 @@ import sys
 import time
 
 sys.path[:] = ["/slots/a", ".frozen"]
-from racklet_hat import app, config
+from racklet_hat import config
+config.LOG_RING_BYTES = 2048
+from racklet_hat import app
 from racklet_hat.power_gate import PowerGate
+from racklet_hat.rings import LOG
 from racklet_link.log_ring import LogRing
 sys.path[:] = ["", ".frozen", "/lib"]
 
-config.LOG_RING_BYTES = 2048
-logs = []
 used = [0]
-begin, refusal = LogRing.__init__, PowerGate._refusal
-
-def watched_begin(self, size):
-    begin(self, size)
-    logs.append(self)
+refusal = PowerGate._refusal
 
 def watched(function):
     def look(self, *at):
@@ -51,15 +48,15 @@ def watched(function):
 def late_refusal(self, *args):
     time.sleep_ms(20)
     for now_ms in range(0, 100 * config.LOG_RING_BYTES // 32, 100):
-        logs[0].append(bytes(32), 32, now_ms, 0)
-    while logs[0].held_bytes < config.LOG_RING_BYTES:
-        logs[0].append(b"y", 1, now_ms, 0)
+        LOG.append(bytes(32), 32, now_ms, 0)
+    while LOG.held_bytes < config.LOG_RING_BYTES:
+        LOG.append(b"y", 1, now_ms, 0)
     return refusal(self, *args)
 
 def told(self):
     self._heap_free = used[0]
 
-LogRing.__init__, PowerGate._refusal = watched_begin, late_refusal
+PowerGate._refusal = late_refusal
 for name in ("_at", "_record_ms", "_record_size", "_record_turns", "_remove_oldest"):
     setattr(LogRing, name, watched(getattr(LogRing, name)))
 app.App.look_at_heap = told

@@ -20,7 +20,7 @@ from racklet_link.log_ring import LogRing
 from racklet_link.message import Message
 
 PUMP_S = 0.002
-RING_BYTES = 32 << 10
+RING_BYTES = 64 << 10
 ROOM_BYTES = 8 << 10  # what lies in the line at most
 
 
@@ -43,8 +43,9 @@ class PtyHat:
     A power request is answered with `power_result`; while that is RESULT_PENDING, `finish_power` ends it.
     """
 
-    def __init__(self, port: Path, session: int = 1000, hat_id: bytes = b"") -> None:
+    def __init__(self, port: Path, session: int = 1000, hat_id: bytes = b"", ring_bytes: int = RING_BYTES) -> None:
         self.port = port
+        self.ring_bytes = ring_bytes
         self.session = session
         number = 8 if port.name in {"port", "node-1"} else 16 + sum(port.name.encode())  # no two HATs share an id
         self.hat_id = hat_id or bytes([1, 2, 3, 4, 5, 6, 7, number & 255])
@@ -205,7 +206,7 @@ class PtyHat:
 
     def _start(self, session: int) -> None:
         self.session = session
-        self._log = LogRing(RING_BYTES)
+        self._log = LogRing(self.ring_bytes)
         self._events = EventQueue(32)
         self.link = HatLink(session, self._log, self._events, self)
 

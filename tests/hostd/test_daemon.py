@@ -20,7 +20,7 @@ from racklet_hostd import daemon
 from racklet_hostd.__main__ import main
 from racklet_hostd.config import StoreConfig
 from racklet_hostd.listening import ListenError
-from racklet_hostd.node_log import URGENT_BYTES
+from racklet_hostd.node_log import urgent_bytes
 from tests.hostd.pty_hat import PtyHat
 from tests.hostd.rig import config_for, running_daemon, running_rack, until
 
@@ -95,14 +95,23 @@ async def test_a_kill_loses_no_byte_and_stores_none_twice(tmp_path: Path) -> Non
             assert await read_log(tmp_path) == b"".join(LINES[:said])
 
 
-async def test_a_hat_that_fills_its_ring_is_acknowledged_before_the_period_ends(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("ring_kib", "kib"), [(0, 8), (16, 4), (32, 8), (64, 28), (128, 92)])
+def test_what_a_hat_has_brought_is_urgent_while_its_ring_still_has_room(ring_kib: int, kib: int) -> None:
+    assert urgent_bytes(ring_kib << 10) == kib << 10
+
+
+@pytest.mark.parametrize("ring_bytes", [32 << 10, 64 << 10])
+async def test_a_hat_that_fills_its_ring_is_acknowledged_before_the_period_ends(
+    tmp_path: Path, ring_bytes: int
+) -> None:
     config = config_for(tmp_path).model_copy(update={"store": StoreConfig.model_construct(sync_period_ms=3_600_000)})
-    with PtyHat(tmp_path / "ports" / "node-1") as hat:
+    urgent = urgent_bytes(ring_bytes)
+    with PtyHat(tmp_path / "ports" / "node-1", ring_bytes=ring_bytes) as hat:
         async with running_daemon(config) as (hostd, _):
             hat.boot()
             for _ in range(10):
-                hat.say(bytes(URGENT_BYTES))
-                await until(lambda: hat._log.held_bytes < URGENT_BYTES)
+                hat.say(bytes(urgent))
+                await until(lambda: hat._log.held_bytes < urgent)
             assert hostd.rack.node("node-1").store.totals.log_lost_bytes == 0
 
 

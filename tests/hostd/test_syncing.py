@@ -122,7 +122,7 @@ async def test_what_is_urgent_of_one_node_is_stored_before_what_is_not_of_anothe
                 hat.boot()
             slow.say(b"little")
             await until(lambda: (log := hostd.rack.node("node-2").store.newest) and log.end == 6)
-            fast.say(bytes(20_000))
+            fast.say(bytes(30_000))
             await until(lambda: hostd.rack.node("node-1").store.totals.log_bytes >= 10_000)
             assert hostd.rack.node("node-2").store.totals.log_bytes == 0
         assert hostd.rack.node("node-2").store.totals.log_bytes == 6

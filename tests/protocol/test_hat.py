@@ -189,6 +189,7 @@ def test_hello_tells_where_the_log_and_the_events_stand() -> None:
         firmware="0.1.0",
         has_key=True,
         nonce=bytes([2]) * 16,
+        log_ring_bytes=2048,
     )
 
 

@@ -46,7 +46,7 @@ class Firmware:
     micropython: Path
     entry: Path
     search_path: tuple[Path, ...]
-    heap_kib: int = 384  # the chip has 192 of half as wide words
+    heap_kib: int = 512  # the chip has 236 of half as wide words
     from_flash: bool = False
 
 
@@ -80,7 +80,7 @@ def flash_firmware() -> Firmware:
         micropython=find_micropython(),
         entry=stand_ins / "start_from_flash.py",
         search_path=(stand_ins,),
-        heap_kib=640,  # the code as well
+        heap_kib=768,  # the code as well
         from_flash=True,
     )
 

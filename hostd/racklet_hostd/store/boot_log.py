@@ -15,7 +15,7 @@ from racklet_hostd.store.segment_reader import SegmentReader
 from racklet_hostd.store.segments import SegmentFolder, SegmentWrite
 from racklet_link.events import Damage
 
-# What one boot log holds in memory. A HAT works in less than 80 kB, so it cannot have this much unacknowledged.
+# What one boot log holds in memory. A HAT has less memory, so it cannot have this much unacknowledged.
 HELD_LIMIT_BYTES = 512 << 10
 PIECE_COST_BYTES = 128  # of a piece in memory, beside its bytes
 MAX_OFFSET = 1 << 62  # keeps every sum of offsets within what SQLite stores

@@ -687,6 +687,7 @@ class Hello(_message.Message):
     ON_PROBATION_FIELD_NUMBER: _builtins.int
     SECURITY_VERSION_FIELD_NUMBER: _builtins.int
     FELL_BACK_FIELD_NUMBER: _builtins.int
+    LOG_RING_BYTES_FIELD_NUMBER: _builtins.int
     protocol_min: _builtins.int
     """The oldest protocol version the HAT speaks."""
     protocol_max: _builtins.int
@@ -733,6 +734,8 @@ class Hello(_message.Message):
     """The security version of the firmware that runs."""
     fell_back: _builtins.bool
     """True when the other slot was tried last, and not confirmed."""
+    log_ring_bytes: _builtins.int
+    """How many bytes of log, with 6 more for each record, the HAT holds until they are acknowledged; 0 is 32768."""
     def __init__(
         self,
         *,
@@ -757,10 +760,11 @@ class Hello(_message.Message):
         on_probation: _builtins.bool = ...,
         security_version: _builtins.int = ...,
         fell_back: _builtins.bool = ...,
+        log_ring_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ms", b"at_ms", "board", b"board", "boot", b"boot", "boot_continues", b"boot_continues", "counters_continue", b"counters_continue", "event_sequence", b"event_sequence", "fell_back", b"fell_back", "firmware", b"firmware", "has_key", b"has_key", "hat_id", b"hat_id", "log_boot", b"log_boot", "log_offset", b"log_offset", "nonce", b"nonce", "on_probation", b"on_probation", "protocol_max", b"protocol_max", "protocol_min", b"protocol_min", "reset_cause", b"reset_cause", "security_version", b"security_version", "session", b"session", "slot", b"slot", "supply_state", b"supply_state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ms", b"at_ms", "board", b"board", "boot", b"boot", "boot_continues", b"boot_continues", "counters_continue", b"counters_continue", "event_sequence", b"event_sequence", "fell_back", b"fell_back", "firmware", b"firmware", "has_key", b"has_key", "hat_id", b"hat_id", "log_boot", b"log_boot", "log_offset", b"log_offset", "log_ring_bytes", b"log_ring_bytes", "nonce", b"nonce", "on_probation", b"on_probation", "protocol_max", b"protocol_max", "protocol_min", b"protocol_min", "reset_cause", b"reset_cause", "security_version", b"security_version", "session", b"session", "slot", b"slot", "supply_state", b"supply_state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
