@@ -86,7 +86,7 @@ _LIGHTS_MS = const(100)
 _TYPE_MAX = const(32)  # bytes in one turn: 5 ms take 57 at 115200 baud
 _CHUNK_BYTES = const(64)  # as a USB packet
 _CHUNKS_MAX = const(2)  # in one turn: the other tasks wait meanwhile
-_FRAMES_MAX = const(5)  # 4 carry 1500000 baud, 5 would at a clock 15 % slower, 6 cost every eighth measurement
+_FRAMES_MAX = const(5)  # 4 carry 1500000 baud, 5 would with cycles 10 % longer, 6 cost every eighth measurement
 _HEAP_LOOKS = const(
     20
 )  # turns of the lights: looking takes 9 ms, in which a line at 1500000 baud fills most of its ring
