@@ -98,10 +98,9 @@ async def test_the_adc_reads_the_input_voltage(start_rack: StartRack) -> None:
 RECEIVE = """
 import machine, rp2, time
 from array import array
-from racklet_hat.board import _aligned_ring
+from racklet_hat.rings import UART_RING as ring
 uart = machine.UART(1, baudrate=115200, tx=machine.Pin(4), rx=machine.Pin(5), rxbuf=32, txbuf=32)
 rx = machine.Pin(5)
-ring = _aligned_ring()
 count = array("I", (1 << 20,))
 data, restart = rp2.DMA(), rp2.DMA()
 ctrl = restart.pack_ctrl(inc_read=False, inc_write=False)
