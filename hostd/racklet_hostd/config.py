@@ -299,7 +299,7 @@ class RetentionConfig(_Section):
 class StoreConfig(_Section):
     """How the disk is used."""
 
-    # A HAT holds 2.8 s of its node's output at the full line rate. What is not on disk by then is lost at the HAT.
+    # A HAT holds at least 2.8 s of its node's output at 115200 baud. What is not on disk by then is lost at the HAT.
     sync_period_ms: int = Field(
         default=1000,
         ge=10,
