@@ -191,10 +191,17 @@ class HostLink:
         self._say_knock(0)
 
     def acknowledge(self, stored: StoredPositions, now_ms: int) -> None:
-        """Tell the HAT that it may free what is stored durably."""
+        """Tell the HAT that it may free what is stored durably.
+
+        That may be more than this link has brought: the HAT's talk over another one brought the rest, shortly before
+        the welcome here. The HAT does not send that again, so it is not waited for.
+        """
         self._now_ms = now_ms
         if self.is_up and stored != self._stored:
             self._stored = stored
+            if (stored.log_boot, stored.log_offset) > (self._log.boot, self._log.offset):
+                self._log = LogReceiver(stored.log_boot, stored.log_offset)
+            self._event_receiver.sequence = max(self._event_receiver.sequence, stored.event_sequence)
             self._say_acknowledge()
 
     def request(self, operation: Operation, timeout_ms: int, now_ms: int) -> int:

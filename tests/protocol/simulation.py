@@ -138,7 +138,11 @@ class Hat:
 
 @dataclass
 class Host:
-    """What hostd keeps of one HAT session, and its end of the link. Syncs when told."""
+    """What hostd keeps of one HAT session, and its end of the link. Syncs when told.
+
+    Attributes:
+        has_moved: whether the HAT was plugged in elsewhere, so that it may bring again what was not stored by then.
+    """
 
     link: HostLink
     stored: StoredPositions = field(default_factory=StoredPositions)
@@ -153,6 +157,7 @@ class Host:
     telemetry: list[int] = field(default_factory=list)
     taken: int = 0
     session: int = 0
+    has_moved: bool = False
 
     def step(self, now_ms: int, heard: bytes) -> bytes:
         for event in [*self.link.receive(heard, now_ms), *self.link.tick(now_ms)]:
@@ -172,23 +177,28 @@ class Host:
                     self.stored = self.reached = StoredPositions()
                 self.link.welcome(self.stored, 1_700_000_000_000 + now_ms, now_ms)
             case BootStarted(boot, _, _, lost_boots, lost_bytes):
-                self.boots[boot] = bytearray()
-                self.lost_boots += lost_boots
-                self.lost_boots_bytes += lost_bytes
-                self.reached = StoredPositions(boot, 0, self.reached.event_sequence)
+                if not self._knows(boot, 0):
+                    self.boots[boot] = bytearray()
+                    self.lost_boots += lost_boots
+                    self.lost_boots_bytes += lost_bytes
+                    self._reach(boot)
             case LogData(boot, offset, _, data):
-                assert offset == len(self.boots[boot])
-                self.boots[boot] += data
-                self.reached = StoredPositions(boot, offset + len(data), self.reached.event_sequence)
+                known = len(self.boots[boot]) - offset
+                assert known == 0 or self._knows(boot, offset)
+                self.boots[boot] += data[known:]
+                self._reach(boot)
             case LogGap(boot, offset, _, lost_bytes, _):
-                assert offset == len(self.boots[boot])
-                self.boots[boot] += bytes(lost_bytes)
-                self.lost[boot] = self.lost.get(boot, 0) + lost_bytes
-                self.reached = StoredPositions(boot, offset + lost_bytes, self.reached.event_sequence)
+                known = len(self.boots[boot]) - offset
+                assert known == 0 or self._knows(boot, offset)
+                lost = max(0, lost_bytes - known)
+                self.boots[boot] += bytes(lost)
+                self.lost[boot] = self.lost.get(boot, 0) + lost
+                self._reach(boot)
             case EventReceived(news, lost_before):
-                self.events.append(news.sequence)
-                self.events_lost += lost_before
-                self.reached = StoredPositions(self.reached.log_boot, self.reached.log_offset, news.sequence + 1)
+                if not (self.has_moved and news.sequence in self.events):
+                    self.events.append(news.sequence)
+                    self.events_lost += lost_before
+                    self.reached = StoredPositions(self.reached.log_boot, self.reached.log_offset, news.sequence + 1)
             case RequestEnded(request_id, reply):
                 assert request_id not in self.ended
                 self.ended[request_id] = reply
@@ -199,6 +209,14 @@ class Host:
                 self.telemetry.append(telemetry.sequence)
             case ConsoleTaken(offset):
                 self.taken = offset
+
+    def _knows(self, boot: int, offset: int) -> bool:
+        """Tell whether the position was reached before the HAT moved."""
+        return self.has_moved and (boot, offset) <= (self.reached.log_boot, self.reached.log_offset)
+
+    def _reach(self, boot: int) -> None:
+        if boot >= self.reached.log_boot:
+            self.reached = StoredPositions(boot, len(self.boots[boot]), self.reached.event_sequence)
 
 
 class Line:

@@ -260,6 +260,17 @@ def test_what_is_stored_is_acknowledged_at_once_and_once() -> None:
     assert bench.said() == [link_pb2.Frame(acknowledge=acknowledge)]
 
 
+def test_what_an_earlier_link_brought_and_is_stored_now_is_not_waited_for() -> None:
+    bench = Bench()  # the HAT was in another slot, and what it said there was not stored at the welcome here
+    bench.link.acknowledge(StoredPositions(2, 20, 5), bench.now_ms)
+    assert bench.hear(link_pb2.LogRecord(boot=2, offset=18, data=b"abcd")) == [LogData(2, 20, 0, b"cd")]
+    event = link_pb2.Event(sequence=5)
+    assert bench.hear(event) == [EventReceived(event, 0)]
+    (frame,) = bench.said()
+    assert not frame.acknowledge.log_resend
+    assert not frame.acknowledge.event_resend
+
+
 def test_nothing_is_acknowledged_while_the_link_is_down() -> None:
     bench = Bench(is_up=False)
     bench.link.acknowledge(StoredPositions(1, 20, 3), bench.now_ms)

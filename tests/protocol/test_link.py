@@ -67,6 +67,11 @@ class Talk:
                 self.down.put(self.host.sync(self.now_ms), self.now_ms)
             self.up.put(self.hat.step(self.now_ms, self.down.take(self.now_ms), 400), self.now_ms)
 
+    def move(self) -> None:
+        """Plug the HAT in elsewhere: what the line held is gone, what hostd has not stored it still has."""
+        self.up, self.down = Line(self.random, self.up.badness), Line(self.random, self.down.badness)
+        self.host.link, self.host.has_moved = self.new_link(self.random.randint(8, 2**30)), True
+
     def boot(self) -> None:
         self.hat.log.begin_boot(link_pb2.BOOT_CAUSE_SUPPLY_ON, self.now_ms, 0)
         self.sent[self.hat.log.boot] = bytearray()
@@ -143,6 +148,33 @@ def test_every_byte_arrives_once_and_in_order_or_is_in_a_gap(
     talk.settle()
     talk.check_log()
     assert talk.hat.log.held_bytes == 0
+
+
+@given(
+    seed=st.integers(0, 2**32),
+    badness=st.sampled_from([0.0, 0.02, 0.2]),
+    sync_every_ms=st.integers(50, 500),
+    turns=st.lists(st.tuples(st.integers(0, 200), st.booleans(), st.integers(0, 40)), max_size=20),
+)
+@settings(max_examples=200, deadline=None)
+def test_a_hat_that_is_plugged_in_elsewhere_goes_on_with_what_is_not_stored(
+    seed: int, badness: float, sync_every_ms: int, turns: list[tuple[int, bool, int]]
+) -> None:
+    talk = Talk(seed, badness, ring_size=8192)
+    for size, is_new_boot, pause in turns:
+        if is_new_boot or not talk.sent:
+            talk.boot()
+        talk.print(talk.random.randbytes(size))
+        talk.hat.events.put(link_pb2.EVENT_KIND_OVER_CURRENT, talk.now_ms, 0, 1, size)
+        talk.run(pause * STEP_MS, sync_every_ms)
+        talk.move()
+        talk.run(pause * STEP_MS, sync_every_ms)
+    talk.settle()
+    talk.check_log()
+    assert talk.host.boots == talk.sent
+    assert talk.host.events == sorted(set(talk.host.events))
+    assert len(talk.host.events) + talk.host.events_lost == len(turns)
+    assert talk.all_stored
 
 
 @given(seed=st.integers(0, 2**32), badness=st.sampled_from([0.02, 0.2, 0.5]), count=st.integers(1, 20))

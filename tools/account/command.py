@@ -91,7 +91,7 @@ def _run(account: Callable[[Console], Awaitable[bool]]) -> None:
     try:
         holds = run(show())
     except (RigError, RackError, TimeoutError) as error:
-        print(f"account: {error or 'something did not happen in time'}", file=sys.stderr)
+        print(f"account: {str(error) or 'something did not happen in time'}", file=sys.stderr)
         raise typer.Exit(_FAILED) from error
     _end(holds=holds)
 
