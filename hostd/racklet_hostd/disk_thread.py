@@ -33,11 +33,11 @@ class DiskThread:
         self._jobs.put(None)
         self._thread.join()
 
-    async def call(self, work: Callable[[], T]) -> T:
-        """Return what `work` returns, or raise what it raises. When this is cancelled it is done all the same."""
+    def call(self, work: Callable[[], T]) -> "asyncio.Future[T]":
+        """Do `work` after what is to be done already; also when what tells its outcome is cancelled."""
         done: asyncio.Future[T] = self._loop.create_future()
         self._jobs.put((work, done))
-        return await done
+        return done
 
     def _run(self) -> None:
         while job := self._jobs.get():

@@ -11,7 +11,9 @@ from racklet_hostd.clock import Clock
 from racklet_hostd.errors import StoreError
 from racklet_hostd.refusals import HatOfflineError, NoAnswerError, RefusedError, TooManyRequestsError
 from racklet_hostd.serial_port import FULL_BYTES, SerialPort
+from racklet_hostd.urgent import urgent_bytes
 from racklet_link.events import ConsoleTaken, LinkEvent, LogData, RequestEnded, RequestTimedOut
+from racklet_link.frame_reader import is_log_alone
 from racklet_link.host import HostLink
 from racklet_link.requester import Operation, RequestsFullError
 
@@ -22,6 +24,11 @@ ANSWERS_FOR_MS = 2000  # after a HAT was asked or typed to, nothing that it says
 # Console bytes that come so late, and so many together, were held back: the terminal and its driver, which hold 6 to
 # 12 KiB, were full, and the HAT's ring fills. What came in time is no older than what a HAT gathers, which is 40 ms.
 HELD_BACK_MS = 50
+# Few takings cost less than many. So of a port that brings FAST_BYTES_A_SECOND, what holds nothing but console bytes is
+# kept, unread, until it is worth a sync; at the latest until the first look at the port after KEPT_MS.
+FAST_BYTES_A_SECOND = 65_536
+KEPT_FROM_BYTES = 1024  # at once: less is no sign of how fast a port is
+KEPT_MS = 300
 _HOST_SESSIONS = (1 << 30) - 1  # small integers on the HAT
 
 Answer = link_pb2.Reply | RefusedError
@@ -68,6 +75,12 @@ class HatSession:
         self._budget_bytes = READ_BUDGET_BYTES
         self._budget_ms = 0  # from when on it counts
         self._timer: asyncio.TimerHandle | None = None
+        self._kept: list[bytes] = []  # of the port, not yet given to the link
+        self._kept_bytes = 0
+        self._kept_ms = 0  # since when
+        self._received_ms = 0
+        self._received_tail = b""  # a frame may begin in it
+        self._is_held_back = False
         self._frames = 0
         self._garbage_bytes = 0
         self._asked_ms = -ANSWERS_FOR_MS
@@ -84,6 +97,7 @@ class HatSession:
         try:
             self._tick()
             await self._port.wait_closed()
+            self.take_kept()
         finally:
             if self._timer is not None:
                 self._timer.cancel()
@@ -143,6 +157,15 @@ class HatSession:
         if output and self._port is not None:
             self._port.write(output)
 
+    def take_kept(self) -> None:
+        """Take now what may wait: for a sync of everything that came."""
+        data = b"".join(self._kept)
+        self._kept.clear()
+        self._kept_bytes = 0
+        if data:
+            self._dispatch(self.link.receive(data, self._clock.monotonic_ms()))
+            self._watch_for_garbage(len(data))
+
     def _ask(self) -> None:
         """Send what wants an answer; see to it until the HAT has given it."""
         self.write_output()
@@ -154,16 +177,31 @@ class HatSession:
     def _receive(self, data: bytes) -> bool:
         """Take what came; return whether what follows should come soon."""
         now_ms = self._clock.monotonic_ms()
-        self._dispatch(self.link.receive(data, now_ms))
-        self._watch_for_garbage(len(data))
+        if not self._kept:
+            self._kept_ms = now_ms
+        self._kept.append(data)
+        self._kept_bytes += len(data)
+        if not self._may_wait(data, now_ms):
+            self.take_kept()
+            self._is_held_back = len(data) >= FULL_BYTES and self.link.log_lag_ms >= HELD_BACK_MS
+        self._received_ms, self._received_tail = now_ms, data[-2:]
         if now_ms - self._budget_ms >= TICK_MS:
             self._budget_ms, self._budget_bytes = now_ms, READ_BUDGET_BYTES
         self._budget_bytes -= len(data)
         if self._budget_bytes <= 0 and self._port is not None:
+            self.take_kept()
             self._port.pause()
             self._wake_in(0)
-        is_held_back = len(data) >= FULL_BYTES and self.link.log_lag_ms >= HELD_BACK_MS
-        return is_held_back or now_ms - self._asked_ms < ANSWERS_FOR_MS
+        return self._is_held_back or now_ms - self._asked_ms < ANSWERS_FOR_MS
+
+    def _may_wait(self, data: bytes, now_ms: int) -> bool:
+        """Tell whether what is kept, of which `data` came last, can be taken together with what follows soon."""
+        if len(data) < KEPT_FROM_BYTES or len(data) * 1000 < FAST_BYTES_A_SECOND * (now_ms - self._received_ms):
+            return False
+        if now_ms - self._kept_ms >= KEPT_MS or now_ms - self._asked_ms < ANSWERS_FOR_MS:
+            return False
+        room = urgent_bytes(self.link.log_ring_bytes) - self.link.unacknowledged_bytes
+        return self._kept_bytes < room and is_log_alone(self._received_tail + data)
 
     def _tick(self) -> None:
         self._timer = None

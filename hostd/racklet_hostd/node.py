@@ -207,6 +207,8 @@ class Node:
 
     def prepare_sync(self) -> None:
         """Do what belongs before a sync."""
+        if self._session is not None:
+            self._session.take_kept()
         if self.log.prepare_sync():
             self._mark()
 

@@ -9,14 +9,11 @@ from racklet_hostd.last_line import TAIL_BYTES, ConsoleTail
 from racklet_hostd.model import Measurement
 from racklet_hostd.recorder import HatRecord, Recorder
 from racklet_hostd.store import BootLog, Chunk, NodeStore
+from racklet_hostd.urgent import urgent_bytes
 from racklet_link.events import BootStarted, Damage, EventReceived, LogData, LogGap, StoredPositions
 
 log = logging.getLogger(__name__)
 
-_RING_BYTES = 32 << 10  # of a HAT that does not tell
-# Of a HAT's ring: what its node says until the acknowledgement is there. At 1,500,000 baud up to 90 ms pass until the
-# next look at the port, and 150 ms are left for the disk.
-_ROOM_KEPT_BYTES = 36 << 10
 _SAMPLES_MAX = (1 << 31) - 1  # what the API can tell
 
 
@@ -99,15 +96,6 @@ class NodeLog:
 
     def _count(self, damage: Damage) -> None:
         self.uart_errors.update(framing=damage.framing_errors, parity=damage.parity_errors, **{"break": damage.breaks})
-
-
-def urgent_bytes(ring_bytes: int) -> int:
-    """Return how much of what a HAT with such a ring brought may wait for the next sync of everything.
-
-    Few syncs cost less than many, so that is as much as leaves _ROOM_KEPT_BYTES, and a quarter of a small ring.
-    """
-    ring_bytes = ring_bytes or _RING_BYTES
-    return max(ring_bytes // 4, ring_bytes - _ROOM_KEPT_BYTES)
 
 
 def _stored_tail(newest: BootLog | None) -> bytes:

@@ -98,7 +98,7 @@ Receive = Callable[[bytes], bool | None]
 
 
 class SerialPort(asyncio.Protocol):
-    """An open port. `receive` gets what comes, all of it in order, up to SOON_MS later.
+    """An open port. `receive` gets what comes, all of it in order, up to SOON_MS later; b"" when nothing came then.
 
     It returns whether what follows should come sooner, after LOOK_MS. When the HAT is unplugged it has got all that
     came before `is_closed` is true.
@@ -208,11 +208,11 @@ class SerialPort(asyncio.Protocol):
         except serial.SerialException:
             self.abort()
             return
-        now_s, is_urgent = self._loop.time(), False
+        now_s = self._loop.time()
         if data:
             self._read_s = now_s
             self._counted_bytes += len(data)
-            is_urgent = self._receive(data) or False
+        is_urgent = self._receive(data)
         if self._is_paused or self._transport is None:
             return
         if is_more:

@@ -2,6 +2,20 @@
 
 import asyncio
 
+_RING_BYTES = 32 << 10  # of a HAT that does not tell
+# Of a HAT's ring: what its node says until the acknowledgement is there. At 1,500,000 baud up to 90 ms pass until the
+# next look at the port, and 150 ms are left for the disk.
+_ROOM_KEPT_BYTES = 36 << 10
+
+
+def urgent_bytes(ring_bytes: int) -> int:
+    """Return how much of what a HAT with such a ring brought may wait for the next sync of everything.
+
+    Few syncs cost less than many, so that is as much as leaves _ROOM_KEPT_BYTES, and a quarter of a small ring.
+    """
+    ring_bytes = ring_bytes or _RING_BYTES
+    return max(ring_bytes // 4, ring_bytes - _ROOM_KEPT_BYTES)
+
 
 class UrgentNodes:
     """A set of names, with a wake-up for the one who takes them."""

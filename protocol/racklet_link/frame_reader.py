@@ -5,14 +5,26 @@ It finds the same frames and counts the same damage as `framing.FrameDecoder`, w
 
 from __future__ import annotations
 
+import re
 import zlib
 from typing import Final
 
 from cobs import cobs  # type: ignore[import-untyped]
 
+from racklet.link.v1 import link_pb2
 from racklet_link.limits import CRC_SIZE, MAX_FRAME
 
 _CRC_OF_SEALED: Final = 0x2144DF1C  # of anything with its own CRC-32 behind it
+_LOG_TAG: Final = re.escape(bytes([link_pb2.Frame.LOG_RECORD_FIELD_NUMBER << 3 | 2]))
+_OTHER_FRAME: Final = re.compile(rb"\0(?!.?\Z|.%b)" % _LOG_TAG, re.DOTALL)  # behind COBS's first code, the first tag
+
+
+def is_log_alone(data: bytes) -> bool:
+    """Tell whether all frames that begin behind another in `data` are log records, as far as their first bytes tell.
+
+    Of the last frame two bytes must be there; else give its beginning again, with what follows.
+    """
+    return _OTHER_FRAME.search(data) is None
 
 
 class FrameReader:

@@ -35,7 +35,8 @@ from racklet_link.limits import (
     SEAL_SIZE,
     SEQUENCE_MAX,
 )
-from racklet_link.receiver import EventReceiver, Lateness, LogReceiver, Missing, told_together
+from racklet_link.news import LinkNews
+from racklet_link.receiver import EventReceiver, Lateness, LogReceiver, Missing
 from racklet_link.requester import ConsoleTyper, Operation, Requester
 from racklet_link.update_sender import UpdateSender
 
@@ -96,7 +97,7 @@ class HostLink:
         self._host_session = host_session
         self._telemetry_period_ms = telemetry_period_ms
         self._reader = FrameReader()
-        self._events: list[LinkEvent] = []
+        self._news = LinkNews()
         self._output = bytearray(1)  # a 0x00 first: it ends whatever an earlier talk left in the line
         self._now_ms = self._heard_ms = self._said_ms = now_ms
         self._knock_ms = now_ms - KNOCK_EVERY_MS
@@ -122,26 +123,26 @@ class HostLink:
             self._on_payload(payload)
         self._count_frames()
         self.log_lag_ms = 0 if self._log.at_ms is None else self._lateness.of(self._log.at_ms, now_ms)
-        return self._take_events()
+        return self._news.take()
 
     def tick(self, now_ms: int) -> list[LinkEvent]:
         """Let time pass. Call it when `due_ms` has come, at least every 100 ms while `is_busy`."""
         self._now_ms = now_ms
         if self.is_up and now_ms - self._heard_ms > LINK_LOST_AFTER_MS:
             self._end_talk()
-            self._events.append(LinkLost())
-        self._events += self._requester.expire(now_ms)
+            self._news.tell([LinkLost()])
+        self._news.tell(self._requester.expire(now_ms))
         if self._handshake.is_adopt_due(now_ms):
             self._say(link_pb2.Frame(adopt=link_pb2.Adopt(nonce=self._handshake.adopting)), None)
         if self._handshake.host_seal is not None and self._handshake.host_seal.is_used_up:
             self._end_talk()
         if not self.is_up:
             self._say_knock(KNOCK_EVERY_MS)
-            return self._take_events()
+            return self._news.take()
         self._say_requests()
         if now_ms - self._said_ms >= KEEPALIVE_EVERY_MS:
             self._say_acknowledge()
-        return self._take_events()
+        return self._news.take()
 
     @property
     def due_ms(self) -> int:
@@ -151,6 +152,17 @@ class HostLink:
         if not self.is_up:
             return self._knock_ms + KNOCK_EVERY_MS
         return min(self._said_ms + KEEPALIVE_EVERY_MS, self._heard_ms + LINK_LOST_AFTER_MS + 1)
+
+    @property
+    def log_ring_bytes(self) -> int:
+        """Of what size the HAT says its log ring is; 0 when it does not say."""
+        return self._hello.log_ring_bytes
+
+    @property
+    def unacknowledged_bytes(self) -> int:
+        """How many console bytes of the newest boot were told and not acknowledged."""
+        is_same_boot = self._stored.log_boot == self._log.boot
+        return self._log.offset - (self._stored.log_offset if is_same_boot else 0)
 
     def take_output(self) -> bytes:
         """Return what to write to the line now."""
@@ -166,7 +178,7 @@ class HostLink:
             self._recorded_session = hello.session
             self._log = LogReceiver(stored.log_boot, stored.log_offset)
             self._event_receiver = EventReceiver(stored.event_sequence)
-        self._events += self._log.skip_to(hello.log_boot, hello.log_offset, hello.at_ms)
+        self._news.tell(self._log.skip_to(hello.log_boot, hello.log_offset, hello.at_ms))
         self._event_receiver.sequence = max(self._event_receiver.sequence, hello.event_sequence)
         self._stored = stored
         self._say_welcome(hello, stored, unix_ms)
@@ -235,10 +247,6 @@ class HostLink:
         """True while a request, console input, an update or an adoption waits for the HAT's answer."""
         is_asked = self._requester.is_busy or self._typer.is_busy
         return is_asked or self._sender is not None or bool(self._handshake.adopting)
-
-    def _take_events(self) -> list[LinkEvent]:
-        events, self._events = self._events, []
-        return told_together(events) if len(events) > 1 else events
 
     def _say(self, frame: link_pb2.Frame, seal: Seal | None) -> None:
         self._output += _wire(frame, seal)
@@ -318,12 +326,10 @@ class HostLink:
             self._heard_ms = self._now_ms
             if body == "log_record":
                 record = frame.log_record
-                data = self._log.take_next(record)  # most are
-                if data is None:
-                    self._events += self._on_log_record(record)
-                else:
+                if self._log.take_next(record, self._news):  # most are
                     self._log_missing.asked_ms = None
-                    self._events.append(data)
+                else:
+                    self._news.tell(self._on_log_record(record))
             else:
                 self._on_body(frame, body)
         else:
@@ -335,7 +341,7 @@ class HostLink:
         if body == "hello":
             self._on_any_hello(frame.hello, payload, is_open=is_open)
         elif body == "key_part" and (agreed := self._handshake.take_part(frame.key_part.secret)):
-            self._events.append(KeyAgreed(*agreed))
+            self._news.tell([KeyAgreed(*agreed)])
         elif self._handshake.hat_seal is not None and not is_open:
             self.counters.errors["seal"] += 1
         elif not self.is_up or body not in _OF_STRANGERS:
@@ -366,14 +372,14 @@ class HostLink:
         self._handshake.unproven += 1
         if self._handshake.unproven == UNPROVEN_HELLOS:
             self._hello = hello
-            self._events.append(Unproven(hello))
+            self._news.tell([Unproven(hello)])
         self._say_knock(KNOCK_AGAIN_MS)
 
     def _on_stranger(self, hello: link_pb2.Hello) -> None:
         self._handshake.drop_seals()
         self._take_up(hello)
         self._end_talk()
-        self._events.append(Stranger(hello))
+        self._news.tell([Stranger(hello)])
 
     def _on_body(self, frame: link_pb2.Frame, body: str | None) -> None:
         news: Sequence[LinkEvent] = ()
@@ -391,7 +397,7 @@ class HostLink:
                 news = self._on_update_progress(frame.update_progress)
             case _:
                 self.counters.errors["unexpected"] += 1
-        self._events += news
+        self._news.tell(news)
 
     def _on_update_progress(self, progress: link_pb2.UpdateProgress) -> Sequence[LinkEvent]:
         if self._sender is not None:
@@ -409,7 +415,7 @@ class HostLink:
             return
         self._take_up(hello)
         if _common_version(hello):
-            self._events.append(HelloReceived(hello))
+            self._news.tell([HelloReceived(hello)])
         else:
             self._refuse(hello, self._handshake.host_seal)
 
@@ -421,16 +427,16 @@ class HostLink:
         if is_new:
             self._end_talk()
             self._lateness = Lateness()
-            self._events += self._requester.abandon()
+            self._news.tell(self._requester.abandon())
             self._sender = None
-            self._events += self._typer.restart() if self._hat_session else []
+            self._news.tell(self._typer.restart() if self._hat_session else [])
             self._hat_session = hello.session
 
     def _refuse(self, hello: link_pb2.Hello, seal: Seal | None) -> None:
         self._end_talk()
         refusal = link_pb2.Welcome(protocol_min=PROTOCOL_MIN, protocol_max=PROTOCOL_MAX, session=hello.session)
         self._say(link_pb2.Frame(welcome=refusal), seal)
-        self._events.append(Incompatible(hello))
+        self._news.tell([Incompatible(hello)])
 
     def _on_log_record(self, record: link_pb2.LogRecord) -> Sequence[LinkEvent]:
         if record.offset > OFFSET_MAX or record.lost_bytes > LOST_BYTES_MAX:

@@ -11,11 +11,9 @@ from racklet_link.limits import OFFSET_MAX
 
 if TYPE_CHECKING:
     from racklet_link.events import LinkEvent
+    from racklet_link.news import LinkNews
 
 BOOTS_REMEMBERED = 16384  # more starts than a HAT's ring can hold unacknowledged
-TOLD_TOGETHER_MS = 48  # any byte of a LogData can be given a time within 50 ms
-RECORD_MS = 40  # a HAT puts the bytes of so long into a record, at most
-TOLD_TOGETHER_BYTES = 4096
 DRIFT_MS_EVERY = 10_000  # a HAT's clock may lose a millisecond in so many: 100 ppm, twice what its crystal does
 RESEND_REQUEST_EVERY_MS = 250  # one round trip with a full window takes less
 
@@ -67,17 +65,18 @@ class LogReceiver:
         self._first_boot = boot
         self._ends: dict[int, int] = {}  # how many bytes the newest BOOTS_REMEMBERED boots had
 
-    def take_next(self, record: link_pb2.LogRecord) -> LogData | None:
-        """Return the data of a record that goes on where the last one ended; None, and nothing is taken, of others."""
+    def take_next(self, record: link_pb2.LogRecord, news: LinkNews) -> bool:
+        """Tell the data of a record that goes on where the last one ended, as most do; False, and it is not taken."""
         offset, boot = self.offset, self.boot
         if record.offset != offset or record.boot != boot or record.lost_bytes or record.boot_cause:
-            return None
+            return False
         data = record.data
         if not data or offset > OFFSET_MAX:
-            return None
+            return False
         self.offset = offset + len(data)
         self.at_ms = at_ms = record.at_ms
-        return LogData(boot, offset, at_ms, data, _damage(record))
+        news.tell_data(boot, offset, at_ms, data, _damage(record))
+        return True
 
     def take(self, record: link_pb2.LogRecord) -> list[LinkEvent] | None:
         """Return what is new in `record`; None when records before it are missing."""
@@ -171,46 +170,3 @@ class EventReceiver:
             return None
         self.sequence = event.sequence + 1
         return [EventReceived(event, lost)]
-
-
-def told_together(events: list[LinkEvent]) -> list[LinkEvent]:
-    """Return `events` with log data that came together in few pieces: each costs hostd as much as many bytes do.
-
-    Data is without a seam unless something else stands between. A piece has at most TOLD_TOGETHER_BYTES, and the bytes
-    of TOLD_TOGETHER_MS. Damage stays at its byte.
-    """
-    told: list[LinkEvent] = []
-    index, count = 0, len(events)
-    while index < count:
-        event = events[index]
-        end = _end_of_run(event, events, index + 1) if isinstance(event, LogData) else index + 1
-        told.append(event if end == index + 1 else _joined(events[index:end]))
-        index = end
-    return told
-
-
-def _end_of_run(first: LogData, events: list[LinkEvent], end: int) -> int:
-    """Return up to where what stands from `end` on goes on from `first`, and is told with it."""
-    boot, at_ms = first.boot, first.at_ms
-    size, latest_ms = len(first.data), at_ms + TOLD_TOGETHER_MS
-    count = len(events)
-    while end < count:
-        data = events[end]
-        if not isinstance(data, LogData) or data.boot != boot or data.damage is not None:
-            break
-        size += len(data.data)
-        data_ms = data.at_ms
-        end_ms = data_ms + RECORD_MS
-        if end_ms > latest_ms and end + 1 < count:  # the bytes of a record came before those of the next
-            after = events[end + 1]
-            if isinstance(after, LogData) and after.boot == boot:
-                end_ms = min(end_ms, max(after.at_ms, data_ms))
-        if data_ms < at_ms or end_ms > latest_ms or size > TOLD_TOGETHER_BYTES:
-            break
-        end += 1
-    return end
-
-
-def _joined(run: list[LinkEvent]) -> LogData:
-    parts = [data for data in run if isinstance(data, LogData)]
-    return parts[0]._replace(data=b"".join([data.data for data in parts]))

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from tests.bench.capture_feed import PIECE_BYTES, piece
+from tests.bench.capture_feed import RECORD_BYTES, record_data
 from tests.bench.capture_ways import DEBIAN_PATH, FLOOR, HOSTD, PEERS, Way
 from tests.bench.process import cpu_s, running, until
 from tests.bench.report import Report, Row
@@ -26,16 +26,26 @@ LOOK_S = 0.02
 STALLED_S = 1.0  # without growth: nothing more is coming
 MEGA = 1e6
 MS = 1e3
+USB_BYTES = 128  # what Linux's cdc_acm reads from a full-speed port at once: two packets
+UNIT_BYTES = 896  # whole records, and whole pieces of USB_BYTES
 BUSY = "import os\nparent = os.getppid()\nwhile os.getppid() == parent: sum(range(10000))"
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How fast a node speaks, 0 for as fast as the line takes it, and how much; `is_busy`: beside busy cores."""
+    """How a node speaks.
+
+    Attributes:
+        rate: bytes a second, 0 for as fast as the line takes them.
+        size: how many bytes.
+        write_bytes: how many the port's driver hands on at once.
+        is_busy: beside busy cores.
+    """
 
     name: str
     rate: int
-    pieces: int
+    size: int
+    write_bytes: int
     is_busy: bool = False
 
 
@@ -47,8 +57,12 @@ class Size:
     loads: list[Load]
 
 
-def _paced(name: str, rate: int, span_s: float, *, is_busy: bool = False) -> Load:
-    return Load(name, rate, max(1, int(rate * span_s) // PIECE_BYTES), is_busy)
+def _paced(name: str, rate: int, span_s: float, write_bytes: int = USB_BYTES, *, is_busy: bool = False) -> Load:
+    return Load(name, rate, _whole(rate * span_s), write_bytes, is_busy)
+
+
+def _whole(size: float) -> int:
+    return max(1, int(size) // UNIT_BYTES) * UNIT_BYTES
 
 
 FULL = Size(
@@ -57,14 +71,16 @@ FULL = Size(
         _paced("11.5 kB/s", 11_500, 4.0),
         _paced("150 kB/s", 150_000, 4.0),
         _paced("150 kB/s, cores busy", 150_000, 4.0, is_busy=True),
-        Load("as fast as it goes", 0, 4_000_000 // PIECE_BYTES),
+        _paced("150 kB/s, whole records", 150_000, 4.0, RECORD_BYTES),
+        _paced("150 kB/s, whole records, cores busy", 150_000, 4.0, RECORD_BYTES, is_busy=True),
+        Load("as fast as it goes", 0, _whole(4_000_000), RECORD_BYTES),
     ],
 )
 SMALLEST = Size(
     rounds=1,
     loads=[
         _paced("150 kB/s, cores busy", 150_000, 0.1, is_busy=True),
-        Load("as fast as it goes", 0, 100_000 // PIECE_BYTES),
+        Load("as fast as it goes", 0, _whole(100_000), RECORD_BYTES),
     ],
 )
 
@@ -85,20 +101,20 @@ class Station:
     folder: Path
     pids: list[int]
     feed: asyncio.subprocess.Process
-    said: int = 0  # pieces
+    said: int = 0  # bytes
 
     async def say(self, load: Load) -> Cost:
         """Let the node speak, and measure until all of it is stored or nothing comes any more."""
         assert self.feed.stdin is not None
         assert self.feed.stdout is not None
         begin_s, begin_cpu_s = time.monotonic(), cpu_s(*self.pids)
-        self.feed.stdin.write(f"{load.rate} {load.pieces}\n".encode())
+        self.feed.stdin.write(f"{load.rate} {load.size}\n".encode())
         async with asyncio.timeout(TIMEOUT_S):
             if not await self.feed.stdout.readline():
                 raise RuntimeError("the feed ended; what it said is above")
-        self.said += load.pieces
+        self.said += load.size
         end_s = await self._stored_s()
-        megabytes = load.pieces * PIECE_BYTES / MEGA
+        megabytes = load.size / MEGA
         spent_s = cpu_s(*self.pids) - begin_cpu_s
         return Cost(spent_s * MS / megabytes, megabytes / (end_s - begin_s))
 
@@ -106,7 +122,7 @@ class Station:
         """Return when the last byte was stored. A HAT knows it; a file has to be looked at."""
         path = self.folder / "stored"
         size, grown_s = -1, time.monotonic()
-        while self.way.feed == "raw" and size < self.said * PIECE_BYTES and time.monotonic() - grown_s < STALLED_S:
+        while self.way.feed == "raw" and size < self.said and time.monotonic() - grown_s < STALLED_S:
             now = path.stat().st_size
             if now != size:
                 size, grown_s = now, time.monotonic()
@@ -132,7 +148,9 @@ def run(size: Size) -> Report:
             "A bare loop: os.read and os.write over epoll.",
             "limit: what no program can leave out that keeps hostd's promise, with hostd's number of wake-ups: read,",
             "take frame, seal and record apart with the C libraries, append to one file, flush it, acknowledge.",
-            f"All get the same console at the same pace, in the same pieces of {PIECE_BYTES} bytes, on ptys.",
+            f"All get the same console at one pace on ptys, {USB_BYTES} bytes at once: so Linux's cdc_acm reads, two",
+            "packets, of an adapter and of a HAT alike. Other drivers hand on 64 bytes (CH341) to 512 (FTDI).",
+            f"Whole records: {RECORD_BYTES} bytes at once, as a HAT puts together.",
             "CPU of the capturing processes alone, system time included, from the first byte until all is stored.",
             f"Cores busy: beside {os.cpu_count()} processes that do nothing but count.",
             "Lost: said and not on the disk in its place, in all rounds. Only at the last rate does the node wait.",
@@ -172,7 +190,7 @@ async def _measure(size: Size, load: Load, ways: list[Way]) -> tuple[dict[str, C
         for way in ways:
             (folder / way.name).mkdir()
         async with AsyncExitStack() as started:
-            stations = [await started.enter_async_context(_station(way, folder / way.name)) for way in ways]
+            stations = [await started.enter_async_context(_station(way, folder / way.name, load)) for way in ways]
             for _ in range(size.rounds):
                 async with _busy_cores(folder / "busy.log", load):
                     for station in stations:
@@ -185,10 +203,10 @@ def _median(costs: list[Cost]) -> Cost:
 
 
 @asynccontextmanager
-async def _station(way: Way, folder: Path) -> AsyncIterator[Station]:
+async def _station(way: Way, folder: Path, load: Load) -> AsyncIterator[Station]:
     port = folder / "port"
     feed = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.bench.capture_feed", way.feed, str(port)),
+        *(sys.executable, "-m", "tests.bench.capture_feed", way.feed, str(port), str(load.write_bytes)),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         cwd=ROOT,
@@ -215,10 +233,10 @@ async def _busy_cores(log: Path, load: Load) -> AsyncIterator[None]:
 
 
 def _lost(said: int, stored: bytes) -> int:
-    """Return how many bytes of so many pieces are not stored in their order; what is stored too much counts as well."""
+    """Return how many of so many bytes are not stored in their order; what is stored too much counts as well."""
     lost = place = 0
-    for number in range(said):
-        expected = piece(number)
+    for number in range(said // RECORD_BYTES):
+        expected = record_data(number)
         if stored.startswith(expected, place):
             place += len(expected)
             continue

@@ -1,8 +1,9 @@
-"""Says what a node's console says on a pty: `python -m tests.bench.capture_feed KIND PORT`, KIND `raw` or `link`.
+"""Says what a node's console says on a pty: `python -m tests.bench.capture_feed KIND PORT WRITE_BYTES`.
 
-`raw` puts the console's bytes on the line, as an adapter does; `link` speaks as a HAT with frames that are ready.
-Both write the same PIECE_BYTES of console at the same moments. Each line of its input, `RATE PIECES`, makes it say so
-many pieces at RATE bytes a second, 0 for as fast as the line takes them, and answer with a line when they are said.
+KIND `raw` puts the console's bytes on the line, as an adapter does, whenever WRITE_BYTES are together; `link` speaks as
+a HAT, with a frame that is ready for each RECORD_BYTES. Neither hands more than WRITE_BYTES to the line at once. Each
+line of its input, `RATE BYTES`, makes it say so many bytes of console at RATE bytes a second, 0 for as fast as the line
+takes them, and answer with a line when they are said.
 """
 
 from __future__ import annotations
@@ -19,26 +20,28 @@ from pathlib import Path
 from racklet.link.v1 import link_pb2
 from tests.bench.wire import RING_BYTES, HatSeal, measured, unseal
 
-PIECE_BYTES = 448  # what a HAT puts into one record
+RECORD_BYTES = 448  # what a HAT puts into one record
 HELD_BYTES = RING_BYTES  # what a HAT's ring holds, and no less than what an adapter and its driver do
 TELEMETRY_EVERY_S = 1.0
 LOOK_S = 0.1  # as often as a HAT looks whether something is due, when nothing comes
 STDIN = 0
 
 _LINE = b"[%5d.%06d] usb 1-1.%d: new high-speed USB device number %03d\r\n"
-_LINES = PIECE_BYTES // len(_LINE % (0, 0, 0, 0))
+_LINES = RECORD_BYTES // len(_LINE % (0, 0, 0, 0))
 
 
-def piece(number: int) -> bytes:
-    """Return one piece of a boot log: whole lines, each of them another."""
+def record_data(number: int) -> bytes:
+    """Return RECORD_BYTES of a boot log: whole lines, each of them another."""
     lines = range(number * _LINES, (number + 1) * _LINES)
     return b"".join([_LINE % (line // 1000, line % 1000 * 1000, line % 4, line % 1000) for line in lines])
 
 
 class Feed(ABC):
-    """One side of a pty, and what is to be said there."""
+    """One side of a pty, and what is to be said there: pieces of `piece_bytes` of console."""
 
-    def __init__(self, port: Path) -> None:
+    def __init__(self, port: Path, piece_bytes: int, write_bytes: int) -> None:
+        self.piece_bytes = piece_bytes
+        self._write_bytes = write_bytes
         self.master, self._slave = os.openpty()  # the slave stays open, so that a reader may come and go
         tty.setraw(self._slave)
         os.set_blocking(self.master, False)
@@ -48,9 +51,9 @@ class Feed(ABC):
         self._said = 0  # pieces that are on the line
         self._begin, self._begin_s, self._rate = 0, 0.0, 0  # of what is said now: its first piece, since when, how fast
 
-    def say(self, rate: int, count: int) -> None:
-        """Say `count` pieces more. What the other side leaves unread beyond HELD_BYTES is lost, unless `rate` is 0."""
-        end = self._said + count
+    def say(self, rate: int, size: int) -> None:
+        """Say `size` bytes more. What the other side leaves unread beyond HELD_BYTES is lost, unless `rate` is 0."""
+        end = self._said + size // self.piece_bytes
         while len(self._pieces) < end:
             self._pieces.append(self.render(len(self._pieces)))
         begin, begin_s = self._said, time.monotonic()
@@ -58,14 +61,14 @@ class Feed(ABC):
         while True:
             due = end
             if rate:
-                due = min(end, begin + 1 + int((time.monotonic() - begin_s) * rate / PIECE_BYTES))
+                due = min(end, begin + 1 + int((time.monotonic() - begin_s) * rate / self.piece_bytes))
             self._put(due)
             if rate:
-                self._lose(due - HELD_BYTES // PIECE_BYTES)
+                self._lose(due - HELD_BYTES // self.piece_bytes)
             is_on_the_line = self._said == due and not self._rest
             if is_on_the_line and due == end and self.is_stored:
                 return
-            next_s = begin_s + (due - begin) * PIECE_BYTES / rate - time.monotonic() if due < end else LOOK_S
+            next_s = begin_s + (due - begin) * self.piece_bytes / rate - time.monotonic() if due < end else LOOK_S
             if self._wait(next_s, writes=not is_on_the_line):
                 sys.exit()  # whoever asked for this has gone: nobody asks for two things at once
 
@@ -87,7 +90,7 @@ class Feed(ABC):
         """Return when the node has said a piece, on the monotonic clock."""
         if not self._rate:
             return time.monotonic()
-        return self._begin_s + (number - self._begin) * PIECE_BYTES / self._rate
+        return self._begin_s + (number - self._begin) * self.piece_bytes / self._rate
 
     @abstractmethod
     def hear(self, data: bytes) -> None:
@@ -109,7 +112,7 @@ class Feed(ABC):
                 self._rest = self.on_the_line(self._pieces[self._said])
                 self._said += 1
             try:
-                self._rest = self._rest[os.write(self.master, self._rest) :]
+                self._rest = self._rest[os.write(self.master, self._rest[: self._write_bytes]) :]
             except BlockingIOError:
                 return
 
@@ -127,9 +130,15 @@ class Feed(ABC):
 class RawFeed(Feed):
     """Console bytes as they are."""
 
+    def __init__(self, port: Path, write_bytes: int) -> None:
+        super().__init__(port, write_bytes, write_bytes)
+
     def render(self, number: int) -> bytes:
         """Return the bytes."""
-        return piece(number)
+        begin, end = number * self.piece_bytes, (number + 1) * self.piece_bytes
+        first = begin // RECORD_BYTES
+        records = b"".join(map(record_data, range(first, -(-end // RECORD_BYTES))))
+        return records[begin - first * RECORD_BYTES : end - first * RECORD_BYTES]
 
     def hear(self, data: bytes) -> None:
         """Throw away what somebody types."""
@@ -138,8 +147,8 @@ class RawFeed(Feed):
 class LinkFeed(Feed):
     """A HAT of which the node is in its first boot."""
 
-    def __init__(self, port: Path) -> None:
-        super().__init__(port)
+    def __init__(self, port: Path, write_bytes: int) -> None:
+        super().__init__(port, RECORD_BYTES, write_bytes)
         self._start_s = time.monotonic()
         self._heard = b""
         self._seal = HatSeal(1)
@@ -155,13 +164,13 @@ class LinkFeed(Feed):
 
     def render(self, number: int) -> bytes:
         """Return a record, but for its time."""
-        data = link_pb2.LogRecord(boot=1, offset=number * PIECE_BYTES, data=piece(number))
+        data = link_pb2.LogRecord(boot=1, offset=number * RECORD_BYTES, data=record_data(number))
         return link_pb2.Frame(log_record=data).SerializeToString()
 
     def on_the_line(self, rendered: bytes) -> bytes:
         """Return the frame of a record."""
         frame = link_pb2.Frame.FromString(rendered)
-        frame.log_record.at_ms = self._ms(self.due_s(frame.log_record.offset // PIECE_BYTES))
+        frame.log_record.at_ms = self._ms(self.due_s(frame.log_record.offset // RECORD_BYTES))
         return self._seal.seal(frame)
 
     def hear(self, data: bytes) -> None:
@@ -174,7 +183,7 @@ class LinkFeed(Feed):
     @property
     def is_stored(self) -> bool:
         """Whether all is acknowledged."""
-        return self._is_up and self._acked_bytes == self._said * PIECE_BYTES
+        return self._is_up and self._acked_bytes == self._said * RECORD_BYTES
 
     def keep_alive(self) -> bytes:
         """Return the telemetry that is due."""
@@ -190,9 +199,9 @@ class LinkFeed(Feed):
         if lost > 0:
             record = link_pb2.LogRecord(
                 boot=1,
-                offset=self._said * PIECE_BYTES,
+                offset=self._said * RECORD_BYTES,
                 at_ms=self._ms(),
-                lost_bytes=lost * PIECE_BYTES,
+                lost_bytes=lost * RECORD_BYTES,
                 gap_reason=link_pb2.GAP_REASON_RING_FULL,
             )
             self._rest += self._seal.seal(link_pb2.Frame(log_record=record))
@@ -215,12 +224,12 @@ class LinkFeed(Feed):
     def _on_acknowledge(self, frame: link_pb2.Frame) -> None:
         self._acked_bytes = frame.acknowledge.log_offset
         if frame.acknowledge.log_resend:
-            self._said = frame.acknowledge.resend_offset // PIECE_BYTES
+            self._said = frame.acknowledge.resend_offset // RECORD_BYTES
 
 
 def main() -> None:
     """Say what the input asks for until it ends."""
-    feed = {"raw": RawFeed, "link": LinkFeed}[sys.argv[1]](Path(sys.argv[2]))
+    feed = {"raw": RawFeed, "link": LinkFeed}[sys.argv[1]](Path(sys.argv[2]), int(sys.argv[3]))
     while True:
         feed.idle()
         line = os.read(STDIN, 100).split()

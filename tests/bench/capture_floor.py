@@ -1,9 +1,9 @@
 """The least that a correct program does to store a console: `python -m tests.bench.capture_floor PORT FILE`.
 
-It reads the port as seldom as hostd does, undoes COBS, checksum and seal with the C libraries, reads the record with
-protobuf, appends its bytes to one file whose blocks are there already, flushes that, and acknowledges. There are no
-gaps, no readers, no boots, no other node, and no second thread: it stands still while the disk works. What hostd takes
-more than this is for all that; what this takes, no rewriting of hostd can save.
+It reads the port as seldom as hostd does. When what came is worth a flush, it undoes COBS, checksum and seal with the C
+libraries, reads the records with protobuf, appends their bytes to one file whose blocks are there already, flushes
+that, and acknowledges. There are no gaps, no readers, no boots, no other node, and no second thread: it stands still
+while the disk works. What hostd takes more than this is for all that; what this takes, no rewriting of hostd can save.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from pathlib import Path
 from cobs import cobs
 
 from racklet.link.v1 import link_pb2
-from racklet_hostd.node_log import urgent_bytes
 from racklet_hostd.serial_port import LOOK_MS, LOOKED_FOR_BYTES, SOON_MS
+from racklet_hostd.urgent import urgent_bytes
 from racklet_link.frame_reader import FrameReader
 from racklet_link.kernels_host import crc32_append
 from racklet_link.seal import Seal, talk_seals
@@ -26,6 +26,7 @@ from tests.bench.wire import KEY, RING_BYTES
 
 READ_BYTES = 4096
 URGENT_BYTES = urgent_bytes(RING_BYTES)
+FAST_BYTES = 8192  # between two looks: more comes soon
 PERIOD_S = 1.0  # until what is less than that is acknowledged
 ROOM_BYTES = 64 << 20  # whatever is stored in a whole run
 NONCE = b"h" * 16
@@ -43,6 +44,7 @@ class Floor:
         os.fsync(self._file)
         self._end = 0
         self._reader = FrameReader()
+        self._kept = b""
         self._loop = asyncio.get_running_loop()
         self._looked_s = self._acknowledged_s = self._loop.time()
         self._acknowledged = 0
@@ -53,15 +55,19 @@ class Floor:
     def _look(self) -> None:
         now_s = self._loop.time()
         data = self._read()
+        self._kept += data
+        is_late = now_s - self._acknowledged_s >= PERIOD_S
         parts: list[bytes] = []
-        for payload in self._reader.feed(data):
-            self._take(payload, parts)
+        if len(self._kept) >= URGENT_BYTES or len(data) < FAST_BYTES or is_late:
+            for payload in self._reader.feed(self._kept):
+                self._take(payload, parts)
+            self._kept = b""
         if parts:
             blob = b"".join(parts)
             os.pwrite(self._file, blob, self._end)
             self._end += len(blob)
         unstored = self._end - self._acknowledged
-        if unstored >= URGENT_BYTES or (unstored and now_s - self._acknowledged_s >= PERIOD_S):
+        if unstored >= URGENT_BYTES or (unstored and is_late):
             os.fdatasync(self._file)
             self._acknowledged, self._acknowledged_s = self._end, now_s
             acknowledge = link_pb2.Acknowledge(log_boot=1, log_offset=self._end, event_sequence=1)

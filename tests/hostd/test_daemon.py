@@ -20,7 +20,7 @@ from racklet_hostd import daemon
 from racklet_hostd.__main__ import main
 from racklet_hostd.config import StoreConfig
 from racklet_hostd.listening import ListenError
-from racklet_hostd.node_log import urgent_bytes
+from racklet_hostd.urgent import urgent_bytes
 from tests.hostd.pty_hat import PtyHat
 from tests.hostd.rig import config_for, running_daemon, running_rack, until
 

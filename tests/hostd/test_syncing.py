@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from racklet_hostd.config import StoreConfig
 from racklet_hostd.disk_thread import DiskThread
 from racklet_hostd.store import BootCause, NodeStore, Store, StoreLimits
+from racklet_hostd.syncing import next_sync_s
 from racklet_hostd.urgent import UrgentNodes
 from racklet_link.events import StoredPositions
 from tests.hostd.pty_hat import PtyHat
@@ -34,9 +36,9 @@ async def test_work_is_done_in_another_thread_and_in_order() -> None:
         done.append(number)
         return threading.current_thread().name
 
-    async with disk() as thread, asyncio.TaskGroup() as tasks:
-        calls = [tasks.create_task(thread.call(lambda number=number: work(number))) for number in range(5)]  # type: ignore[misc]
-    assert [call.result() for call in calls] == ["test"] * 5
+    async with disk() as thread:
+        calls = [thread.call(partial(work, number)) for number in range(5)]
+        assert await asyncio.gather(*calls) == ["test"] * 5
     assert done == [0, 1, 2, 3, 4]
 
 
@@ -55,8 +57,7 @@ async def test_what_was_begun_is_done_although_nobody_waits_for_it() -> None:
         done.append(True)
 
     async with disk() as thread:
-        call = asyncio.get_running_loop().create_task(thread.call(work))
-        await asyncio.sleep(0)
+        call = thread.call(work)
         call.cancel()
         may_end.set()
     assert done == [True]
@@ -126,3 +127,29 @@ async def test_what_is_urgent_of_one_node_is_stored_before_what_is_not_of_anothe
             await until(lambda: hostd.rack.node("node-1").store.totals.log_bytes >= 10_000)
             assert hostd.rack.node("node-2").store.totals.log_bytes == 0
         assert hostd.rack.node("node-2").store.totals.log_bytes == 6
+
+
+@pytest.mark.parametrize(
+    ("last_s", "period_s", "now_s", "next_s"),
+    [(40.0, 1.0, 40.01, 41.0), (40.81, 1.0, 40.82, 41.75), (40.0, 1.0, 43.3, 44.25), (40.0, 0.1, 40.01, 40.1)],
+    ids=["as a rule", "after an urgent one that took all along", "after a slow disk", "more often than looks"],
+)
+def test_everything_is_synced_at_the_last_look_at_the_ports_before_a_period_has_passed(
+    last_s: float, period_s: float, now_s: float, next_s: float
+) -> None:
+    assert next_sync_s(last_s, period_s, now_s) == pytest.approx(next_s)
+
+
+async def test_an_urgent_sync_late_in_the_period_takes_everything_along(tmp_path: Path) -> None:
+    hour = StoreConfig.model_construct(sync_period_ms=HOUR_MS)
+    config = config_for(tmp_path, ("node-1", "node-2")).model_copy(update={"store": hour})
+    with PtyHat(tmp_path / "ports" / "node-1") as fast, PtyHat(tmp_path / "ports" / "node-2") as slow:
+        async with running_daemon(config) as (hostd, _):
+            for hat in (fast, slow):
+                hat.boot()
+            slow.say(b"little")
+            await until(lambda: (log := hostd.rack.node("node-2").store.newest) and log.end == 6)
+            hostd._syncing._late_s = 0.0
+            fast.say(bytes(30_000))
+            await until(lambda: hostd.rack.node("node-2").store.totals.log_bytes == 6)
+            assert hostd.rack.node("node-1").store.totals.log_bytes >= 10_000

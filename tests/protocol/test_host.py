@@ -533,6 +533,19 @@ def test_it_is_known_how_late_console_bytes_came_until_the_hat_starts_anew() -> 
     assert bench.link.log_lag_ms == 0
 
 
+def test_it_is_known_how_much_of_the_console_is_not_acknowledged() -> None:
+    bench = Bench(is_up=False)
+    bench.hear(hello(log_ring_bytes=65_536))
+    bench.link.welcome(NOTHING, 0, bench.now_ms)
+    assert bench.link.log_ring_bytes == 65_536
+    bench.hear(link_pb2.LogRecord(boot=1, at_ms=1, boot_cause=link_pb2.BOOT_CAUSE_SUPPLY_ON))
+    assert bench.link.unacknowledged_bytes == 0
+    bench.hear(link_pb2.LogRecord(boot=1, at_ms=2, data=b"abcde"))
+    assert bench.link.unacknowledged_bytes == 5
+    bench.link.acknowledge(StoredPositions(1, 3, 1), bench.now_ms)
+    assert bench.link.unacknowledged_bytes == 2
+
+
 # Who speaks.
 
 

@@ -7,19 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from racklet.link.v1 import link_pb2
-from racklet_link.events import BootStarted, Damage, EventReceived, LinkEvent, LogData, LogGap
+from racklet_link.events import BootStarted, Damage, EventReceived, LogData, LogGap
 from racklet_link.limits import OFFSET_MAX
+from racklet_link.news import LinkNews
 from racklet_link.receiver import (
     BOOTS_REMEMBERED,
-    RECORD_MS,
     RESEND_REQUEST_EVERY_MS,
-    TOLD_TOGETHER_BYTES,
-    TOLD_TOGETHER_MS,
     EventReceiver,
     Lateness,
     LogReceiver,
     Missing,
-    told_together,
 )
 
 SUPPLY_ON, HAT_START = link_pb2.BOOT_CAUSE_SUPPLY_ON, link_pb2.BOOT_CAUSE_HAT_START
@@ -250,71 +247,12 @@ def test_damage_is_told_with_the_bytes_it_stands_for_and_once() -> None:
     assert receiver.take(record) == [LogData(1, 3, 9, b"d")]
 
 
-def printed(*at_ms: int, boot: int = 1, size: int = 10) -> list[LinkEvent]:
-    return [LogData(boot, size * index, ms, bytes([index % 256]) * size) for index, ms in enumerate(at_ms)]
-
-
-def test_data_that_came_together_is_told_as_one() -> None:
-    events = printed(1000, 1003, 1006)
-    assert told_together(events) == [LogData(1, 0, 1000, b"\0" * 10 + b"\1" * 10 + b"\2" * 10)]
-
-
-def test_the_last_record_may_be_of_the_longest_time() -> None:
-    near, far = 1000 + TOLD_TOGETHER_MS - RECORD_MS, 1000 + TOLD_TOGETHER_MS - RECORD_MS + 1
-    assert len(told_together(printed(1000, near))) == 1
-    assert len(told_together(printed(1000, far))) == 2
-
-
-def test_of_a_record_before_another_the_end_is_known() -> None:
-    told = told_together(printed(1000, 1030, 1000 + TOLD_TOGETHER_MS, 1100))
-    assert [event.offset for event in told if isinstance(event, LogData)] == [0, 20, 30]
-
-
-def test_damage_stays_at_its_byte() -> None:
-    first, second, third = (event for event in printed(1000, 1001, 1002) if isinstance(event, LogData))
-    damaged = second._replace(damage=Damage(1, 0, 0))
-    told = told_together([first, damaged, third])
-    assert told == [first, damaged._replace(data=second.data + third.data)]
-
-
-def test_what_stands_between_is_told_between() -> None:
-    first, second, third = printed(1000, 1001, 1002)
-    between = LogGap(1, 10, 1001, 5, "GAP_REASON_RING_FULL")
-    assert told_together([between, first, between, second, third, between])[:3] == [between, first, between]
-    assert len(told_together([between, first, between, second, third, between])) == 5
-
-
-def test_the_bytes_of_two_boots_are_told_apart() -> None:
-    events = [*printed(1000), *printed(1001, boot=2)]
-    assert told_together(events) == events
-
-
-def test_a_clock_that_goes_back_joins_nothing() -> None:
-    events = printed(1000, 900)
-    assert told_together(events) == events
-
-
-@settings(max_examples=200, deadline=None)
-@given(steps=st.lists(st.integers(-20, 60), max_size=30), size=st.integers(1, 448))
-def test_no_byte_is_lost_moved_or_dated_wrong_by_telling_it_with_others(steps: list[int], size: int) -> None:
-    times = [1000 + sum(steps[: index + 1]) for index in range(len(steps))]
-    events = printed(*times, size=size)
-    told = [event for event in told_together(events) if isinstance(event, LogData)]
-    assert b"".join(event.data for event in told) == b"".join(
-        event.data for event in events if isinstance(event, LogData)
-    )
-    for event in told:
-        assert len(event.data) <= max(size, TOLD_TOGETHER_BYTES)
-        inside = times[event.offset // size : (event.offset + len(event.data)) // size]
-        assert max(inside) - event.at_ms <= TOLD_TOGETHER_MS
-        assert min(inside) >= event.at_ms
-
-
 def test_data_that_goes_on_is_taken_the_short_way_as_it_is_the_long_one() -> None:
-    short, long = LogReceiver(1, 0), LogReceiver(1, 0)
+    short, long, news = LogReceiver(1, 0), LogReceiver(1, 0), LinkNews()
     damaged = link_pb2.LogRecord(boot=1, offset=3, at_ms=9, data=b"def", breaks=1)
     for record in (data(1, 0, b"abc"), damaged, data(1, 6, b"g")):
-        assert [short.take_next(record)] == long.take(record)
+        assert short.take_next(record, news)
+        assert news.take() == long.take(record)
     assert (short.boot, short.offset) == (long.boot, long.offset)
 
 
@@ -324,18 +262,14 @@ def test_data_that_goes_on_is_taken_the_short_way_as_it_is_the_long_one() -> Non
     ids=["known", "missing before it", "another boot", "gap", "start", "empty"],
 )
 def test_the_short_way_takes_nothing_else(record: link_pb2.LogRecord) -> None:
-    receiver = LogReceiver(1, 5)
-    assert receiver.take_next(record) is None
+    receiver, news = LogReceiver(1, 5), LinkNews()
+    assert not receiver.take_next(record, news)
+    assert news.take() == []
     assert (receiver.boot, receiver.offset) == (1, 5)
 
 
 def test_the_short_way_takes_nothing_beyond_what_a_boot_can_reach() -> None:
-    assert LogReceiver(1, OFFSET_MAX + 1).take_next(data(1, OFFSET_MAX + 1, b"x")) is None
-
-
-def test_a_boot_that_begins_says_nothing_about_when_the_bytes_before_it_came() -> None:
-    events = [LogData(1, 0, 1000, b"a"), LogData(1, 1, 1000 + TOLD_TOGETHER_MS - 1, b"b"), LogData(2, 0, 1048, b"c")]
-    assert told_together([*events]) == events
+    assert not LogReceiver(1, OFFSET_MAX + 1).take_next(data(1, OFFSET_MAX + 1, b"x"), LinkNews())
 
 
 def test_what_comes_at_the_usual_time_is_not_late() -> None:

@@ -25,6 +25,7 @@ _HOSTS_END = (
     "host",
     "kernels_host",
     "limits",
+    "news",
     "ports",
     "receiver",
     "requester",

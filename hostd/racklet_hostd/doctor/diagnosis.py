@@ -11,7 +11,7 @@ from racklet_hostd.doctor.signatures import Signature, SignatureTable, Silence
 
 SHOWN_LENGTH = 200  # characters of a line in a finding
 # Bytes are looked at when so many are together, or came over so long: looking costs little a byte and much a time.
-BATCH_BYTES = 16 << 10
+BATCH_BYTES = 64 << 10
 BATCH_MS = 250
 _MS_PER_S = 1000
 CONTROL_SEQUENCE = re.compile(rb"\x1b\[[0-?]{0,48}[ -/]{0,2}[@-~]")
