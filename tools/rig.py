@@ -55,7 +55,10 @@ def run(job: Coroutine[Any, Any, Outcome]) -> Outcome:
 
 
 class Rig:
-    """An async context manager. `rack` is the virtual rack, `client` the same as hostd serves it."""
+    """An async context manager. `rack` is the virtual rack, `client` the same as hostd serves it.
+
+    `at_home` has hostd serve where a client looks first, when nobody else does.
+    """
 
     def __init__(
         self,
@@ -65,12 +68,14 @@ class Rig:
         habits: Mapping[int, Habit] | None = None,
         bauds: Mapping[int, int] | None = None,
         qemu: Collection[int] = (),
+        at_home: bool = False,
     ) -> None:
         self._nodes = nodes
         self._seed = seed
         self._habits = habits
         self._bauds = bauds
         self._qemu = qemu
+        self._at_home = at_home
         self._stack = AsyncExitStack()
         self.is_hostd_ready = False
 
@@ -78,8 +83,8 @@ class Rig:
         async with AsyncExitStack() as stack:
             self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="racklet-")))
             self.rack = await stack.enter_async_context(self._make_rack())
-            self.tcp = f"127.0.0.1:{_free_port(_DEFAULT_TCP)}"
-            self.http = f"127.0.0.1:{_free_port(_DEFAULT_HTTP)}"
+            self.tcp = f"127.0.0.1:{_free_port(_DEFAULT_TCP if self._at_home else 0)}"
+            self.http = f"127.0.0.1:{_free_port(_DEFAULT_HTTP if self._at_home else 0)}"
             self.socket = self.folder / "racklet.sock"  # nobody else's hostd answers there
             self.config = self.folder / "racklet.toml"
             self.config.write_text(self._config())
@@ -116,7 +121,7 @@ class Rig:
                 await asyncio.sleep(0.05)
 
     def _config(self) -> str:
-        """Return hostd's config. The addresses are the defaults where they are free."""
+        """Return hostd's config."""
         socket_path = json.dumps(str(self.socket))
         return "\n".join(
             (
@@ -174,6 +179,8 @@ class Rig:
             raise RigError(f"hostd is not ready after {_START_TIMEOUT_S} s:\n{self.log.read_text()}") from error
 
     async def _is_ready(self, session: aiohttp.ClientSession) -> bool:
+        if not self.socket.exists():  # then it is another hostd that may answer on the port
+            return False
         try:
             async with session.get(f"http://{self.http}/readyz") as response:
                 return response.ok
@@ -182,7 +189,7 @@ class Rig:
 
 
 def _free_port(wanted: int) -> int:
-    """Return `wanted` when nobody listens there, else a port that is free."""
+    """Return `wanted` when nobody listens there, else, or when it is 0, any that is free."""
     for port in (wanted, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
