@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from racklet_hostd.config import StoreConfig
+from racklet_hostd.daemon import Daemon
 from racklet_hostd.disk_thread import DiskThread
 from racklet_hostd.store import BootCause, NodeStore, Store, StoreLimits
 from racklet_hostd.syncing import next_sync_s
@@ -114,19 +115,26 @@ def test_an_event_that_a_sync_stores_counts_as_stored_of_whatever_node_it_is(tmp
         assert two.positions() == StoredPositions(1, 4, 2)
 
 
-async def test_what_is_urgent_of_one_node_is_stored_before_what_is_not_of_another(tmp_path: Path) -> None:
+@asynccontextmanager
+async def syncing_seldom(folder: Path) -> AsyncIterator[tuple[Daemon, PtyHat]]:
+    """Run hostd with two nodes; node-2 has said 6 bytes that wait for a sync. The HAT is node-1's."""
     seldom = StoreConfig.model_construct(sync_period_ms=HOUR_MS)
-    config = config_for(tmp_path, ("node-1", "node-2")).model_copy(update={"store": seldom})
-    with PtyHat(tmp_path / "ports" / "node-1") as fast, PtyHat(tmp_path / "ports" / "node-2") as slow:
+    config = config_for(folder, ("node-1", "node-2")).model_copy(update={"store": seldom})
+    with PtyHat(folder / "ports" / "node-1") as fast, PtyHat(folder / "ports" / "node-2") as slow:
         async with running_daemon(config) as (hostd, _):
             for hat in (fast, slow):
                 hat.boot()
             slow.say(b"little")
             await until(lambda: (log := hostd.rack.node("node-2").store.newest) and log.end == 6)
-            fast.say(bytes(30_000))
-            await until(lambda: hostd.rack.node("node-1").store.totals.log_bytes >= 10_000)
-            assert hostd.rack.node("node-2").store.totals.log_bytes == 0
-        assert hostd.rack.node("node-2").store.totals.log_bytes == 6
+            yield hostd, fast
+
+
+async def test_what_is_urgent_of_one_node_is_stored_before_what_is_not_of_another(tmp_path: Path) -> None:
+    async with syncing_seldom(tmp_path) as (hostd, fast):
+        fast.say(bytes(30_000))
+        await until(lambda: hostd.rack.node("node-1").store.totals.log_bytes >= 10_000)
+        assert hostd.rack.node("node-2").store.totals.log_bytes == 0
+    assert hostd.rack.node("node-2").store.totals.log_bytes == 6
 
 
 @pytest.mark.parametrize(
@@ -141,15 +149,8 @@ def test_everything_is_synced_at_the_last_look_at_the_ports_before_a_period_has_
 
 
 async def test_an_urgent_sync_late_in_the_period_takes_everything_along(tmp_path: Path) -> None:
-    hour = StoreConfig.model_construct(sync_period_ms=HOUR_MS)
-    config = config_for(tmp_path, ("node-1", "node-2")).model_copy(update={"store": hour})
-    with PtyHat(tmp_path / "ports" / "node-1") as fast, PtyHat(tmp_path / "ports" / "node-2") as slow:
-        async with running_daemon(config) as (hostd, _):
-            for hat in (fast, slow):
-                hat.boot()
-            slow.say(b"little")
-            await until(lambda: (log := hostd.rack.node("node-2").store.newest) and log.end == 6)
-            hostd._syncing._late_s = 0.0
-            fast.say(bytes(30_000))
-            await until(lambda: hostd.rack.node("node-2").store.totals.log_bytes == 6)
-            assert hostd.rack.node("node-1").store.totals.log_bytes >= 10_000
+    async with syncing_seldom(tmp_path) as (hostd, fast):
+        hostd._syncing._late_s = 0.0
+        fast.say(bytes(30_000))
+        await until(lambda: hostd.rack.node("node-2").store.totals.log_bytes == 6)
+        assert hostd.rack.node("node-1").store.totals.log_bytes >= 10_000
