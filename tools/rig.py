@@ -57,7 +57,7 @@ def run(job: Coroutine[Any, Any, Outcome]) -> Outcome:
 class Rig:
     """An async context manager. `rack` is the virtual rack, `client` the same as hostd serves it.
 
-    `at_home` has hostd serve where a client looks first, when nobody else does.
+    `at_default_ports` has hostd serve where a client looks first, if nobody else does.
     """
 
     def __init__(
@@ -68,14 +68,14 @@ class Rig:
         habits: Mapping[int, Habit] | None = None,
         bauds: Mapping[int, int] | None = None,
         qemu: Collection[int] = (),
-        at_home: bool = False,
+        at_default_ports: bool = False,
     ) -> None:
         self._nodes = nodes
         self._seed = seed
         self._habits = habits
         self._bauds = bauds
         self._qemu = qemu
-        self._at_home = at_home
+        self._at_default_ports = at_default_ports
         self._stack = AsyncExitStack()
         self.is_hostd_ready = False
 
@@ -83,8 +83,8 @@ class Rig:
         async with AsyncExitStack() as stack:
             self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="racklet-")))
             self.rack = await stack.enter_async_context(self._make_rack())
-            self.tcp = f"127.0.0.1:{_free_port(_DEFAULT_TCP if self._at_home else 0)}"
-            self.http = f"127.0.0.1:{_free_port(_DEFAULT_HTTP if self._at_home else 0)}"
+            self.tcp = f"127.0.0.1:{_free_port(_DEFAULT_TCP if self._at_default_ports else 0)}"
+            self.http = f"127.0.0.1:{_free_port(_DEFAULT_HTTP if self._at_default_ports else 0)}"
             self.socket = self.folder / "racklet.sock"  # nobody else's hostd answers there
             self.config = self.folder / "racklet.toml"
             self.config.write_text(self._config())

@@ -184,7 +184,7 @@ class HatSession:
         if not self._may_wait(data, now_ms):
             self.take_kept()
             self._is_held_back = len(data) >= FULL_BYTES and self.link.log_lag_ms >= HELD_BACK_MS
-        self._received_ms, self._received_tail = now_ms, data[-2:]
+        self._received_ms, self._received_tail = now_ms, (self._received_tail + data)[-2:]
         if now_ms - self._budget_ms >= TICK_MS:
             self._budget_ms, self._budget_bytes = now_ms, READ_BUDGET_BYTES
         self._budget_bytes -= len(data)

@@ -31,7 +31,7 @@ def main(
     console = Console()
     try:
         special = parse_special_nodes(node or [], NODES)
-        rig = Rig(NODES, seed, habits=special.habits, qemu=special.qemu, at_home=True)
+        rig = Rig(NODES, seed, habits=special.habits, qemu=special.qemu, at_default_ports=True)
         raise typer.Exit(asyncio.run(_run(console, rig, checked=checked)))
     except SpecialNodeError as error:
         raise typer.BadParameter(str(error), param_hint="--node") from error
